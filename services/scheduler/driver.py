@@ -1,0 +1,112 @@
+"""The port to what runs workloads: this machine's processes, containers, or a Kubernetes cluster.
+
+A driver starts, watches and ends replicas and keeps them alive; it knows nothing of queues, owners
+or billing. Everything it is told may be told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from shared.address import Address
+from shared.database.logs import Line
+from shared.endpoint import Endpoint
+from shared.ids import JobId
+
+
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU of a target. `device` is what CUDA_VISIBLE_DEVICES calls it."""
+
+    id: str
+    type: str
+    device: str
+    memory: int = 0  # bytes
+
+
+class Replica(msgspec.Struct, frozen=True, order=True):
+    """Which attempt of which job: the name by which everything about it is found again."""
+
+    job: JobId
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.job}-{self.attempt}"
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a driver needs to run one replica."""
+
+    replica: Replica
+    image: str  # manifest digest in the blob store
+    endpoint: Endpoint
+    environment: dict[str, str]  # on top of the image's own
+    devices: tuple[str, ...]  # of the GPUs it holds; empty: it must see none
+    files: dict[str, bytes]  # absolute path inside -> content, written before the start
+
+
+class Started(msgspec.Struct, frozen=True):
+    """It runs, or will in a moment. `address` is where it will listen."""
+
+    address: Address
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """It can never start: no such image, not allowed here."""
+
+    reason: str
+
+
+class Phase(StrEnum):
+    STARTING = "starting"  # not ready yet
+    READY = "ready"  # by its endpoint's `readiness`; it may be between two lives of its server
+    CRASHING = "crashing"  # its server ends again and again, the driver waits before the next try
+    BROKEN = "broken"  # its server said that it can never start (see Observed.reason)
+    GONE = "gone"  # nothing of it runs and nothing will, unless it is started anew
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a driver sees of one replica."""
+
+    phase: Phase
+    address: Address
+    restarts: int = 0  # how often its server was started again
+    failures: int = 0  # ends with an exit code other than 0 in a row, without 10 s of life between
+    exit_code: int | None = None  # of the last end; negative: the signal
+    reason: str = ""  # one line for a person
+    since: datetime | None = None  # of this life of its server
+
+
+class Driver(Protocol):
+    changed: asyncio.Event
+    """Set by the driver whenever `observe` would answer differently; cleared by who looks."""
+
+    async def start(self, workload: Workload) -> Started | Refused:
+        """Make a fresh copy of the image and start it; restart the server whenever it ends.
+
+        Starting what already runs changes nothing. Raises Transient if it may start later.
+        """
+
+    async def stop(self, replica: Replica, grace: float) -> None:
+        """SIGTERM to all of it, SIGKILL after `grace` seconds; returns when nothing of it runs.
+
+        Also removes its files. Stopping what is gone, or never was, succeeds.
+        """
+
+    async def observe(self) -> Mapping[Replica, Observed]:
+        """Every replica that exists on the target, also those started before this process was."""
+
+    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+        """Some lines after number `after`, oldest first; empty when there are none yet.
+
+        Lines are numbered from 1 without gaps. Output beyond what the target keeps is dropped and
+        a line on stream `platform` says how much.
+        """
+
+    async def inventory(self) -> Sequence[Gpu]:
+        """The GPUs that are usable now."""

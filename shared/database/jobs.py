@@ -1,0 +1,108 @@
+"""The jobs table: the one place that moves a job from state to state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import asyncpg
+import msgspec
+
+from shared.address import Address
+from shared.database.pool import Connection, Database
+from shared.database.sqlfile import sql
+from shared.events import GpuReleased, JobFact, JobPlaced
+from shared.ids import JobId, VersionId
+from shared.lifecycle import MOVES, State
+
+ADVANCE = sql(__package__, "advance")
+PLACE = sql(__package__, "place")
+RELEASE = sql(__package__, "release")
+JOB = sql(__package__, "job")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    id: JobId
+    owner: str
+    project: str
+    kind: str
+    name: str
+    version: VersionId
+    endpoint: str
+    target: str
+    gpu_types: tuple[str, ...]
+    gpu_count: int
+    state: State
+    attempt: int
+    reason: str
+    address: Address | None
+    restarts: int
+    created_at: datetime
+    changed_at: datetime
+    queued_at: datetime | None
+
+
+class Jobs(Protocol):
+    async def advance(self, fact: JobFact) -> bool:
+        """Apply `fact` to its job and announce it, both or neither.
+
+        False means the job has already moved on: somebody else won, and nothing is left to do.
+        """
+
+    async def place(self, fact: JobPlaced) -> bool:
+        """Give a queued job the GPUs that `fact` names. False: it moved on, or one is held."""
+
+    async def release(self, job: JobId, attempt: int) -> int:
+        """End what the attempt holds, once its processes are gone; how many GPUs that freed."""
+
+    async def get(self, job: JobId) -> Job | None: ...
+
+
+async def advance(connection: Connection, fact: JobFact) -> bool:
+    """`Jobs.advance` inside a transaction of the caller's."""
+    move = MOVES[type(fact)]
+    seq = await connection.fetchval(
+        ADVANCE,
+        fact.job,
+        fact.attempt,
+        list(move.sources),
+        move.to,
+        move.next_attempt,
+        getattr(fact, "reason", ""),
+        getattr(fact, "address", None),
+        fact.type,
+        fact,
+    )
+    return seq is not None
+
+
+class PostgresJobs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def advance(self, fact: JobFact) -> bool:
+        async with self._database.connection() as connection:
+            return await advance(connection, fact)
+
+    async def place(self, fact: JobPlaced) -> bool:
+        try:
+            seq = await self._database.value(
+                PLACE, fact.job, fact.attempt, fact.gpus, fact.type, fact
+            )
+        except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
+            return False
+        return seq is not None
+
+    async def release(self, job: JobId, attempt: int) -> int:
+        return len(await self._database.fetch(RELEASE, job, attempt, GpuReleased.type))
+
+    async def get(self, job: JobId) -> Job | None:
+        row = await self._database.row(JOB, job)
+        return None if row is None else msgspec.convert(dict(row), Job)
+
+
+def jobs_from(rows: Sequence[asyncpg.Record]) -> list[Job]:
+    """Rows with the columns of job.sql as jobs."""
+    return msgspec.convert([dict(row) for row in rows], list[Job])

@@ -1,0 +1,41 @@
+"""Brings a database to the newest shape: numbered SQL files, each applied once, in order."""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+from typing import Final
+
+from shared.database.pool import Database
+
+log = logging.getLogger(__name__)
+
+LOCK: Final = 7_225_477_101  # any number; all migrators of one database take the same
+
+MADE: Final = """
+CREATE TABLE IF NOT EXISTS migrations (
+    name       text        PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+def migrations() -> dict[str, str]:
+    """Name -> SQL, in the order in which they are applied."""
+    folder = resources.files(__package__) / "migrations"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return {file.name.removesuffix(".sql"): file.read_text("utf-8") for file in files}
+
+
+async def migrate(database: Database) -> list[str]:
+    """Apply what is missing and return its names. Safe to call from several processes at once."""
+    async with database.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        await connection.execute(MADE)
+        done = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+        missing = {name: text for name, text in migrations().items() if name not in done}
+        for name, text in missing.items():
+            log.info("migrating to %s", name)
+            await connection.execute(text)
+            await connection.execute("INSERT INTO migrations (name) VALUES ($1)", name)
+    return list(missing)

@@ -1,0 +1,107 @@
+"""The one seam through which connections to PostgreSQL are had. Nothing in it waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import msgspec
+
+from shared.errors import Transient
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+ACQUIRE: Final = 2.0  # seconds to wait for a connection before the work counts as refused
+COMMAND: Final = 10.0  # seconds that one statement may take
+CLOSE: Final = 5.0
+
+TROUBLE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.CannotConnectNowError,
+)
+"""What PostgreSQL being away, full or busy looks like. It becomes Transient."""
+
+
+async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """jsonb travels as JSON bytes that msgspec makes and reads."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda body: msgspec.json.decode(body[1:]),
+        format="binary",
+    )
+
+
+class Database:
+    """A pool of connections. Errors of the server or the way to it are raised as Transient."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, size: int = 10) -> AsyncIterator[Database]:
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                command_timeout=COMMAND,
+                init=_prepare,
+                server_settings={
+                    "application_name": "slipway",
+                    "idle_in_transaction_session_timeout": "10000",
+                    "statement_timeout": "15000",
+                },
+            )
+        except TROUBLE as error:
+            raise Transient(f"no connection to PostgreSQL: {error}") from error
+        try:
+            yield cls(pool)
+        finally:
+            try:
+                async with asyncio.timeout(CLOSE):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection for a few statements. Raises Transient when none is free in time."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE) as connection:
+                yield connection
+        except TROUBLE as error:
+            raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(query, *values)
+
+    async def row(self, query: str, *values: Any) -> asyncpg.Record | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *values)
+
+    async def value(self, query: str, *values: Any) -> Any:
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *values)
+
+    async def execute(self, query: str, *values: Any) -> None:
+        async with self.connection() as connection:
+            await connection.execute(query, *values)

@@ -1,0 +1,22 @@
+-- Move a job and announce it, in one statement, and only if it is still where the caller believes.
+-- $1 job  $2 attempt  $3 states it may leave  $4 state it enters  $5 start a new attempt
+-- $6 reason (null keeps it)  $7 address (null clears it)  $8 type of the fact  $9 the fact
+WITH moved AS (
+    UPDATE jobs
+       SET state = $4::job_state,
+           attempt = attempt + $5::boolean::integer,
+           restarts = CASE WHEN $5::boolean THEN 0 ELSE restarts END,
+           reason = coalesce($6::text, reason),
+           address = $7,
+           changed_at = now(),
+           queued_at = CASE WHEN $4::job_state = 'queued' THEN now() ELSE queued_at END
+     WHERE id = $1
+       AND attempt = $2
+       AND state = ANY ($3::job_state[])
+    RETURNING id, project
+)
+INSERT INTO events (type, project, source, subject, data)
+SELECT $8, moved.project, '/' || projects.owner || '/' || projects.name, moved.id, $9::jsonb
+  FROM moved
+  JOIN projects ON projects.seq = moved.project
+RETURNING seq;

@@ -1,0 +1,182 @@
+"""An endpoint as the platform knows it, whatever format its owner wrote it in.
+
+The formats' loaders (services/api/formats) make these values, the builder puts them into images,
+the scheduler starts them and the router routes to them. They are immutable once submitted and are
+stored as JSON, so a field is only ever added, and with a default.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class Command(Struct, frozen=True, kw_only=True, tag_field="kind", tag="command"):
+    """Shell lines that run a server: any language, any framework."""
+
+    lines: tuple[str, ...]
+
+
+class Wsgi(Struct, frozen=True, kw_only=True, tag_field="kind", tag="wsgi"):
+    """`package.module` or `package.module:callable`; the callable is `application` by default."""
+
+    app: str
+
+
+ParameterType = Literal["str", "int", "float", "bool", "list", "dict"]
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    name: str
+    type: ParameterType
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """`verb path` calls `function` of the module `file` with the body's values."""
+
+    verb: str
+    path: str
+    file: str  # module path relative to the source root, without `.py`: `predict`, `lib/predict`
+    function: str
+    positional: bool = False
+    body: tuple[Parameter, ...] = ()
+
+
+class Routes(Struct, frozen=True, kw_only=True, tag_field="kind", tag="routes"):
+    routes: tuple[Route, ...]
+
+
+Entry = Command | Wsgi | Routes
+
+Format = Literal["valohai", "proximl"]
+
+
+class File(Struct, frozen=True, kw_only=True):
+    """A file given with a version, put beside the code at `path`."""
+
+    name: str
+    path: str
+    description: str = ""
+
+
+class Gpus(Struct, frozen=True, kw_only=True):
+    """`types` in order of preference; empty means any type. `count` 0 means none are needed."""
+
+    types: tuple[str, ...] = ()
+    count: int = 0
+    max_price: float | None = None  # per GPU and hour
+
+
+class Range(Struct, frozen=True, kw_only=True):
+    min: float | None = None
+    max: float | None = None
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """cpu in vCPUs; memory and disk in MB."""
+
+    cpu: Range = Range()
+    memory: Range = Range()
+    disk: Range = Range()
+
+
+class Toleration(Struct, frozen=True, kw_only=True):
+    key: str = ""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class Volume(Struct, frozen=True, kw_only=True):
+    claim: str
+    mount_path: str
+    sub_path: str = ""
+    read_only: bool = False
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    mount_path: str
+    size_gib: int
+    storage_class: str = ""
+
+
+class Serving(Struct, frozen=True, kw_only=True):
+    """How the router treats the endpoint. Platform options, the same for every format."""
+
+    concurrency: int = 16  # requests a replica works on at once
+    waiting: int = 64  # requests that may wait for a place
+    wait_seconds: float = 10.0  # and for how long, before 503
+    timeout_seconds: float = 300.0  # between two signs of life from the endpoint, before 504
+    strip_prefix: bool = False  # Valohai addressing passes the whole path on unless this is set
+
+
+Readiness = Literal["listening", "ping", "none"]
+"""When a replica counts as ready: its port is open (looked at, never connected to: some servers
+answer one connection and exit), `GET /ping` answers 200, or as soon as its process runs."""
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    name: str
+    format: Format
+    entry: Entry
+    port: int
+    readiness: Readiness
+    image: str = ""  # base image as its owner wrote it; "" for the platform's default
+    description: str = ""
+    files: tuple[File, ...] = ()
+    gpus: Gpus = Gpus()
+    disk_gib: int | None = None
+    environment: dict[str, str] = {}
+    pip_packages: tuple[str, ...] = ()  # beside those of the requirements file
+    resources: Resources = Resources()
+    node_selector: str = ""
+    tolerations: tuple[Toleration, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    workspace: Workspace | None = None
+    serving: Serving = Serving()
+
+
+class Definition(Struct, frozen=True, kw_only=True):
+    """All that a version is made of: the same definition builds the same images."""
+
+    source: str  # digest of the code archive (tar, optionally gzip)
+    endpoints: tuple[Endpoint, ...]
+    files: dict[str, dict[str, str]] = {}  # endpoint -> file name -> digest
+
+    def endpoint(self, name: str) -> Endpoint:
+        return next(endpoint for endpoint in self.endpoints if endpoint.name == name)
+
+
+GPU_TYPES: Final = (
+    "gtx1060",
+    "gtx1080ti",
+    "rtx2060s",
+    "rtx2070s",
+    "rtx2080ti",
+    "rtx3090",
+    "p100",
+    "t4",
+    "v100",
+    "a100",
+    "a100xl",
+    "a6000",
+    "a4000",
+)
+"""The names proxiML's users write. An inventory may hold others; `cpu` asks for no GPU."""
+
+
+def gpu_type(name: str) -> str:
+    """The short form of a GPU's name, as people and drivers write it.
+
+    >>> gpu_type("RTX 2070 Super"), gpu_type("NVIDIA GeForce RTX 3090"), gpu_type("GTX 1060")
+    ('rtx2070s', 'rtx3090', 'gtx1060')
+    """
+    words = name.lower().replace("-", " ").replace("_", " ").split()
+    vendor = {"nvidia", "geforce", "tesla", "quadro"}
+    short = "".join("s" if word == "super" else word for word in words if word not in vendor)
+    return short or name.lower()

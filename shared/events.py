@@ -1,0 +1,207 @@
+"""Every fact the platform announces: the only contract between the services, and with subscribers.
+
+A fact is named in the past tense, is about one thing (its subject) and is never changed once
+announced. A field is only ever added, and with a default, so that an old service still reads a
+new fact. On the wire a fact travels as a CloudEvents 1.0 event in structured JSON mode
+(https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md); its type is
+also its routing key: `JobQueued` is `slipway.job.queued.v1`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+
+from shared.ids import JobId, VersionId
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened. Subclasses say what; `subject` says to which thing."""
+
+    type: ClassVar[str]
+
+    def __init_subclass__(cls, version: int = 1, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        thing, *what = re.findall(r"[A-Z][a-z]*", cls.__name__)
+        cls.type = f"slipway.{thing}.{'_'.join(what)}.v{version}".lower()
+
+    @property
+    def subject(self) -> str:
+        raise AssertionError(f"{type(self).__name__} names no subject")
+
+
+class JobFact(Fact, frozen=True, kw_only=True):
+    """A fact about one attempt of one job. The attempt is the fencing token of every move."""
+
+    job: JobId
+    attempt: int = 1
+
+    @property
+    def subject(self) -> str:
+        return self.job
+
+
+class JobSubmitted(JobFact, frozen=True, kw_only=True):
+    name: str
+    version: VersionId
+    endpoint: str
+    gpu_types: tuple[str, ...] = ()
+    gpu_count: int = 0
+
+
+class JobBuilding(JobFact, frozen=True, kw_only=True):
+    pass
+
+
+class JobQueued(JobFact, frozen=True, kw_only=True):
+    pass
+
+
+class JobPlaced(JobFact, frozen=True, kw_only=True):
+    gpus: tuple[str, ...] = ()
+
+
+class JobStarted(JobFact, frozen=True, kw_only=True):
+    """It answers at `address` (see shared.address) and traffic may be routed to it."""
+
+    address: str
+
+
+class JobLost(JobFact, frozen=True, kw_only=True):
+    """Its replica vanished through no fault of its own; it queues again."""
+
+    reason: str
+
+
+class JobStopping(JobFact, frozen=True, kw_only=True):
+    by: str = ""
+
+
+class JobStopped(JobFact, frozen=True, kw_only=True):
+    pass
+
+
+class JobRestarted(JobFact, frozen=True, kw_only=True):
+    by: str = ""
+
+
+class JobFinished(JobFact, frozen=True, kw_only=True):
+    exit_code: int = 0
+
+
+class JobFailed(JobFact, frozen=True, kw_only=True):
+    reason: str
+
+
+class JobTerminated(JobFact, frozen=True, kw_only=True):
+    by: str = ""
+
+
+class JobPurged(JobFact, frozen=True, kw_only=True):
+    pass
+
+
+class GpuFact(Fact, frozen=True, kw_only=True):
+    gpu: str
+
+    @property
+    def subject(self) -> str:
+        return self.gpu
+
+
+class GpuReleased(GpuFact, frozen=True, kw_only=True):
+    job: JobId
+    attempt: int
+
+
+class GpuAppeared(GpuFact, frozen=True, kw_only=True):
+    gpu_type: str
+
+
+class GpuVanished(GpuFact, frozen=True, kw_only=True):
+    gpu_type: str
+
+
+class VersionFact(Fact, frozen=True, kw_only=True):
+    version: VersionId
+
+    @property
+    def subject(self) -> str:
+        return self.version
+
+
+class VersionSubmitted(VersionFact, frozen=True, kw_only=True):
+    name: str
+    deployment: str | None = None  # None: the unnamed version of a lone endpoint
+
+
+class VersionReady(VersionFact, frozen=True, kw_only=True):
+    images: dict[str, str]  # endpoint -> digest
+
+
+class VersionFailed(VersionFact, frozen=True, kw_only=True):
+    reason: str
+
+
+class DeploymentCreated(Fact, frozen=True, kw_only=True):
+    deployment: str
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return self.deployment
+
+
+class AliasMoved(Fact, frozen=True, kw_only=True):
+    deployment: str
+    alias: str
+    version: VersionId
+    revision: int
+    before: VersionId | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"{self.deployment}/{self.alias}"
+
+
+def _concrete(kind: type[Fact]) -> list[type[Fact]]:
+    return [kind, *(leaf for sub in kind.__subclasses__() for leaf in _concrete(sub))]
+
+
+_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact)
+FACTS: Final[dict[str, type[Fact]]] = {
+    kind.type: kind for kind in _concrete(Fact) if kind not in _ABSTRACT
+}
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A CloudEvent. `source` is `/<owner>/<project>`; `id` is unique within the platform."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: msgspec.Raw
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: str = "application/json"
+
+    def fact(self) -> Fact | None:
+        """What it says, or None when it is of a type from a newer release."""
+        kind = FACTS.get(self.type)
+        return None if kind is None else msgspec.json.decode(self.data, type=kind)
+
+
+_decoder = msgspec.json.Decoder(Event)
+
+encode = msgspec.json.encode
+
+
+def decode(body: bytes) -> Event:
+    """Raises msgspec.DecodeError when `body` is not an event of ours."""
+    return _decoder.decode(body)

@@ -1,0 +1,83 @@
+"""Images as builder and drivers agree on them: OCI manifests, and where things are inside.
+
+An image is an OCI image manifest (https://github.com/opencontainers/image-spec/blob/v1.1.0) whose
+layers are uncompressed tars, all of it in the blob store under content hashes; the manifest's
+digest is the image's name. Inside:
+
+    /valohai/code      Valohai: source and files, writable, the working directory
+    /opt/ml/models     proxiML: the same
+    /slipway/python    third-party packages as a Python user base (lib/pythonX.Y/site-packages,
+                       bin): PYTHONUSERBASE points here, and ~/.local is a link to it
+    /slipway/runtime   our own files that start the server (from runtimes/)
+    /slipway/endpoint.json   the Endpoint that this image serves
+    /slipway/home      HOME, empty but for .local
+
+On the process target the base image is not pulled: the machine's own `/` shows through, and the
+machine's Python runs the code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from shared.endpoint import Format
+
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+
+CODE: Final[dict[Format, str]] = {"valohai": "/valohai/code", "proximl": "/opt/ml/models"}
+PYTHON: Final = "/slipway/python"
+RUNTIME: Final = "/slipway/runtime"
+ENDPOINT: Final = "/slipway/endpoint.json"
+HOME: Final = "/slipway/home"
+
+LAYER_ROLE: Final = "dev.slipway.layer"
+"""Annotation on a layer's descriptor: `python` and `runtime` are shared and read-only at run time,
+`home`, `code` and `files` are copied fresh for every start."""
+
+BASE_NAME: Final = "org.opencontainers.image.base.name"  # as its owner wrote it
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Descriptor(Struct, frozen=True, kw_only=True):
+    media_type: str
+    digest: str
+    size: int
+    annotations: dict[str, str] = {}
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    schema_version: int
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
+
+
+class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """`entrypoint` is a full argument list; it starts with `/bin/sh` or `python`."""
+
+    entrypoint: tuple[str, ...]
+    env: tuple[str, ...] = ()  # NAME=value
+    working_dir: str = "/"
+    labels: dict[str, str] = {}
+
+
+class RootFs(msgspec.Struct, frozen=True, kw_only=True):
+    diff_ids: tuple[str, ...]
+    type: str = "layers"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    architecture: str
+    os: str
+    config: ContainerConfig
+    rootfs: RootFs
+    created: str = "1970-01-01T00:00:00Z"
