@@ -1,0 +1,310 @@
+"""What the API takes and gives, as types: the handlers use them and the OpenAPI document is made
+from them, so neither can say what the other does not.
+
+What people send forbids unknown fields; what they get may grow.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.database.versions import VersionState
+from shared.endpoint import Endpoint
+from shared.lifecycle import State
+from shared.problems import Wrong
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="lower-case letters, digits and dashes; 1 to 63 characters",
+        examples=["mnist"],
+    ),
+]
+VersionName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$",
+        description="letters, digits, dots, dashes and underscores; 1 to 64 characters",
+        examples=["20261121.0"],
+    ),
+]
+EndpointName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f/]+$",
+        description="any text of up to 100 characters without / or control characters",
+    ),
+]
+Digest = Annotated[
+    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="sha256:<64 hex digits>")
+]
+Role = Literal["admin", "write", "read"]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What people send."""
+
+
+class Give(msgspec.Struct, frozen=True, kw_only=True):
+    """What people get."""
+
+
+# Owners, projects, tokens
+
+
+class NewOwner(Ask, frozen=True, kw_only=True):
+    name: Name
+
+
+class Owner(Give, frozen=True, kw_only=True):
+    name: str
+    created_at: datetime
+
+
+class NewProject(Ask, frozen=True, kw_only=True):
+    name: Name
+    owner: Name | None = None  # the token's own by default
+
+
+class Project(Give, frozen=True, kw_only=True):
+    owner: str
+    name: str
+    created_at: datetime
+
+
+class NewToken(Ask, frozen=True, kw_only=True):
+    role: Role = "write"
+    note: Annotated[str, Meta(max_length=200)] = ""
+    expires_at: datetime | None = None
+
+
+class Token(Give, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    role: Role
+    note: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class MadeToken(Token, frozen=True, kw_only=True):
+    token: str  # shown once; only its hash is kept
+
+
+class Whoami(Give, frozen=True, kw_only=True):
+    owner: str
+    role: Role
+    router_url: str  # where traffic goes: scheme, host and port
+
+
+# Uploads, deployments, versions, aliases
+
+
+class Upload(Give, frozen=True, kw_only=True):
+    digest: str
+    size: int
+
+
+class NewDeployment(Ask, frozen=True, kw_only=True):
+    name: Name
+    target: Annotated[str, Meta(max_length=63)] = "process"
+
+
+class Deployment(Give, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    project: str
+    name: str
+    target: str
+    created_at: datetime
+    aliases: dict[str, str]  # alias -> version name
+
+
+class ServingOptions(Ask, frozen=True, kw_only=True):
+    """How the router treats an endpoint; see shared.endpoint.Serving."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 16
+    waiting: Annotated[int, Meta(ge=0, le=100_000)] = 64
+    wait_seconds: Annotated[float, Meta(ge=0, le=300)] = 10.0
+    timeout_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    strip_prefix: bool = False
+
+
+class NewVersion(Ask, frozen=True, kw_only=True):
+    """A version of the endpoints in the source's `valohai.yaml`."""
+
+    source: Digest  # an uploaded tar or tar.gz of the code
+    config: Annotated[str, Meta(max_length=1_000_000)] | None = None
+    """The text of `valohai.yaml`; by default the file of that name in the source."""
+    endpoints: tuple[str, ...] | None = None  # which of the file's; all by default
+    files: dict[str, dict[str, Digest]] = {}  # endpoint -> file name -> uploaded blob
+    name: VersionName | None = None  # `YYYYMMDD.N` by default
+    environment: dict[str, str] = {}
+    serving: dict[str, ServingOptions] = {}  # endpoint -> options
+
+
+class VersionSummary(Give, frozen=True, kw_only=True):
+    id: str
+    name: str
+    state: VersionState
+    reason: str
+    created_at: datetime
+
+
+class Version(VersionSummary, frozen=True, kw_only=True):
+    owner: str
+    project: str
+    deployment: str | None
+    source: str
+    endpoints: list[Endpoint]
+    images: dict[str, str]
+    notes: list[str]
+    urls: dict[str, str]  # endpoint -> URL under the version's own name
+    jobs: dict[str, str]  # endpoint -> job
+    changed_at: datetime
+
+
+class MoveAlias(Ask, frozen=True, kw_only=True):
+    version: str
+    force: bool = False  # also to a version whose endpoints do not all run
+
+
+class AliasMove(Give, frozen=True, kw_only=True):
+    revision: int
+    version: str
+    moved_by: str
+    moved_at: datetime
+
+
+class Alias(Give, frozen=True, kw_only=True):
+    name: str
+    version: str
+    revision: int
+    changed_at: datetime
+    urls: dict[str, str]
+    history: list[AliasMove]  # newest first
+
+
+# proxiML endpoints and jobs
+
+
+class NewResources(msgspec.Struct, frozen=True, kw_only=True):
+    """Unknown fields of proxiML's own job documents are ignored."""
+
+    gpu_types: list[str] = []
+    gpu_type_id: str | None = None
+    gpu_count: Annotated[int, Meta(ge=0, le=10_000)] = 1
+    disk_size: Annotated[int, Meta(ge=1, le=100_000)] = 10
+    max_price: Annotated[float, Meta(ge=0)] | None = None
+
+
+class NewModel(msgspec.Struct, frozen=True, kw_only=True):
+    source_type: str = "local"
+    source_uri: str = ""  # local: the digest of an uploaded tar or tar.gz
+
+
+class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
+    routes: list[Any] = []  # read one by one, so that an error names its route
+    start_command: Annotated[str, Meta(max_length=10_000)] | None = None
+
+
+class Packages(msgspec.Struct, frozen=True, kw_only=True):
+    pip: list[str] = []
+    apt: list[str] = []
+    conda: list[str] = []
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    value: str
+
+
+class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    type: str = "DEEPLEARNING_PY310"
+    custom_image: str | None = None
+    env: list[Variable] = []
+    packages: Packages = Packages()
+
+
+class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxiML endpoint, as its SDK sends it; `serving` is ours."""
+
+    name: EndpointName
+    type: Literal["endpoint"] = "endpoint"
+    resources: NewResources = NewResources()
+    model: NewModel = NewModel()
+    endpoint: NewEntry = NewEntry()
+    environment: NewEnvironment = NewEnvironment()
+    serving: ServingOptions = ServingOptions()
+
+
+class Review(Give, frozen=True, kw_only=True):
+    """What would happen if this were submitted now. Nothing has been submitted."""
+
+    ok: bool
+    errors: list[Wrong]
+    would_queue: bool
+    message: str
+    price_per_hour: float
+
+
+class Job(Give, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    project: str
+    name: str
+    kind: Literal["endpoint", "batch"]
+    state: State
+    reason: str  # why it waits, or why it failed
+    attempt: int
+    restarts: int
+    version: str  # id
+    version_name: str
+    deployment: str | None
+    endpoint: str
+    target: str
+    gpu_types: list[str]
+    gpu_count: int
+    gpus: list[str]  # held now
+    price_per_hour: float  # while it holds them
+    url: str | None  # while running
+    created_at: datetime
+    changed_at: datetime
+    queued_at: datetime | None
+
+
+class Connection(Give, frozen=True, kw_only=True):
+    """How to call a running job."""
+
+    url: str
+    example: str  # a curl command line
+
+
+class LogLine(Give, frozen=True, kw_only=True):
+    attempt: int
+    line: int
+    at: datetime
+    stream: Literal["stdout", "stderr", "platform"]
+    text: str
+
+
+class GpuType(Give, frozen=True, kw_only=True):
+    type: str
+    total: int
+    free: int
+    price_per_hour: float
+
+
+class Page(Give, frozen=True, kw_only=True):
+    """`items` and, when there are more, the `next` cursor for `?after=`."""
+
+    items: list[Any]
+    next: str | None = None

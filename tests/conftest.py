@@ -1,0 +1,52 @@
+"""Real servers for the tests: one PostgreSQL for all, a database of its own for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from shared.database.embedded import postgres
+from shared.database.migrate import migrate
+from shared.database.pool import Database
+
+
+def named(url: str, database: str) -> str:
+    """The URL of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    async def template(url: str) -> None:
+        admin = await asyncpg.connect(url)
+        await admin.execute("CREATE DATABASE template_slipway")
+        await admin.close()
+        async with Database.open(named(url, "template_slipway")) as database:
+            await migrate(database)
+
+    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+        asyncio.run(template(url))
+        yield url
+
+
+@pytest.fixture
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_slipway")
+        yield named(postgres_url, name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database.open(database_url) as database:
+        yield database

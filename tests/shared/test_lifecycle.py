@@ -1,0 +1,51 @@
+from shared.events import FACTS, GpuFact, JobFact, JobSubmitted, VersionFact
+from shared.lifecycle import HOLDING, LIVE, MOVES, OVER, State, diagram
+
+
+def reachable(start: State) -> set[State]:
+    seen, todo = set(), [start]
+    while todo:
+        state = todo.pop()
+        if state not in seen:
+            seen.add(state)
+            todo += [move.to for move in MOVES.values() if state in move.sources]
+    return seen
+
+
+def test_every_fact_about_a_job_but_the_first_moves_it():
+    facts = {kind for kind in FACTS.values() if issubclass(kind, JobFact)}
+    assert facts == {*MOVES, JobSubmitted}
+    assert not any(issubclass(kind, GpuFact | VersionFact) for kind in MOVES)
+
+
+def test_every_state_can_be_reached():
+    assert reachable(State.SUBMITTED) == set(State)
+
+
+def test_nothing_leaves_a_state_that_is_over():
+    assert all(move.sources.isdisjoint(OVER) for move in MOVES.values())
+
+
+def test_everything_that_is_not_over_can_end():
+    for state in set(State) - set(OVER):
+        assert reachable(state) & set(OVER), state
+
+
+def test_a_failed_job_can_only_be_terminated():
+    assert {move.to for move in MOVES.values() if State.FAILED in move.sources} == {
+        State.TERMINATED
+    }
+
+
+def test_only_a_new_attempt_enters_the_queue_a_second_time():
+    for fact, move in MOVES.items():
+        if move.to is State.QUEUED and move.sources & {*HOLDING, State.STOPPED}:
+            assert move.next_attempt, fact
+
+
+def test_live_and_over_do_not_overlap():
+    assert set(LIVE).isdisjoint(OVER)
+
+
+def test_the_picture_in_the_docs_is_the_table(request):
+    assert diagram() in (request.config.rootpath / "docs/lifecycle.md").read_text()
