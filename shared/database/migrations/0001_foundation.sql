@@ -59,12 +59,23 @@ CREATE TABLE versions (
     reason      text          NOT NULL DEFAULT '',
     lease       text,         -- which builder works on it ...
     lease_until timestamptz,  -- ... and until when nobody else may
+    claims      integer       NOT NULL DEFAULT 0, -- builders that took it and did not give it back
+    errors      integer       NOT NULL DEFAULT 0, -- builds that ended in an error of our own
     created_at  timestamptz   NOT NULL DEFAULT now(),
     changed_at  timestamptz   NOT NULL DEFAULT now(),
     UNIQUE (deployment, name)
 );
 CREATE INDEX versions_to_build ON versions (seq) WHERE state = 'building';
 CREATE INDEX versions_of_deployment ON versions (deployment, seq);
+
+-- Layers that were built before, by what they were built from. A layer whose blob is gone is built
+-- again, so the table may be emptied at any time.
+CREATE TABLE layers (
+    key        text        PRIMARY KEY,
+    digest     text        NOT NULL,
+    size       bigint      NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
 
 CREATE TYPE job_state AS ENUM (
     'submitted', 'building', 'queued', 'starting', 'running', 'stopping',
