@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+from shared.problems import Wrong
 
 
 class PlatformError(Exception):
@@ -23,13 +25,20 @@ class Invalid(PlatformError):
 
     `field` is a dotted path into what was sent (`endpoint.port`, `routes[1].file`), or "".
     The message says what was wrong and what is allowed, and never echoes more than a few
-    characters of what was sent.
+    characters of what was sent. `errors` holds all that is wrong, the first of them first.
     """
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, *others: Wrong) -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.field = field
         self.message = message
+        self.errors = (Wrong(field=field, message=message), *others)
+
+    @classmethod
+    def of(cls, wrongs: Sequence[Wrong]) -> Invalid:
+        """One error that names every one of `wrongs`, of which there is at least one."""
+        first, *others = wrongs
+        return cls(first.field, first.message, *others)
 
 
 @contextmanager
