@@ -19,7 +19,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     linger: float = 0.0  # seconds it goes on serving after it began to fail /readyz
 
 
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound=msgspec.Struct)
 
 
 class Misconfigured(SystemExit):

@@ -1,0 +1,47 @@
+# Every target sets up what it needs. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench drill format lock setup
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY) ## the main job: three kinds of endpoint built, queued, started, called and stopped
+	@$(RUN) -m examples.demo
+
+up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000)
+	@$(RUN) -m services
+
+test: $(READY) ## every test that needs no cluster, with a real PostgreSQL and a real RabbitMQ
+	@$(RUN) -m pytest -q
+
+check: $(READY) ## formatting, lint, types and import rules
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(READY) ## the benchmarks, as a table, beside their anchors
+	@$(RUN) -m benchmarks
+
+drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
+	@$(RUN) -m benchmarks.drill
+
+format: $(READY) ## put the code into its one form
+	$(VENV)/bin/ruff check --fix-only -q .
+	$(VENV)/bin/ruff format -q .
+
+lock: $(READY) ## resolve the dependencies of pyproject.toml anew
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
+		--upgrade --quiet --output-file requirements.lock pyproject.toml
+
+setup: $(READY) ## the virtual environment with all it needs
+
+$(READY): requirements.lock client/pyproject.toml
+	@sh .ci/venv $(PYTHON) $(VENV)
+	@touch $@
