@@ -1,0 +1,164 @@
+"""What must be done so that the target runs what the jobs table says. Pure and level-triggered.
+
+It compares what is wanted with what is there and never asks how it came to be, so it does not
+matter what was missed: run twice with nothing changed, it asks for the same steps, and once they
+are done for none. An attempt that stopped being wanted is never wanted again, so whatever is
+observed or holds GPUs without being wanted can be stopped. GPUs are released by carrying out Stop,
+after the driver has said that nothing runs any more, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from services.scheduler.driver import Observed, Phase, Replica
+from shared.address import Address
+from shared.ids import JobId
+from shared.lifecycle import State
+
+LOOP: Final = 5
+"""So many failing ends in a row are a crash loop."""
+
+LINE: Final = 300  # of the last lines that a reason quotes, how much of each
+
+_COUNTS: Final = {5: "five"}
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in one of the states in which it may have processes."""
+
+    job: JobId
+    attempt: int
+    state: State
+    restarts: int
+    age: float  # seconds in this state, by the database's clock
+
+    @property
+    def replica(self) -> Replica:
+        return Replica(self.job, self.attempt)
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    start_deadline: float = 600.0  # seconds from its place to its readiness
+    drain: float = 0.5  # seconds from the stop of its traffic to its own
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    replica: Replica
+
+
+class Start(Step, frozen=True, kw_only=True):
+    pass
+
+
+class Stop(Step, frozen=True, kw_only=True):
+    """End it; when it is gone, release its GPUs and, if that was asked for, call it stopped."""
+
+    drain: float = 0.0
+
+
+class RecordStarted(Step, frozen=True, kw_only=True):
+    address: Address
+
+
+class RecordFailed(Step, frozen=True, kw_only=True):
+    reason: str
+    quote: bool = True  # whether the last lines of its log belong to the reason
+
+
+class RecordLost(Step, frozen=True, kw_only=True):
+    reason: str
+
+
+def reconcile(
+    works: Sequence[Work],
+    observed: Mapping[Replica, Observed],
+    holders: Collection[Replica],
+    policy: Policy,
+) -> Iterator[Step]:
+    """At most one step for each replica. `holders` are those with GPUs not yet released."""
+    wanted = {work.replica for work in works}
+    for work in works:
+        step = _step(work, observed.get(work.replica), policy)
+        if step is not None:
+            yield step
+    for replica in sorted({*observed, *holders} - wanted):
+        yield Stop(replica=replica)
+
+
+def restarted(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> dict[Replica, int]:
+    """How often the servers were started again, where the table has another number."""
+    return {
+        work.replica: seen.restarts
+        for work in works
+        if (seen := observed.get(work.replica)) is not None and seen.restarts != work.restarts
+    }
+
+
+def quoting(reason: str, lines: Sequence[str]) -> str:
+    """`reason` with the end of the log, oldest line first."""
+    if not lines:
+        return f"{reason}; it printed nothing"
+    return f"{reason}; last lines: {' | '.join(line[:LINE] for line in lines)}"
+
+
+def _step(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
+    match work.state:
+        case State.STARTING:
+            return _starting(work, seen, policy)
+        case State.RUNNING:
+            return _running(work, seen)
+        case State.STOPPING:
+            return Stop(replica=work.replica, drain=_drain(work, seen, policy))
+        case _:
+            return Stop(replica=work.replica)
+
+
+def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
+    if seen is not None:
+        if seen.phase is Phase.READY:
+            return RecordStarted(replica=work.replica, address=seen.address)
+        if (failed := _failed(work, seen)) is not None:
+            return failed
+    if work.age > policy.start_deadline:
+        reason = f"did not become ready in {policy.start_deadline:g} s"
+        return RecordFailed(replica=work.replica, reason=reason)
+    if seen is None or seen.phase is Phase.GONE:
+        return Start(replica=work.replica)
+    return None
+
+
+def _running(work: Work, seen: Observed | None) -> Step | None:
+    if seen is None or seen.phase is Phase.GONE:
+        reason = (seen and seen.reason) or "its processes vanished"
+        return RecordLost(replica=work.replica, reason=reason)
+    return _failed(work, seen)
+
+
+def _failed(work: Work, seen: Observed) -> RecordFailed | None:
+    if seen.phase is Phase.BROKEN:
+        # its own last words are the reason; without any, the log must speak
+        reason = seen.reason or "its server said that it can never start"
+        return RecordFailed(replica=work.replica, reason=reason, quote=not seen.reason)
+    if seen.phase is Phase.CRASHING and seen.failures >= LOOP:
+        times = _COUNTS.get(seen.failures, str(seen.failures))
+        reason = f"crash loop: {_ended(seen.exit_code)} {times} times in a row"
+        return RecordFailed(replica=work.replica, reason=reason)
+    return None
+
+
+def _ended(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "ended"
+    if exit_code < 0:
+        return f"ended by signal {-exit_code}"
+    return f"ended with exit code {exit_code}"
+
+
+def _drain(work: Work, seen: Observed | None, policy: Policy) -> float:
+    """How much longer its last requests may take. What was never ready has none."""
+    served = seen is not None and (seen.phase is Phase.READY or seen.restarts > 0)
+    return max(0.0, policy.drain - work.age) if served else 0.0

@@ -1,0 +1,8 @@
+-- The jobs of a target that may have processes. `age` is by this server's clock alone.
+-- $1 target
+SELECT id AS job, attempt, state, restarts,
+       extract(epoch FROM clock_timestamp() - changed_at)::float8 AS age
+  FROM jobs
+ WHERE target = $1
+   AND state IN ('starting', 'running', 'stopping')
+ ORDER BY seq;

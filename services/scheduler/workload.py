@@ -1,0 +1,111 @@
+"""What a driver is told to run for a job: its environment, its GPUs, its files. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from services.scheduler.driver import Replica, Workload
+from shared.database.jobs import Job
+from shared.database.versions import Version
+from shared.endpoint import Endpoint
+from shared.image import CODE
+
+METADATA: Final = "valohai-metadata.json"
+
+
+def workload(
+    job: Job, version: Version, devices: tuple[str, ...], router_url: str
+) -> Workload | None:
+    """None when the version has no such endpoint or no image of it."""
+    found = (e for e in version.definition.endpoints if e.name == job.endpoint)
+    endpoint, image = next(found, None), version.images.get(job.endpoint)
+    if endpoint is None or image is None:
+        return None
+    return Workload(
+        replica=Replica(job.id, job.attempt),
+        image=image,
+        endpoint=endpoint,
+        environment=environment(job, version, endpoint),
+        devices=devices,
+        files=files(job, version, endpoint, router_url),
+    )
+
+
+def prefix(version: Version, endpoint: str) -> str:
+    """The path of an endpoint under its version's own name: no slash at its end."""
+    return f"/{version.owner}/{version.project}/{version.deployment_name}/{version.name}/{endpoint}"
+
+
+def environment(job: Job, version: Version, endpoint: Endpoint) -> dict[str, str]:
+    """What its owner set, and what the platform adds, which wins."""
+    ours = {"SLIPWAY_JOB": job.id, "SLIPWAY_ATTEMPT": str(job.attempt)}
+    if endpoint.format == "valohai":
+        ours["VH_DEFAULT_PREFIX"] = prefix(version, endpoint.name)
+        ours["VALOHAI_PORT"] = str(endpoint.port)
+    return endpoint.environment | ours
+
+
+def files(job: Job, version: Version, endpoint: Endpoint, router_url: str) -> dict[str, bytes]:
+    """The metadata document, at both of the places where Valohai's users look for it."""
+    if endpoint.format != "valohai":
+        return {}
+    document = msgspec.json.format(msgspec.json.encode(_metadata(version, endpoint, router_url)))
+    return {f"{folder}/{METADATA}": document for folder in (CODE["valohai"], "/valohai")}
+
+
+def _metadata(version: Version, endpoint: Endpoint, router_url: str) -> dict[str, Any]:
+    names = [each.name for each in version.definition.endpoints]
+    urls = {name: router_url.rstrip("/") + prefix(version, name) for name in names}
+    project = {"name": version.project, "owner": {"username": version.owner}}
+    named = {"id": version.id, "name": version.name}
+    return {
+        "meta": {"ctime": version.created_at},
+        "project": project,
+        "deployment": {
+            "id": version.deployment,
+            "name": version.deployment_name,
+            "enabled": True,
+            "owner": {"username": version.owner},
+            "project": project,
+            "url": f"{router_url.rstrip('/')}/{version.owner}/{version.project}"
+            f"/{version.deployment_name}",
+            "versions": [named],
+        },
+        "version": {
+            **named,
+            "ctime": version.created_at,
+            "commit": {"identifier": "~" + version.definition.source.removeprefix("sha256:")},
+            "enabled": True,
+            "endpoints": names,
+            "endpoint_urls": urls,
+            "environment_variables": endpoint.environment,
+        },
+        "endpoint": {
+            "name": endpoint.name,
+            "port": endpoint.port,
+            "image": endpoint.image,
+            "is_ready_to_deploy": True,
+            "node_selector": endpoint.node_selector,
+            "cpu_request": 0.1
+            if endpoint.resources.cpu.min is None
+            else endpoint.resources.cpu.min,
+            "memory_request": endpoint.resources.memory.min,
+            "memory_limit": endpoint.resources.memory.max,
+            "files": _files(version, endpoint),
+        },
+    }
+
+
+def _files(version: Version, endpoint: Endpoint) -> list[dict[str, Any]]:
+    given = version.definition.files.get(endpoint.name, {})
+    return [
+        {
+            "name": file.name,
+            "path": file.path,
+            "datum": {"name": file.name, "sha256": given[file.name].removeprefix("sha256:")},
+        }
+        for file in endpoint.files
+        if file.name in given
+    ]
