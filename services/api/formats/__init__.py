@@ -1,0 +1,1 @@
+"""The formats in which people describe endpoints: one loader each, pure functions to Endpoints."""
