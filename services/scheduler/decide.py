@@ -28,6 +28,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()  # in order of preference; empty: any
     max_price: float | None = None  # per GPU and hour
     reason: str = ""  # what is written down now
+    age: float = 0.0  # seconds in the queue
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):

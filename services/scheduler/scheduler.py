@@ -20,6 +20,7 @@ from services.scheduler.decide import Placement, decide
 from services.scheduler.driver import Driver, Refused, Replica
 from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper
+from services.scheduler.metrics import Metrics
 from services.scheduler.reconcile import (
     Policy,
     RecordFailed,
@@ -38,6 +39,7 @@ from shared.errors import Transient
 from shared.events import Event, JobFailed, JobLost, JobPlaced, JobStarted
 from shared.lifecycle import State
 from shared.run import pause
+from shared.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +58,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 class Scheduler:
     def __init__(
-        self, database: Database, driver: Driver, *, target: str, options: Options | None = None
+        self,
+        database: Database,
+        driver: Driver,
+        *,
+        target: str,
+        options: Options | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self.trouble: str | None = None  # why the last look failed
         self._options = options or Options()
+        self._metrics = metrics or Metrics(Telemetry())
         self._database = database
         self._driver = driver
         self._jobs = PostgresJobs(database)
@@ -91,6 +101,7 @@ class Scheduler:
         busy = set(self._hands.busy)
         observed = await self._driver.observe()
         snapshot = await self._store.snapshot()
+        self._metrics.saw(snapshot)
         await self._admit(snapshot)
         await self._store.count(reconcile.restarted(snapshot.works, observed))
         for step in reconcile.reconcile(
@@ -114,8 +125,10 @@ class Scheduler:
             self._wake.clear()
             try:
                 await self.turn()
-            except Transient:
+                self.trouble = None
+            except Transient as error:
                 log.warning("will look again", exc_info=True)
+                self.trouble = str(error)
                 await pause(every, stopping)
             await self._rest(stopping, every)
 
@@ -136,22 +149,26 @@ class Scheduler:
 
     async def _admit(self, snapshot: Snapshot) -> None:
         decision = decide(snapshot.waiting, snapshot.slots)
+        before = {waiting.job: waiting for waiting in snapshot.waiting}
         for placement in decision.placements:
-            await self._place(placement)
-        before = {waiting.job: waiting.reason for waiting in snapshot.waiting}
-        news = {job: why for job, why in decision.reasons.items() if why != before[job]}
+            if await self._place(placement):
+                self._metrics.admitted(before[placement.job].age)
+        news = {job: why for job, why in decision.reasons.items() if why != before[job].reason}
         await self._store.explain(news)
 
-    async def _place(self, placement: Placement) -> None:
+    async def _place(self, placement: Placement) -> bool:
         fact = JobPlaced(job=placement.job, attempt=placement.attempt, gpus=placement.gpus)
-        if await self._jobs.place(fact):
+        placed = await self._jobs.place(fact)
+        if placed:
             self._begin(Start(replica=Replica(placement.job, placement.attempt)))
+        return placed
 
     def _begin(self, step: Step) -> None:
         if step.replica in self._hands.busy:
             return
         at_once = self._stops if isinstance(step, Stop) else self._starts
         name = type(step).__name__
+        self._metrics.began(name)
         self._hands.begin(step.replica, name, partial(self._perform, step), at_once)
 
     async def _perform(self, step: Step) -> None:

@@ -2,7 +2,7 @@
 -- $1 target  $2 how many that need none  $3 how many that need some
 (
 SELECT id AS job, attempt, 0 AS count, '{}'::text[] AS types, NULL::float8 AS max_price, reason,
-       queued_at, seq
+       extract(epoch FROM clock_timestamp() - queued_at)::float8 AS age, queued_at, seq
   FROM jobs
  WHERE target = $1
    AND state = 'queued'
@@ -17,7 +17,8 @@ SELECT jobs.id, jobs.attempt, jobs.gpu_count, jobs.gpu_types,
           FROM jsonb_array_elements(versions.definition -> 'endpoints') AS given
          WHERE given ->> 'name' = jobs.endpoint
          LIMIT 1),
-       jobs.reason, jobs.queued_at, jobs.seq
+       jobs.reason, extract(epoch FROM clock_timestamp() - jobs.queued_at)::float8,
+       jobs.queued_at, jobs.seq
   FROM jobs
   JOIN versions ON versions.id = jobs.version
  WHERE jobs.target = $1

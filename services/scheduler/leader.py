@@ -1,0 +1,118 @@
+"""One scheduler acts for a target; the others stand by.
+
+Whoever acts holds a session lock on a connection of its own: PostgreSQL gives it to the next when
+the session ends, however it ended. Who loses that connection begins nothing new, finishes what is
+in hand (each of those records itself by a guarded move) and stands by again. A late one can
+therefore still be at its last steps while the next one begins; the guards, and the table's
+constraint that a GPU has one holder, hold for both of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+import asyncpg
+
+from shared.database.pool import TROUBLE
+from shared.database.sqlfile import sql
+from shared.run import Loop, pause
+
+LEAD = sql(__package__, "lead")
+
+ANSWER: Final = 5.0  # seconds in which PostgreSQL must answer to count as there
+
+log = logging.getLogger(__name__)
+
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Leader:
+    def __init__(self, url: str, target: str, *acts: Loop, every: float = 1.0) -> None:
+        """`acts` begin whenever this process may act, and are told to stop when it no longer may."""
+        self._url = url
+        self._target = target
+        self._acts = acts
+        self._every = every
+        self.acting = False
+
+    async def loop(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                async with self._session() as (session, lost):
+                    await self._stand_by(session, stopping)
+                    if not stopping.is_set():
+                        await self._lead(session, lost, stopping)
+            except _Lost as error:
+                log.warning("stands by: %s", error)
+            await pause(self._every, stopping)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[tuple[Session, asyncio.Event]]:
+        lost = asyncio.Event()
+        try:
+            session = await asyncpg.connect(
+                self._url,
+                timeout=ANSWER,
+                command_timeout=ANSWER,
+                server_settings={"application_name": f"slipway scheduler of {self._target}"},
+            )
+        except TROUBLE as error:
+            raise _Lost(str(error)) from error
+        session.add_termination_listener(lambda _: lost.set())
+        try:
+            yield session, lost
+        finally:
+            session.terminate()  # the lock goes with it, at once
+
+    async def _stand_by(self, session: Session, stopping: asyncio.Event) -> None:
+        """Returns when the lock is ours, or it is time to stop."""
+        while not stopping.is_set():
+            try:
+                if await session.fetchval(LEAD, f"slipway scheduler {self._target}"):
+                    return
+            except TROUBLE as error:
+                raise _Lost(str(error)) from error
+            await pause(self._every, stopping)
+
+    async def _lead(self, session: Session, lost: asyncio.Event, stopping: asyncio.Event) -> None:
+        log.info("acts for target %s", self._target)
+        ending = asyncio.Event()
+        self.acting = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                for act in self._acts:
+                    group.create_task(_until(ending, act))
+                group.create_task(self._heartbeat(session, lost, ending))
+                watch = [group.create_task(event.wait()) for event in (lost, stopping)]
+                await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
+                ending.set()
+                for each in watch:
+                    each.cancel()
+        finally:
+            self.acting = False
+        if lost.is_set():
+            raise _Lost("the connection that held its lock was lost")
+
+    async def _heartbeat(
+        self, session: Session, lost: asyncio.Event, ending: asyncio.Event
+    ) -> None:
+        """A connection that died in silence is noticed by asking it."""
+        while not ending.is_set():
+            try:
+                await session.execute("SELECT 1")
+            except TROUBLE:
+                lost.set()
+                return
+            await pause(self._every, ending)
+
+
+async def _until(ending: asyncio.Event, act: Loop) -> None:
+    await act(ending)
+
+
+class _Lost(Exception):
+    """There is no session, so there is no lock."""

@@ -1,0 +1,144 @@
+"""The scheduler as a service: a driver, the inventory, and one that acts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from services.scheduler import inventory
+from services.scheduler.driver import Driver, Gpu
+from services.scheduler.drivers import open_driver
+from services.scheduler.inventory import Inventory, Source
+from services.scheduler.leader import Leader
+from services.scheduler.metrics import Metrics
+from services.scheduler.nvml import Nvml
+from services.scheduler.reconcile import Policy
+from services.scheduler.scheduler import Options, Scheduler
+from shared import config, ids, service
+from shared.config import Misconfigured
+from shared.errors import Invalid
+from shared.events import (
+    GpuAppeared,
+    GpuReleased,
+    JobFailed,
+    JobLost,
+    JobQueued,
+    JobRestarted,
+    JobStopping,
+    JobTerminated,
+)
+from shared.http import serve
+from shared.run import Loop, every
+from shared.service import Floor
+from shared.telemetry import CONTENT_TYPE, Telemetry
+
+WAKE = (
+    JobQueued,
+    JobRestarted,
+    JobLost,
+    JobStopping,
+    JobFailed,
+    JobTerminated,
+    GpuReleased,
+    GpuAppeared,
+)
+"""The facts after which there may be something to do."""
+
+PURGE_EVERY: Final = 60.0
+
+
+class Config(config.Config, frozen=True, kw_only=True):
+    scheduler_port: int = 8082  # 0: no door
+    slipway_home: str = ".slipway"
+    target: str = "process"
+    slipway_gpus: str = ""  # declared GPUs, `rtx3090:4,a100:2`; empty: those that are found
+    slipway_prices: str = ""  # of a GPU for an hour, `rtx3090:0.5`
+    router_url: str = "http://127.0.0.1:8000"
+    start_deadline: float = 600.0  # seconds from a job's place to its readiness
+    drain: float = 0.5  # seconds that the last requests of a stopping job have
+    stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
+    look_every: float = 1.0  # seconds between two looks when nothing happens
+    inventory_every: float = 10.0
+
+
+@asynccontextmanager
+async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
+    try:
+        prices = inventory.prices(config.slipway_prices)
+        declared = inventory.declared(config.slipway_gpus, config.target)
+        opening = open_driver(config.target, Path(config.slipway_home).absolute(), floor.blobs)
+    except Invalid as error:
+        raise Misconfigured(f"configuration: {error}") from error
+    async with opening as driver:
+        telemetry = Telemetry()
+        source = _declared(declared) if declared else _found(config.target, driver)
+        gpus = Inventory(floor.database, config.target, source, prices)
+        scheduler = Scheduler(
+            floor.database,
+            driver,
+            target=config.target,
+            options=Options(
+                policy=Policy(start_deadline=config.start_deadline, drain=config.drain),
+                stop_grace=config.stop_grace,
+                router_url=config.router_url,
+            ),
+            metrics=Metrics(telemetry),
+        )
+        leader = Leader(
+            config.database_url,
+            config.target,
+            every(config.inventory_every, gpus.refresh),
+            every(PURGE_EVERY, scheduler.purge),
+            partial(scheduler.act, every=config.look_every),
+        )
+        # a queue of its own, so that one who stands by takes no news from one who acts
+        wake = floor.bus.subscribe(
+            ids.new(f"scheduler-{config.target}-"),
+            [kind.type for kind in WAKE],
+            scheduler.on_event,
+            lasting=False,
+        )
+        loops: list[Loop] = [leader.loop, wake]
+        if config.scheduler_port:
+            loops.append(_door(config, scheduler, leader, telemetry))
+        yield loops
+
+
+def _declared(gpus: Sequence[Gpu]) -> Source:
+    async def source() -> Sequence[Gpu]:
+        return gpus
+
+    return source
+
+
+def _found(target: str, driver: Driver) -> Source:
+    """What the driver says; on this machine, what NVIDIA's says too."""
+    here = Nvml(target)
+
+    async def source() -> Sequence[Gpu]:
+        return await driver.inventory() or (await here() if target == "process" else ())
+
+    return source
+
+
+def _door(config: Config, scheduler: Scheduler, leader: Leader, telemetry: Telemetry) -> Loop:
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=telemetry.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def ready() -> str | None:
+        return scheduler.trouble if leader.acting else None
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", metrics)])
+    return serve(
+        app, host=config.host, port=config.scheduler_port, ready=ready, linger=config.linger
+    )
+
+
+def main() -> None:
+    service.main(Config, compose)
