@@ -1,0 +1,100 @@
+"""The router: sends traffic to endpoints. Only this file knows which parts are real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from aiohttp import web
+from aiohttp.http import HttpRequestParser
+
+from services.router.body import Limits
+from services.router.door import Door, Options
+from services.router.proxy import Proxy
+from services.router.refresh import Refresh
+from services.router.server import Server
+from services.router.snapshot import PostgresSource
+from services.router.table import Table
+from shared import config, service
+from shared.run import Loop, every
+from shared.service import Floor
+from shared.telemetry import Telemetry
+
+
+class Config(config.Config, frozen=True, kw_only=True):
+    router_port: int = 8000
+    router_domain: str = "localhost"  # `<job>.<domain>` is a job's own host
+    router_scheme: Literal["http", "https"] = "http"  # by which clients reach it
+    max_body: int = 0  # bytes; 0: bodies are streamed, however large
+    connect_patience: float = 2.0  # seconds to wait for a server between two of its lives
+
+
+def serve(
+    door: Door,
+    *,
+    host: str,
+    port: int,
+    linger: float = 0.0,
+    grace: float = 10.0,
+    opened: Callable[[int], None] = lambda port: None,
+) -> Loop:
+    """A loop that serves `door`, and closes as politely as shared.http does.
+
+    `opened` is told the port, which is of use when `port` is 0.
+    """
+
+    async def loop(stopping: asyncio.Event) -> None:
+        runner = web.ServerRunner(Server(door.handle), handle_signals=False, shutdown_timeout=grace)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host=host, port=port, reuse_address=True, backlog=1024)
+            await site.start()
+            opened(runner.addresses[0][1])
+            await stopping.wait()
+            door.closing = True
+            await asyncio.sleep(linger)
+        finally:
+            await runner.cleanup()
+
+    return loop
+
+
+@asynccontextmanager
+async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
+    # the parser in Python reads some requests otherwise than the one in C that is tested here
+    assert HttpRequestParser.__module__ == "aiohttp._http_parser", "aiohttp lacks its C parser"
+    table = Table()
+    refresh = Refresh(PostgresSource(floor.database), table)
+    door = Door(
+        table,
+        Proxy(),
+        Telemetry(),
+        lambda: None if refresh.ready.is_set() else "the routes are not known yet",
+        Options(
+            domain=config.router_domain.lower().encode(),
+            scheme=config.router_scheme,
+            limits=Limits(size=config.max_body),
+            patience=config.connect_patience,
+        ),
+    )
+
+    async def forget() -> None:
+        door.forget()
+
+    yield [
+        *refresh.loops(floor.bus),
+        every(60.0, forget),
+        serve(
+            door,
+            host=config.host,
+            port=config.router_port,
+            linger=config.linger,
+            grace=config.grace,
+        ),
+    ]
+
+
+def main() -> None:
+    service.main(Config, compose)

@@ -1,0 +1,141 @@
+"""Keeps the table fresh. Events say what to look at again; looking is done by one loop, so looks
+never overtake one another. Every few seconds it looks at everything, whatever events said or
+failed to say; while PostgreSQL is away the table is served as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from services.router.snapshot import Source
+from services.router.table import Table
+from shared import ids
+from shared.bus import Bus
+from shared.errors import Transient
+from shared.events import (
+    AliasMoved,
+    Event,
+    JobFact,
+    JobFailed,
+    JobFinished,
+    JobLost,
+    JobStopped,
+    JobStopping,
+    VersionFact,
+)
+from shared.ids import JobId, VersionId
+from shared.run import Loop, pause
+
+log = logging.getLogger(__name__)
+
+TOPICS: Final = ("slipway.job.#", "slipway.alias.#", "slipway.version.#")
+RESYNC: Final = 10.0  # seconds between looks at everything
+AGAIN: Final = 0.5  # seconds before the next try when PostgreSQL is away
+CLOSING: Final = (JobStopping, JobStopped, JobLost, JobFailed, JobFinished)
+"""After these an attempt never answers again."""
+
+
+class Refresh:
+    """`table` is its to change. `ready` is set once the table has been filled."""
+
+    def __init__(self, source: Source, table: Table, resync: float = RESYNC) -> None:
+        self.ready = asyncio.Event()
+        self._source = source
+        self._table = table
+        self._resync = resync
+        self._woken = asyncio.Event()
+        self._jobs: set[JobId] = set()
+        self._versions: set[VersionId] = set()
+        self._deployments: set[str] = set()
+
+    async def on_event(self, event: Event) -> None:
+        """Mark what is to be looked at again. Safe to be told twice, late, or out of order."""
+        match event.fact():
+            case JobFact() as fact:
+                if isinstance(fact, CLOSING):
+                    self._table.close(fact.job, fact.attempt)
+                self._jobs.add(fact.job)
+            case AliasMoved(deployment=deployment):
+                self._deployments.add(deployment)
+            case VersionFact(version=version):
+                self._versions.add(version)
+            case _:
+                return
+        self._woken.set()
+
+    def loops(self, bus: Bus) -> Sequence[Loop]:
+        """What keeps the table fresh: one subscription of this process's own, and the looking."""
+        queue = ids.new("router-")
+        return [bus.subscribe(queue, TOPICS, self.on_event, lasting=False), self.loop]
+
+    async def loop(self, stopping: asyncio.Event) -> None:
+        whole = time.monotonic()  # when everything is next to be looked at
+        async with _wakes(stopping, self._woken):
+            while not stopping.is_set():
+                self._woken.clear()
+                try:
+                    if time.monotonic() >= whole:
+                        await self.everything()
+                        whole = time.monotonic() + self._resync
+                    else:
+                        await self.marked()
+                except Transient as error:
+                    log.warning("the table stays as it is: %s", error)
+                    await pause(AGAIN, stopping)
+                    continue
+                await _until(self._woken, whole)
+
+    async def everything(self) -> None:
+        """Look at all there is. What is marked meanwhile stays marked."""
+        self._take()
+        routes, aliases = await self._source.everything()
+        self._table.replace(routes, aliases)
+        self.ready.set()
+
+    async def marked(self) -> None:
+        """Look at what is marked, and mark it again when that fails."""
+        jobs, versions, deployments = self._take()
+        try:
+            if jobs or versions:
+                routes = await self._source.routes(jobs, versions)
+                self._table.put(routes, jobs - {route.job for route in routes})
+            if deployments:
+                self._table.point(await self._source.aliases(deployments), deployments)
+        except BaseException:
+            self._jobs |= jobs
+            self._versions |= versions
+            self._deployments |= deployments
+            raise
+
+    def _take(self) -> tuple[set[JobId], set[VersionId], set[str]]:
+        taken = self._jobs, self._versions, self._deployments
+        self._jobs, self._versions, self._deployments = set(), set(), set()
+        return taken
+
+
+@asynccontextmanager
+async def _wakes(stopping: asyncio.Event, woken: asyncio.Event) -> AsyncIterator[None]:
+    """Inside, being told to stop wakes too."""
+
+    async def wake() -> None:
+        await stopping.wait()
+        woken.set()
+
+    task = asyncio.create_task(wake())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _until(woken: asyncio.Event, moment: float) -> None:
+    try:
+        async with asyncio.timeout(max(0.0, moment - time.monotonic())):
+            await woken.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,49 @@
+"""Looking at the truth: routes and aliases as PostgreSQL has them. The request path never does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+import msgspec
+
+from services.router.table import Alias, Route
+from shared.database.pool import Database
+from shared.database.sqlfile import sql
+from shared.ids import JobId, VersionId
+
+ROUTES = sql(__package__, "routes")
+ALIASES = sql(__package__, "aliases")
+
+
+class Source(Protocol):
+    """Raises Transient when it can't be asked now."""
+
+    async def everything(self) -> tuple[list[Route], list[Alias]]: ...
+
+    async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
+        """Those of `jobs` that are not over, and all the jobs of `versions`."""
+
+    async def aliases(self, deployments: Collection[str]) -> list[Alias]:
+        """Every alias of `deployments`, which are named by id."""
+
+
+class PostgresSource:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def everything(self) -> tuple[list[Route], list[Alias]]:
+        routes = await self._database.fetch(ROUTES, None, None)
+        aliases = await self._database.fetch(ALIASES, None)
+        return (
+            msgspec.convert([dict(row) for row in routes], list[Route]),
+            msgspec.convert([dict(row) for row in aliases], list[Alias]),
+        )
+
+    async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
+        rows = await self._database.fetch(ROUTES, list(jobs), list(versions))
+        return msgspec.convert([dict(row) for row in rows], list[Route])
+
+    async def aliases(self, deployments: Collection[str]) -> list[Alias]:
+        rows = await self._database.fetch(ALIASES, list(deployments))
+        return msgspec.convert([dict(row) for row in rows], list[Alias])
