@@ -13,6 +13,7 @@ import pytest
 from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
+from tests.servers import Rabbit, rabbitmq
 
 
 def named(url: str, database: str) -> str:
@@ -50,3 +51,10 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database.open(database_url) as database:
         yield database
+
+
+@pytest.fixture(scope="session")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
+    """One broker for all; a test keeps to itself by a name of its own (open_amqp's `name`)."""
+    with rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
