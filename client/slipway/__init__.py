@@ -1,0 +1,26 @@
+"""Slipway for Python: `Client` and, for asyncio, `AsyncClient` with the same methods."""
+
+from slipway.client import AsyncClient
+from slipway.config import Settings, find
+from slipway.errors import (
+    Ambiguous,
+    BadSource,
+    Failed,
+    SlipwayError,
+    Unconfigured,
+    Unreachable,
+)
+from slipway.sync import Client
+
+__all__ = [
+    "Ambiguous",
+    "AsyncClient",
+    "BadSource",
+    "Client",
+    "Failed",
+    "Settings",
+    "SlipwayError",
+    "Unconfigured",
+    "Unreachable",
+    "find",
+]

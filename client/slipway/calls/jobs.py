@@ -1,0 +1,202 @@
+"""Jobs: submitting an endpoint of its own, following it through its life, and ending it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final, TypedDict, Unpack
+
+from slipway.calls.base import Ask, at, given, missing
+from slipway.calls.deployments import Deployments
+from slipway.errors import Ambiguous, Failed, NotFound, SlipwayError, Slow
+from slipway.types import Connection, Job, LogLine, Review
+
+OVER: Final = frozenset({"stopped", "finished", "failed", "terminated", "purged"})
+"""States that a job leaves only when somebody asks, or never."""
+
+Watcher = Callable[[Job], None]
+"""Told of a job whenever its state or its reason is another."""
+
+
+class Options(TypedDict, total=False):
+    """What may be said of an endpoint of its own. What is not is left to the platform."""
+
+    routes: Sequence[Mapping[str, Any]]
+    start_command: str | None
+    gpu_type: str | Sequence[str] | None  # several: in order of preference
+    gpu_count: int | None
+    disk: int | None  # GB
+    environment: Mapping[str, str] | None
+    packages: Sequence[str]  # for pip
+    concurrency: int | None
+    waiting: int | None
+
+
+class Jobs(Deployments):
+    async def create_endpoint(
+        self,
+        /,
+        name: str,
+        path: str | Path | None = None,
+        *,
+        project: str | None = None,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Submit an endpoint of its own (proxiML's way) from the folder `path`.
+
+        It takes `routes` or a `start_command`; see Options for the rest.
+        """
+        ask = await self._endpoint(name, path, project, options)
+        return await self._transport.post(f"{await self._project(project)}/endpoints", Job, ask)
+
+    async def review_endpoint(
+        self,
+        /,
+        name: str,
+        path: str | Path | None = None,
+        *,
+        project: str | None = None,
+        **options: Unpack[Options],
+    ) -> Review:
+        """What `create_endpoint` would do. The folder is uploaded, nothing else happens."""
+        ask = await self._endpoint(name, path, project, options)
+        return await self._transport.post(
+            f"{await self._project(project)}/endpoints/review", Review, ask
+        )
+
+    async def _endpoint(
+        self, name: str, path: str | Path | None, project: str | None, options: Options
+    ) -> Ask:
+        uri = "" if path is None else (await self.upload(path, project=project)).digest
+        return endpoint(name, uri, options)
+
+    async def jobs(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        limit: int | None = None,
+        project: str | None = None,
+    ) -> list[Job]:
+        """All that this token may see, or those of one project."""
+        path = "/jobs" if project is None else f"{await self._project(project)}/jobs"
+        return await self._all(path, Job, limit, state=state, name=name)
+
+    async def job(self, job: str) -> Job:
+        return await self._transport.get(f"/jobs/{at(job)}", Job)
+
+    async def find_job(self, called: str) -> Job:
+        """The job with this id, name, or beginning of an id. Raises NotFound or Ambiguous."""
+        try:
+            return await self.job(called)
+        except SlipwayError as error:
+            if not missing(error):
+                raise
+        return choose(called, await self.jobs())
+
+    async def stop(self, job: str) -> Job:
+        """Begin to stop it; `wait_for_job(job, "stopped")` waits for the end."""
+        return await self._transport.post(f"/jobs/{at(job)}/stop", Job)
+
+    async def restart(self, job: str) -> Job:
+        """Queue a stopped job again, from its original image."""
+        return await self._transport.post(f"/jobs/{at(job)}/restart", Job)
+
+    async def terminate(self, job: str) -> Job:
+        """Remove a stopped or failed job for good."""
+        return await self._transport.post(f"/jobs/{at(job)}/terminate", Job)
+
+    async def connection(self, job: str) -> Connection:
+        """How to call a running job."""
+        return await self._transport.get(f"/jobs/{at(job)}/connection", Connection)
+
+    async def logs(self, job: str, *, limit: int | None = None) -> list[LogLine]:
+        """What it printed, newest first."""
+        return await self._all(f"/jobs/{at(job)}/logs", LogLine, limit)
+
+    async def follow_logs(self, job: str) -> AsyncGenerator[LogLine, None]:
+        """What it prints, oldest first, until it will print no more."""
+        async with aclosing(self._follow_log(f"/jobs/{at(job)}/logs")) as lines:
+            async for line in lines:
+                yield line
+
+    async def wait_for_job(
+        self,
+        job: str,
+        *states: str,
+        timeout: float | None = None,
+        watch: Watcher = lambda job: None,
+    ) -> Job:
+        """Wait until `job` is in one of `states` (running by default).
+
+        Raises Failed when it has ended in another state, Slow after `timeout` seconds.
+        """
+        wanted = states or ("running",)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._wait(job, wanted, watch)
+        except TimeoutError as error:
+            words = " or ".join(wanted)
+            raise Slow(
+                f"job {job} was not {words} within {timeout:g} s", f"see `slipway why {job}`"
+            ) from error
+
+    async def _wait(self, job: str, wanted: Sequence[str], watch: Watcher) -> Job:
+        seen: tuple[str, str] | None = None
+        pause = 0.05
+        while True:
+            found = await self.job(job)
+            if seen != (found.state, found.reason):
+                seen, pause = (found.state, found.reason), 0.05
+                watch(found)
+            if found.state in wanted:
+                return found
+            if found.state in OVER:
+                raise ended(found)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+
+
+def ended(job: Job) -> Failed:
+    why = f": {job.reason}" if job.reason else ""
+    return Failed(f"job {job.name} ({job.id}) is {job.state}{why}", f"see `slipway logs {job.id}`")
+
+
+def choose(called: str, jobs: Sequence[Job]) -> Job:
+    """The job that is meant: by name, a live one before ended ones; else by the id's beginning."""
+    named = [job for job in jobs if job.name == called]
+    live = [job for job in named if job.state not in OVER]
+    found = live or named or [job for job in jobs if called and job.id.startswith(called)]
+    match found:
+        case [job]:
+            return job
+        case []:
+            raise NotFound(f"no job is called {called}", "`slipway jobs` lists them")
+        case _:
+            ids = ", ".join(job.id for job in found[:5])
+            more = ", …" if len(found) > 5 else ""
+            raise Ambiguous(f"{len(found)} jobs are called {called}", f"use an id: {ids}{more}")
+
+
+def endpoint(name: str, uri: str, options: Options) -> Ask:
+    """The document that the platform takes."""
+    types = options.get("gpu_type")
+    variables = (options.get("environment") or {}).items()
+    return given(
+        name=name,
+        type="endpoint",
+        resources=given(
+            gpu_types=[types] if isinstance(types, str) else types,
+            gpu_count=options.get("gpu_count"),
+            disk_size=options.get("disk"),
+        ),
+        model=given(source_type="local", source_uri=uri) if uri else None,
+        endpoint=given(routes=options.get("routes"), start_command=options.get("start_command")),
+        environment=given(
+            env=[{"key": key, "value": value} for key, value in variables],
+            packages={"pip": options.get("packages") or []},
+        ),
+        serving=given(concurrency=options.get("concurrency"), waiting=options.get("waiting")),
+    )

@@ -1,0 +1,97 @@
+"""`slipway deploy`: from a folder with a valohai.yaml to a version that runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from slipway.cli import values
+from slipway.cli.context import Commands, Context, command
+from slipway.cli.progress import Progress
+from slipway.types import Version
+
+
+def add(commands: Commands) -> None:
+    parser = command(
+        commands,
+        "deploy",
+        deploy,
+        "make a version of a folder with a valohai.yaml and run it",
+        "slipway deploy examples/iris",
+        "slipway deploy . --deployment iris --file predict.model=model.pkl --alias production",
+        "slipway deploy . --endpoint predict --concurrency 4 --env LOG_LEVEL=debug --wait",
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="a folder, or a .tar.gz of one")
+    parser.add_argument("--deployment", metavar="D", help="created if missing [the folder's name]")
+    parser.add_argument("--version", metavar="V", help="its name [YYYYMMDD.N]")
+    parser.add_argument(
+        "--file",
+        metavar="ENDPOINT.FILE=PATH",
+        type=values.version_file,
+        action="append",
+        default=[],
+        help="a file that an endpoint declares; may be repeated",
+    )
+    parser.add_argument("--alias", metavar="A", help="point it at the version once all of it runs")
+    parser.add_argument("--wait", action="store_true", help="until every endpoint runs")
+    parser.add_argument("--env", metavar="KEY=VALUE", type=values.pair, action="append", default=[])
+    parser.add_argument(
+        "--endpoint",
+        metavar="E",
+        action="append",
+        help="only this endpoint of the file; may be repeated",
+    )
+    parser.add_argument(
+        "--concurrency",
+        metavar="N",
+        type=values.positive,
+        help="requests that a replica works on at once; for the endpoints named by --endpoint",
+    )
+    parser.add_argument("--yaml", metavar="FILE", type=Path, help="instead of PATH/valohai.yaml")
+    parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
+
+
+async def deploy(context: Context) -> int:
+    args, out = context.args, context.out
+    context.hint = "`slipway jobs` shows what has been submitted"
+    with out.working(f"packing {args.path}") as show:
+        progress = Progress(out, show)
+        version = await context.client.deploy(
+            args.path,
+            deployment=args.deployment,
+            version=args.version,
+            files=_files(args),
+            endpoints=args.endpoint,
+            environment=dict(args.env) or None,
+            serving=_serving(args),
+            config=None if args.yaml is None else values.read(args.yaml),
+            alias=args.alias,
+            wait=args.wait,
+            timeout=args.timeout,
+            watch=progress.step,
+        )
+    out.value(version, lambda: _show(context, version))
+    return 0
+
+
+def _files(args: argparse.Namespace) -> dict[str, dict[str, Path]]:
+    files: dict[str, dict[str, Path]] = {}
+    for endpoint, name, path in args.file:
+        files.setdefault(endpoint, {})[name] = path
+    return files
+
+
+def _serving(args: argparse.Namespace) -> dict[str, dict[str, Any]] | None:
+    if args.concurrency is None:
+        return None
+    return {name: {"concurrency": args.concurrency} for name in args.endpoint or ["*"]}
+
+
+def _show(context: Context, version: Version) -> None:
+    for name, url in version.urls.items():
+        context.out.line(f"{name}  {url}")
+    if not (context.args.wait or context.args.alias):
+        context.out.say(
+            f"not waiting: `slipway version {version.deployment} {version.name}` shows how it goes"
+        )

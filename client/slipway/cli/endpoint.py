@@ -1,0 +1,119 @@
+"""`slipway endpoint create`: an endpoint of its own, with routes or a start command, on GPUs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from slipway.calls.jobs import Options
+from slipway.cli import values
+from slipway.cli.context import Commands, Context, command, group
+from slipway.cli.jobs import show_job
+from slipway.cli.progress import Progress
+from slipway.errors import BadUsage
+from slipway.types import Review
+
+ROUTE = (
+    '\'{"verb":"POST","path":"/predict","file":"predict","function":"predict",'
+    '"body":[{"name":"x","type":"float"}]}\''
+)
+
+
+def add(commands: Commands) -> None:
+    endpoints = group(commands, "endpoint", "endpoints of their own, with routes")
+    parser = command(
+        endpoints,
+        "create",
+        create,
+        "submit an endpoint with routes, or with a start command",
+        f"slipway endpoint create churn --path . --route {ROUTE} --wait",
+        "slipway endpoint create churn --path . --file endpoint.json --gpu-type rtx3090",
+        'slipway endpoint create web --path . --start-command "python -m http.server 80"',
+        "slipway endpoint create churn --path . --file endpoint.json --review",
+    )
+    parser.add_argument("name", metavar="NAME")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--path", metavar="DIR", type=Path, help="the folder with the code")
+    source.add_argument("--git", metavar="URL", help="not supported by this release")
+    entry = parser.add_mutually_exclusive_group(required=True)
+    entry.add_argument(
+        "--route", metavar="JSON", type=values.json, action="append", help="may be repeated"
+    )
+    entry.add_argument(
+        "--file", metavar="FILE", type=Path, help='JSON: a list of routes, or {"routes": […]}'
+    )
+    entry.add_argument("--start-command", metavar="C", help="a server of your own, on port 80")
+    parser.add_argument(
+        "--gpu-type", metavar="T", action="append", help="in order of preference; cpu for none"
+    )
+    parser.add_argument("--gpu-count", metavar="N", type=values.count)
+    parser.add_argument("--disk", metavar="GB", type=values.positive)
+    parser.add_argument("--env", metavar="KEY=VALUE", type=values.pair, action="append", default=[])
+    parser.add_argument(
+        "--pip", metavar="PACKAGE", action="append", default=[], help="installed beside the code's"
+    )
+    parser.add_argument("--concurrency", metavar="N", type=values.positive)
+    parser.add_argument("--waiting", metavar="N", type=values.count, help="requests that may wait")
+    parser.add_argument("--review", action="store_true", help="say what would happen, and no more")
+    parser.add_argument("--wait", action="store_true", help="until it runs")
+    parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
+
+
+async def create(context: Context) -> int:
+    args, out, client = context.args, context.out, context.client
+    if args.git is not None:
+        raise BadUsage(
+            "git sources are not supported by this release",
+            f"clone {args.git} and give the folder with --path",
+        )
+    options = _options(args)
+    if args.review:
+        review = await client.review_endpoint(args.name, args.path, **options)
+        out.value(review, lambda: _show_review(context, review))
+        return 0 if review.ok else 1
+    with out.working(f"submitting {args.name}") as show:
+        job = await client.create_endpoint(args.name, args.path, **options)
+        context.hint = f"it goes on; `slipway job {job.id}` shows how"
+        if args.wait:
+            watch = Progress(out, show).job
+            job = await client.wait_for_job(job.id, timeout=args.timeout, watch=watch)
+    show_job(out, job)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> Options:
+    return Options(
+        routes=_routes(args),
+        start_command=args.start_command,
+        gpu_type=args.gpu_type,
+        gpu_count=args.gpu_count,
+        disk=args.disk,
+        environment=dict(args.env),
+        packages=args.pip,
+        concurrency=args.concurrency,
+        waiting=args.waiting,
+    )
+
+
+def _routes(args: argparse.Namespace) -> list[Any]:
+    if args.file is None:
+        return list(args.route or [])
+    try:
+        found = values.json(values.read(args.file))
+    except argparse.ArgumentTypeError as error:
+        raise BadUsage(f"{args.file}: {error}") from error
+    routes = found.get("routes") if isinstance(found, dict) else found
+    if not isinstance(routes, list):
+        raise BadUsage(f"{args.file} holds neither a list of routes nor {{'routes': [...]}}")
+    return routes
+
+
+def _show_review(context: Context, review: Review) -> None:
+    out = context.out
+    out.line(review.message or ("it would be accepted" if review.ok else "it would be refused"))
+    for wrong in review.errors:
+        out.line(f"  {wrong.field}: {wrong.message}", "red")
+    if review.ok:
+        out.line("it would queue" if review.would_queue else "it would start at once")
+        out.line(f"{review.price_per_hour:g} an hour while it holds its GPUs")

@@ -1,0 +1,162 @@
+"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `terminate`, `why`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from slipway.cli import values
+from slipway.cli.context import Commands, Context, command
+from slipway.cli.output import Output, ago, cell
+from slipway.cli.progress import Progress
+from slipway.types import Job
+
+COLUMNS = ("id", "name", "state", "for", "gpus", "reason")
+
+
+def add(commands: Commands) -> None:
+    listing = command(
+        commands, "jobs", jobs, "list jobs", "slipway jobs", "slipway jobs --state queued"
+    )
+    listing.add_argument("--state", metavar="S", help="only those in this state")
+    listing.add_argument("--name", metavar="N", help="only those of this name")
+    listing.add_argument("--limit", metavar="N", type=values.positive, default=100)
+    _one(commands, "job", job, "show a job", "slipway job iris/20261121.0/predict")
+    _one(commands, "connect", connect, "show a running job's URL and a call to it")
+    _one(commands, "why", why, "say why a job is in the state that it is in")
+    stopping = _one(commands, "stop", stop, "stop a job; it can be started again later")
+    stopping.add_argument("--wait", action="store_true", help="until it has stopped")
+    starting = _one(commands, "restart", restart, "start a stopped job again, from its image")
+    starting.add_argument("--wait", action="store_true", help="until it runs")
+    ending = _one(commands, "terminate", terminate, "remove a stopped or failed job for good")
+    ending.add_argument("--force", action="store_true", help="stop it first, and wait for that")
+
+
+def _one(
+    commands: Commands,
+    name: str,
+    run: Callable[[Context], Coroutine[Any, Any, int | None]],
+    about: str,
+    *examples: str,
+) -> argparse.ArgumentParser:
+    shown = examples or (f"slipway {name} jx0k2", f"slipway {name} churn")
+    parser = command(commands, name, run, about, *shown)
+    parser.add_argument("job", metavar="JOB", help="an id, the beginning of one, or a name")
+    return parser
+
+
+async def jobs(context: Context) -> None:
+    args = context.args
+    found = await context.client.jobs(
+        state=args.state, name=args.name, limit=args.limit, project=args.project
+    )
+    context.out.rows(
+        found,
+        COLUMNS,
+        lambda job: (job.id, job.name, job.state, ago(job.changed_at), gpus(job), job.reason),
+    )
+    if not found:
+        context.out.say("no jobs; `slipway deploy PATH` makes some")
+
+
+async def job(context: Context) -> None:
+    show_job(context.out, await context.client.find_job(context.args.job))
+
+
+async def connect(context: Context) -> None:
+    found = await context.client.find_job(context.args.job)
+    connection = await context.client.connection(found.id)
+    context.out.fields(connection, [("url", connection.url), ("example", connection.example)])
+
+
+async def why(context: Context) -> None:
+    out, client = context.out, context.client
+    found = await client.find_job(context.args.job)
+    lines = await client.logs(found.id, limit=10) if found.state == "failed" else []
+    answer = {"state": found.state, "reason": found.reason, "lines": lines[::-1]}
+
+    def show() -> None:
+        out.line(f"{found.name} is {found.state}, for {ago(found.changed_at)}")
+        out.line(found.reason or MEANING.get(found.state, ""))
+        for line in reversed(lines):
+            out.line(f"  {line.text}", "dim")
+
+    out.value(answer, show)
+
+
+MEANING = {
+    "submitted": "it is accepted, and waits for its build to begin",
+    "building": "its image is being built",
+    "queued": "it waits for its turn",
+    "starting": "it holds what it needs, and is not ready yet",
+    "running": "it answers; nothing is wrong",
+    "stopping": "it finishes what it has in hand",
+    "stopped": "somebody stopped it; `slipway restart` starts it again",
+    "finished": "it has done its work",
+    "terminated": "somebody removed it for good",
+    "purged": "it was removed after two weeks unused",
+}
+
+
+async def stop(context: Context) -> None:
+    found = await context.client.find_job(context.args.job)
+    stopping = await context.client.stop(found.id)
+    await _settle(context, stopping, "stopped", wait=context.args.wait)
+
+
+async def restart(context: Context) -> None:
+    found = await context.client.find_job(context.args.job)
+    restarted = await context.client.restart(found.id)
+    await _settle(context, restarted, "running", wait=context.args.wait)
+
+
+async def terminate(context: Context) -> None:
+    client = context.client
+    found = await client.find_job(context.args.job)
+    if context.args.force and found.state not in ("stopped", "failed"):
+        with context.out.working(f"stopping {found.name}") as show:
+            if found.state != "stopping":
+                await client.stop(found.id)
+            watch = Progress(context.out, show).job
+            await client.wait_for_job(found.id, "stopped", "failed", watch=watch)
+    show_job(context.out, await client.terminate(found.id))
+
+
+async def _settle(context: Context, job: Job, state: str, *, wait: bool) -> None:
+    context.hint = f"it goes on; `slipway job {job.id}` shows how"
+    if wait:
+        with context.out.working(f"{job.name} is {job.state}") as show:
+            watch = Progress(context.out, show).job
+            job = await context.client.wait_for_job(job.id, state, watch=watch)
+    show_job(context.out, job)
+
+
+def show_job(out: Output, job: Job) -> None:
+    out.fields(
+        job,
+        [
+            ("id", job.id),
+            ("name", job.name),
+            ("state", job.state),
+            ("reason", job.reason),
+            ("url", job.url),
+            ("project", f"{job.owner}/{job.project}"),
+            ("version", f"{job.deployment}/{job.version_name}" if job.deployment else job.version),
+            ("gpus", gpus(job)),
+            ("price", f"{job.price_per_hour:g} an hour" if job.price_per_hour else ""),
+            ("attempt", job.attempt),
+            ("restarts", job.restarts or ""),
+            ("created", job.created_at),
+            ("changed", job.changed_at),
+        ],
+    )
+
+
+def gpus(job: Job) -> str:
+    """What it holds, else what it asks for."""
+    if job.gpus:
+        return cell(job.gpus)
+    if not job.gpu_count:
+        return ""
+    return f"{job.gpu_count} x {' or '.join(job.gpu_types) or 'any'}"

@@ -1,0 +1,82 @@
+"""`slipway logs` and `slipway build-log`: what jobs and builds printed, and print."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from slipway.cli import values
+from slipway.cli.context import Commands, Context, command
+from slipway.cli.output import Output
+from slipway.types import LogLine
+
+COLOURS = {"stderr": "yellow", "platform": "cyan"}
+
+
+def add(commands: Commands) -> None:
+    job = command(
+        commands,
+        "logs",
+        logs,
+        "show what a job printed, oldest first",
+        "slipway logs iris/20261121.0/predict",
+        "slipway logs jx0k2 -f",
+    )
+    job.add_argument("job", metavar="JOB", help="an id, the beginning of one, or a name")
+    _how(job)
+    build = command(
+        commands,
+        "build-log",
+        build_log,
+        "show what a version's build printed",
+        "slipway build-log iris 20261121.0",
+        "slipway build-log iris 20261121.0 -f",
+    )
+    build.add_argument("deployment", metavar="DEPLOYMENT")
+    build.add_argument("version", metavar="VERSION", help="its name, or an alias")
+    _how(build)
+
+
+def _how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="and what comes, until the end")
+    parser.add_argument(
+        "-n", "--lines", metavar="N", type=values.positive, default=200, help="the last N [200]"
+    )
+
+
+async def logs(context: Context) -> None:
+    args, client = context.args, context.client
+    job = await client.find_job(args.job)
+    if args.follow:
+        context.hint = f"go on with `slipway logs {job.id} -f`"
+        await _follow(context.out, client.follow_logs(job.id))
+    else:
+        _print(context.out, await client.logs(job.id, limit=args.lines))
+
+
+async def build_log(context: Context) -> None:
+    args, client = context.args, context.client
+    if args.follow:
+        context.hint = f"go on with `slipway build-log {args.deployment} {args.version} -f`"
+        await _follow(context.out, client.follow_build_log(args.deployment, args.version))
+    else:
+        found = await client.build_log(args.deployment, args.version, limit=args.lines)
+        _print(context.out, found)
+
+
+async def _follow(out: Output, lines: AsyncGenerator[LogLine, None]) -> None:
+    async with aclosing(lines) as coming:
+        async for line in coming:
+            _line(out, line)
+
+
+def _print(out: Output, newest_first: list[LogLine]) -> None:
+    for line in reversed(newest_first):
+        _line(out, line)
+    if not newest_first:
+        out.say("nothing was printed so far")
+
+
+def _line(out: Output, line: LogLine) -> None:
+    out.record(line, lambda: out.line(line.text, COLOURS.get(line.stream, "")))

@@ -1,0 +1,22 @@
+"""`slipway gpus`: what the platform has."""
+
+from __future__ import annotations
+
+from slipway.cli.context import Commands, Context, command
+
+
+def add(commands: Commands) -> None:
+    command(
+        commands, "gpus", gpus, "list GPU types, how many there are and are free", "slipway gpus"
+    )
+
+
+async def gpus(context: Context) -> None:
+    found = await context.client.gpus()
+    context.out.rows(
+        found,
+        ("type", "total", "free", "price an hour"),
+        lambda gpu: (gpu.type, gpu.total, gpu.free, gpu.price_per_hour),
+    )
+    if not found:
+        context.out.say("no GPUs here; SLIPWAY_GPUS declares some where there is no driver")

@@ -1,0 +1,65 @@
+"""What a person sees while something is being deployed or waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slipway.cli.output import Output
+from slipway.deploy import Step
+from slipway.types import Job
+
+Show = Callable[[str], None]
+
+
+class Progress:
+    """Tells each step as it happens; `show` is the line that moves."""
+
+    def __init__(self, out: Output, show: Show) -> None:
+        self._out = out
+        self._show = show
+        self._packed = 0
+
+    def step(self, step: Step) -> None:
+        if step.kind == "packing":
+            self._packed += 1
+            self._show(f"packing {step.text}")
+        elif step.upload is not None:
+            self._uploaded(step.text, step.upload.size)
+        elif step.kind == "submitted" and step.version is not None:
+            self._out.say(f"version {step.version.deployment}/{step.version.name}", "bold")
+            self._show("building")
+        elif step.line is not None:
+            self._out.say(f"  {step.line.text}", "dim")
+        elif step.kind == "built" and step.version is not None:
+            self._built(step.version.notes)
+        elif step.job is not None:
+            self.job(step.job)
+        elif step.alias is not None:
+            self._out.say(f"alias {step.alias.name} → {step.alias.version}", "green")
+
+    def job(self, job: Job) -> None:
+        """A job is in another state, or waits for another reason."""
+        why = f": {job.reason}" if job.reason else ""
+        self._show(f"{job.name} is {job.state}{why}")
+        self._out.say(f"{job.name} is {job.state}{why}")
+
+    def _uploaded(self, what: str, size: int) -> None:
+        files = f", {self._packed} files" if self._packed else ""
+        self._packed = 0
+        self._out.say(f"uploaded {what} ({human(size)}{files})")
+        self._show("submitting")
+
+    def _built(self, notes: list[str]) -> None:
+        self._out.say("built", "green")
+        for note in notes:
+            self._out.say(f"  note: {note}", "dim")
+        self._show("starting")
+
+
+def human(size: float) -> str:
+    """`1.5 MB`"""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -1,0 +1,56 @@
+"""Values on the command line, read and checked. argparse shows the messages."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from slipway.errors import BadUsage
+
+
+def pair(text: str) -> tuple[str, str]:
+    """KEY=VALUE"""
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def version_file(text: str) -> tuple[str, str, Path]:
+    """ENDPOINT.FILE=PATH"""
+    where, found, path = text.partition("=")
+    endpoint, dot, name = where.partition(".")
+    if not (found and dot and endpoint and name and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ENDPOINT.FILE=PATH")
+    return endpoint, name, Path(path)
+
+
+def positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def read(path: Path) -> str:
+    """A small text file that was named on the command line."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadUsage(f"cannot read {path}: {why}") from error

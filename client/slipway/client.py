@@ -1,0 +1,100 @@
+"""`AsyncClient`: everything that can be asked of the platform, and the way from a folder to a
+running version in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway.calls.accounts import Accounts
+from slipway.calls.base import given
+from slipway.calls.events import Events
+from slipway.calls.jobs import Jobs
+from slipway.config import Settings, find
+from slipway.deploy import Plan, Step, Watcher, name_for, submit
+from slipway.deploy import wait as wait_until_running
+from slipway.types import Job, Version
+
+
+class AsyncClient(Accounts, Jobs, Events):
+    """The platform, asynchronously. Open it with `async with`.
+
+    Without arguments it finds the platform as the command line does (see slipway.find).
+    `project` (owner/project) is meant wherever a call names none. Every call raises SlipwayError.
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, project: str | None = None
+    ) -> None:
+        if url is not None and token is not None:
+            base = url.rstrip("/").removesuffix("/v1")
+            settings = Settings(url=base, token=token, project=project)
+        else:
+            found = find()
+            settings = Settings(
+                url=url or found.url, token=token or found.token, project=project or found.project
+            )
+        super().__init__(settings)
+
+    async def deploy(
+        self,
+        path: str | Path,
+        *,
+        deployment: str | None = None,
+        version: str | None = None,
+        files: Mapping[str, Mapping[str, str | Path]] | None = None,
+        endpoints: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        serving: Mapping[str, Mapping[str, Any]] | None = None,
+        config: str | None = None,
+        alias: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+        project: str | None = None,
+        watch: Watcher = lambda step: None,
+    ) -> Version:
+        """From the folder `path` to a version, with its endpoints queued or, if told, running.
+
+        `deployment` is created if it is missing, and is named after the folder by default.
+        `files`: endpoint -> file name -> path. `config`: the text of another valohai.yaml.
+        `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
+        `watch` is told each Step. Raises Failed when the build or an endpoint fails.
+        """
+        plan = Plan(
+            path=Path(path),
+            deployment=deployment or name_for(Path(path)),
+            files={name: dict(chosen) for name, chosen in (files or {}).items()},
+            options=given(
+                name=version,
+                endpoints=endpoints,
+                environment=environment,
+                serving=serving,
+                config=config,
+            ),
+            project=project,
+        )
+        made = await submit(self, plan, watch)
+        if wait or alias:
+            made = await self.wait_for_version(made, timeout=timeout, watch=watch)
+        if alias:
+            moved = await self.set_alias(plan.deployment, alias, made.name, project=project)
+            watch(Step(kind="aliased", alias=moved, version=made))
+        return made
+
+    async def wait_for_version(
+        self,
+        version: Version,
+        *,
+        timeout: float | None = None,
+        watch: Watcher = lambda step: None,
+    ) -> Version:
+        """Wait until it is built and all of its endpoints run.
+
+        Raises Failed with the reason when that can't happen any more, Slow after `timeout` seconds.
+        """
+        return await wait_until_running(self, version, timeout, watch)
+
+    async def running(self, version: Version) -> list[Job]:
+        """The jobs of a version's endpoints, as they are now."""
+        return [await self.job(job) for job in version.jobs.values()]

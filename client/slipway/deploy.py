@@ -1,0 +1,138 @@
+"""From a folder to a running version, step by step; each step is told to whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from slipway.errors import BadSource, Failed, SlipwayError, Slow
+from slipway.types import Alias, Deployment, Job, LogLine, Upload, Version
+
+if TYPE_CHECKING:
+    from slipway.client import AsyncClient
+
+LINGER = 2.0  # seconds that the rest of a build's log may take after the build has ended
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What has just happened; the field that belongs to `kind` is set."""
+
+    kind: Literal[
+        "packing", "uploaded", "deployment", "submitted", "line", "built", "job", "aliased"
+    ]
+    text: str = ""  # packing: a file; uploaded: what
+    upload: Upload | None = None
+    deployment: Deployment | None = None
+    version: Version | None = None
+    line: LogLine | None = None
+    job: Job | None = None
+    alias: Alias | None = None
+
+
+Watcher = Callable[[Step], None]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    path: Path
+    deployment: str
+    files: dict[str, dict[str, str | Path]]
+    options: dict[str, Any]
+    project: str | None
+
+
+def name_for(path: Path) -> str:
+    """A deployment's name from a folder's."""
+    stem = path.resolve().name.lower().split(".tar")[0]
+    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:63].strip("-")
+    if not name:
+        raise BadSource(f"no deployment can be named after {path}", "name one with --deployment")
+    return name
+
+
+async def submit(client: AsyncClient, plan: Plan, watch: Watcher) -> Version:
+    """Upload what is needed and create the version. Nothing is created if an upload fails."""
+    project = plan.project
+    code = await client.upload(
+        plan.path,
+        project=project,
+        progress=lambda name, size: watch(Step(kind="packing", text=name)),
+    )
+    watch(Step(kind="uploaded", text=str(plan.path), upload=code))
+    files: dict[str, dict[str, str]] = {}
+    for endpoint, chosen in plan.files.items():
+        for name, path in chosen.items():
+            if Path(path).is_dir():
+                raise BadSource(f"{path} is a folder", f"{endpoint}.{name} needs a single file")
+            upload = await client.upload(path, project=project)
+            files.setdefault(endpoint, {})[name] = upload.digest
+            watch(Step(kind="uploaded", text=f"{endpoint}.{name}", upload=upload))
+    made = await client.ensure_deployment(plan.deployment, project=project)
+    watch(Step(kind="deployment", deployment=made))
+    version = await client.create_version(
+        plan.deployment, code.digest, project=project, files=files, **plan.options
+    )
+    watch(Step(kind="submitted", version=version))
+    return version
+
+
+async def wait(
+    client: AsyncClient, version: Version, timeout: float | None, watch: Watcher
+) -> Version:
+    """Until it is built and every job of it runs."""
+    try:
+        async with asyncio.timeout(timeout):
+            built = await _built(client, version, watch)
+            await asyncio.gather(
+                *(
+                    client.wait_for_job(job, watch=lambda job: watch(Step(kind="job", job=job)))
+                    for job in built.jobs.values()
+                )
+            )
+            return await _again(client, version)
+    except TimeoutError as error:
+        raise Slow(
+            f"version {version.name} was not running within {timeout:g} s",
+            "it still may be: see `slipway jobs`",
+        ) from error
+
+
+async def _built(client: AsyncClient, version: Version, watch: Watcher) -> Version:
+    following = asyncio.create_task(_log(client, version, watch))
+    try:
+        while version.state == "building":
+            await asyncio.wait({following}, timeout=0.25)
+            version = await _again(client, version)
+            if following.done() and version.state == "building":
+                await asyncio.sleep(0.25)
+        await asyncio.wait({following}, timeout=LINGER)
+    finally:
+        following.cancel()
+        # the log is a comfort: what became of the build is told by the version
+        with suppress(asyncio.CancelledError, SlipwayError):
+            await following
+    if version.state == "failed":
+        raise Failed(
+            f"the build of {version.deployment}/{version.name} failed: {version.reason}",
+            f"see `slipway build-log {version.deployment} {version.name}`",
+        )
+    watch(Step(kind="built", version=version))
+    return version
+
+
+async def _log(client: AsyncClient, version: Version, watch: Watcher) -> None:
+    async for line in client.follow_build_log(
+        version.deployment or "", version.name, project=f"{version.owner}/{version.project}"
+    ):
+        watch(Step(kind="line", line=line))
+
+
+async def _again(client: AsyncClient, version: Version) -> Version:
+    return await client.version(
+        version.deployment or "", version.name, project=f"{version.owner}/{version.project}"
+    )

@@ -1,0 +1,208 @@
+"""What the platform answers. Fields that a newer platform adds are ignored; states are plain text,
+so a state from the future is not an error."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from slipway.errors import Wrong
+
+T = TypeVar("T")
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    items: list[T]
+    next: str | None = None
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    name: str
+    created_at: datetime
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    owner: str
+    name: str
+    created_at: datetime
+
+    @property
+    def path(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    role: str
+    note: str = ""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class MadeToken(Token, frozen=True, kw_only=True):
+    token: str  # shown this once
+
+
+class Whoami(Struct, frozen=True, kw_only=True):
+    owner: str
+    role: str
+    router_url: str
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    digest: str
+    size: int
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    project: str
+    name: str
+    target: str
+    created_at: datetime
+    aliases: dict[str, str] = {}  # alias -> version name
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    verb: str
+    path: str
+    file: str = ""
+    function: str = ""
+    positional: bool = False
+    body: list[Parameter] = []
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """How an endpoint is served. `kind` is command, wsgi or routes; the others go with it."""
+
+    kind: str
+    lines: list[str] = []
+    app: str = ""
+    routes: list[Route] = []
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    name: str
+    format: str
+    entry: Entry
+    port: int
+    description: str = ""
+
+
+class VersionSummary(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    state: str  # building, ready or failed
+    reason: str = ""
+    created_at: datetime
+
+
+class Version(VersionSummary, frozen=True, kw_only=True):
+    owner: str
+    project: str
+    deployment: str | None
+    source: str
+    endpoints: list[Endpoint]
+    images: dict[str, str] = {}
+    notes: list[str] = []
+    urls: dict[str, str] = {}  # endpoint -> URL under the version's own name
+    jobs: dict[str, str] = {}  # endpoint -> job
+    changed_at: datetime
+
+
+class AliasMove(Struct, frozen=True, kw_only=True):
+    revision: int
+    version: str
+    moved_by: str = ""
+    moved_at: datetime
+
+
+class Alias(Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+    revision: int
+    changed_at: datetime
+    urls: dict[str, str] = {}
+    history: list[AliasMove] = []  # newest first
+
+
+class Review(Struct, frozen=True, kw_only=True):
+    """What would happen; nothing has been submitted."""
+
+    ok: bool
+    errors: list[Wrong] = []
+    would_queue: bool = False
+    message: str = ""
+    price_per_hour: float = 0.0
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    project: str
+    name: str
+    kind: str = "endpoint"
+    state: str
+    reason: str = ""  # why it waits, or why it failed
+    attempt: int = 1
+    restarts: int = 0
+    version: str
+    version_name: str = ""
+    deployment: str | None = None
+    endpoint: str = ""
+    target: str = ""
+    gpu_types: list[str] = []
+    gpu_count: int = 0
+    gpus: list[str] = []  # held now
+    price_per_hour: float = 0.0
+    url: str | None = None  # while running
+    created_at: datetime
+    changed_at: datetime
+    queued_at: datetime | None = None
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    url: str
+    example: str  # a command line
+    routes: list[Route] = []
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    attempt: int = 1
+    line: int
+    at: datetime
+    stream: str
+    text: str
+
+
+class GpuType(Struct, frozen=True, kw_only=True):
+    type: str
+    total: int
+    free: int
+    price_per_hour: float = 0.0
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A CloudEvent. `cursor` is where to go on after it."""
+
+    id: str
+    source: str
+    type: str
+    subject: str = ""
+    time: datetime
+    data: Any = None
+    cursor: str = ""
