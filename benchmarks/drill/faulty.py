@@ -1,0 +1,88 @@
+"""One service with a fault planted in it, to show that the drill's checker would tell.
+
+`python -m benchmarks.drill.faulty FAULT services.scheduler` runs the service as it is but for the
+fault. Each fault is a mistake that somebody could make.
+"""
+
+from __future__ import annotations
+
+import itertools
+import runpy
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+
+
+def mark_before_announcing() -> None:
+    """The outbox forgets an event before the bus has it: a crash in between loses it."""
+    from shared.bus.publisher import Publisher
+    from shared.events import Event
+
+    announce, count = Publisher.announce, itertools.count(1)
+
+    async def early(self: Publisher, events: Sequence[Event]) -> list[str]:
+        kept = [event for event in events if next(count) % 20]  # as if killed at every 20th
+        await announce(self, kept)
+        return [event.id for event in events]
+
+    Publisher.announce = early  # type: ignore[method-assign]
+
+
+def give_twice() -> None:
+    """The scheduler believes that every GPU is free (the drill drops the index as well)."""
+    from services.scheduler.store import Snapshot, Store
+
+    snapshot = Store.snapshot
+
+    async def all_free(self: Store) -> Snapshot:
+        found = await snapshot(self)
+        slots = [msgspec.structs.replace(slot, free=True) for slot in found.slots]
+        return msgspec.structs.replace(found, slots=slots)
+
+    Store.snapshot = all_free  # type: ignore[method-assign]
+
+
+def answer_before_commit() -> None:
+    """Now and then a transaction is answered for and rolled back."""
+    from shared.database.pool import Connection, Database
+
+    transaction, count = Database.transaction, itertools.count(1)
+
+    class RolledBack(Exception):
+        pass
+
+    @asynccontextmanager
+    async def careless(self: Database) -> AsyncIterator[Connection]:
+        try:
+            async with transaction(self) as connection:
+                yield connection
+                if next(count) % 25 == 0:
+                    raise RolledBack
+        except RolledBack:
+            pass
+
+    Database.transaction = careless  # type: ignore[method-assign,assignment]
+
+
+FAULTS: Final[dict[str, tuple[str, Callable[[], None]]]] = {
+    "mark-before-announcing": ("scheduler", mark_before_announcing),
+    "give-twice": ("scheduler", give_twice),
+    "answer-before-commit": ("api", answer_before_commit),
+}
+"""Fault -> the service it is planted in, and how."""
+
+SQL: Final[dict[str, str]] = {"give-twice": "DROP INDEX one_holder_per_gpu"}
+
+
+def main(arguments: Sequence[Any]) -> None:
+    fault, module = arguments
+    FAULTS[fault][1]()
+    sys.argv = [module]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
