@@ -1,0 +1,218 @@
+"""Takes versions that wait, builds them, and says how it ended.
+
+A version is taken by a lease that is renewed while its build goes on. A builder that stops gives
+its versions back; one that dies is silent, so another takes over and builds again, finding most of
+it in the cache. Only whoever holds the lease writes the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.builder import claims
+from services.builder.build import Write, workplace
+from services.builder.claims import LEASE, Built, Claim, Failed
+from services.builder.logbook import Logbook, clean
+from shared import ids
+from shared.database.pool import Database
+from shared.endpoint import Definition
+from shared.errors import Invalid, Permanent, Transient
+from shared.events import Event
+
+log = logging.getLogger(__name__)
+
+Make = Callable[[Definition, Path, Write], Awaitable[Built]]
+"""Build a version's images in a folder of its own. Called again after a crash, with a new one."""
+
+MOST_CLAIMS: Final = 20
+"""Builders that may die over one version before it counts as what kills them."""
+MOST_ERRORS: Final = 3
+PAUSE: Final = 3.0  # seconds before trouble is tried again
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Not ended: it is to be tried again, through no fault of the version's owner."""
+
+    errors: int = 0  # of our own
+
+
+class Hold:
+    """A lease while it lasts."""
+
+    def __init__(self, database: Database, held: Claim, seconds: float, every: float) -> None:
+        self._database = database
+        self._held = held
+        self._seconds = seconds
+        self._every = every
+        self._until = time.monotonic() + seconds
+
+    def ours(self) -> bool:
+        """Whether nobody else can have taken over yet."""
+        return time.monotonic() < self._until
+
+    async def keep(self) -> None:
+        """Renews the lease; returns when it is lost."""
+        while self.ours():
+            await asyncio.sleep(self._every)
+            asked = time.monotonic()
+            # while the database is away nobody else can take over before our time is out
+            with suppress(Transient):
+                if not await claims.renew(self._database, self._held, self._seconds):
+                    self._until = 0.0
+                    return
+                self._until = asked + self._seconds
+
+
+class Builder:
+    def __init__(
+        self,
+        database: Database,
+        make: Make,
+        folder: Path,
+        *,
+        at_once: int = 2,
+        lease: float = LEASE,
+        look_every: float = 2.0,
+        drain: float = 5.0,
+    ) -> None:
+        self._database = database
+        self._make = make
+        self._folder = folder
+        self._at_once = at_once
+        self._lease = lease
+        self._look_every = look_every
+        self._drain = drain
+        self._wanted = asyncio.Event()
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    async def on_version_submitted(self, _: Event) -> None:
+        self._wanted.set()
+
+    async def loop(self, stopping: asyncio.Event) -> None:
+        """Builds what waits until told to stop; then what isn't done soon is given back."""
+        stopped = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                self._wanted.clear()
+                try:
+                    await self._take_what_waits()
+                except Transient:
+                    log.warning("will look again", exc_info=True)
+                await self._pause(stopped)
+            if self._in_hand:
+                await asyncio.wait(self._in_hand, timeout=self._drain)
+        finally:
+            stopped.cancel()
+            for task in self._in_hand:
+                task.cancel()
+            await asyncio.gather(*self._in_hand, return_exceptions=True)
+
+    async def _take_what_waits(self) -> None:
+        while len(self._in_hand) < self._at_once:
+            held = await claims.claim(self._database, ids.new("l"), self._lease)
+            if held is None:
+                return
+            task = asyncio.create_task(self._take(held))
+            self._in_hand.add(task)
+            task.add_done_callback(self._put_down)
+
+    def _put_down(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self._wanted.set()
+
+    async def _pause(self, stopped: asyncio.Task[bool]) -> None:
+        wanted = asyncio.create_task(self._wanted.wait())
+        try:
+            await asyncio.wait(
+                {wanted, stopped}, timeout=self._look_every, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            wanted.cancel()
+
+    async def _take(self, held: Claim) -> None:
+        """Build what was claimed and record how it ended, unless the lease is lost."""
+        hold = Hold(self._database, held, self._lease, self._lease / 3)
+        building = asyncio.create_task(self._build(held, hold))
+        keeping = asyncio.create_task(hold.keep())
+        try:
+            await asyncio.wait({building, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if not building.done():
+                log.warning("lost the lease of version %s", held.id)
+                return
+            await self._record(held, building.result())
+        except asyncio.CancelledError:
+            await _ended(building, keeping)
+            await asyncio.shield(self._give_back(held, pause=0.0))
+            raise
+        finally:
+            await _ended(building, keeping)
+
+    async def _build(self, held: Claim, hold: Hold) -> Built | Failed | Again:
+        if held.claims > MOST_CLAIMS:
+            return Failed(
+                f"its build ended {MOST_CLAIMS} builders of the platform; not tried again"
+            )
+        try:
+            async with Logbook.open(self._database, held.id, ours=hold.ours) as book:
+                outcome = await self._made(held, book.write)
+                book.write(_said(outcome))
+                return outcome
+        except Transient:
+            log.warning("no log for version %s", held.id, exc_info=True)
+            return Again()
+
+    async def _made(self, held: Claim, write: Write) -> Built | Failed | Again:
+        try:
+            async with workplace(self._folder, held.lease) as folder:
+                return await self._make(held.definition, folder, write)
+        except (Invalid, Permanent) as error:
+            return Failed(clean(str(error)))
+        except Transient:
+            log.warning("version %s will be built again", held.id, exc_info=True)
+            return Again()
+        except Exception:  # the one guarded place: an error of ours must not end the builder
+            log.exception("version %s could not be built", held.id)
+            if held.errors + 1 < MOST_ERRORS:
+                return Again(errors=1)
+            return Failed(f"the platform failed to build it {MOST_ERRORS} times; try again later")
+
+    async def _record(self, held: Claim, outcome: Built | Failed | Again) -> None:
+        if isinstance(outcome, Again):
+            await self._give_back(held, pause=PAUSE, errors=outcome.errors)
+            return
+        try:
+            if not await claims.finish(self._database, held, outcome):
+                log.warning("version %s was ended by another builder", held.id)
+        except Transient:
+            log.warning("version %s will be built again", held.id, exc_info=True)
+            await self._give_back(held, pause=PAUSE)
+
+    async def _give_back(self, held: Claim, *, pause: float, errors: int = 0) -> None:
+        try:
+            await claims.give_back(self._database, held, pause=pause, errors=errors)
+        except Transient:
+            log.warning("the lease of version %s has to run out", held.id, exc_info=True)
+
+
+def _said(outcome: Built | Failed | Again) -> str:
+    match outcome:
+        case Built():
+            return "ready"
+        case Failed(reason):
+            return f"failed: {reason}"
+        case Again():
+            return "interrupted by trouble of the platform; it will be tried again"
+
+
+async def _ended(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

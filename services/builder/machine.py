@@ -1,0 +1,51 @@
+"""What the builder knows of the machine that it runs on: its Python, its indexes, our runtime."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from uv import find_uv_bin
+
+from services.builder import indexes
+from services.builder.install import Installer
+from services.builder.recipe import Host
+
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # as OCI calls them
+RUNTIME: Final = Path(__file__).parents[2] / "runtimes"
+
+
+def interpreter() -> str:
+    """The Python that runs the code: the one under our virtual environment, not the environment."""
+    return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def host() -> Host:
+    libc = "-".join(part for part in platform.libc_ver() if part)
+    machine = platform.machine()
+    return Host(
+        python=platform.python_version(),
+        platform=f"{sysconfig.get_platform()}-{libc or 'musl'}",
+        architecture=ARCHITECTURES.get(machine, machine),
+    )
+
+
+def runtime_files(folder: Path = RUNTIME) -> dict[str, bytes]:
+    """The files that start servers, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+
+
+def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.environ) -> Installer:
+    """`environ` holds the machine's settings for fetching packages; see indexes.py."""
+    return Installer(
+        python=interpreter(),
+        uv=find_uv_bin(),
+        environment=indexes.settings(environ, sys.base_prefix),
+        cache=cache.absolute(),
+        timeout=timeout,
+    )

@@ -1,0 +1,59 @@
+"""Wires the builder: the only file here that knows which parts are real."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.builder import indexes, machine
+from services.builder.build import Build, Workshop, Write
+from services.builder.builder import Builder
+from services.builder.cache import Cache
+from services.builder.claims import Built
+from services.builder.door import door
+from services.builder.ground import ground
+from shared import config, service
+from shared.endpoint import Definition
+from shared.events import VersionSubmitted
+from shared.run import Loop
+from shared.service import Floor
+
+
+class Config(config.Config, frozen=True, kw_only=True):
+    builder_port: int = 8081  # 0: no door
+    work_dir: str = ".slipway/build"  # scratch and the packages' cache
+    at_once: int = 2  # versions that are built at a time
+    install_timeout: float = 900.0  # seconds for one installation
+
+
+@asynccontextmanager
+async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
+    work = Path(config.work_dir).absolute()
+    with ground(work) as folder:
+        shop = workshop(floor, work / "cache", config.install_timeout)
+
+        async def make(definition: Definition, folder: Path, write: Write) -> Built:
+            return await Build(shop, definition, folder, write).run()
+
+        builder = Builder(
+            floor.database, make, folder, at_once=config.at_once, drain=config.grace / 2
+        )
+        hear = floor.bus.subscribe("builder", [VersionSubmitted.type], builder.on_version_submitted)
+        yield [builder.loop, hear, *door(config.host, config.builder_port, config.linger, floor)]
+
+
+def workshop(floor: Floor, cache: Path, install_timeout: float) -> Workshop:
+    installer = machine.installer(cache, install_timeout)
+    return Workshop(
+        blobs=floor.blobs,
+        cache=Cache(floor.database, floor.blobs),
+        installer=installer,
+        host=machine.host(),
+        indexes=indexes.identity(installer.environment),
+        runtime=machine.runtime_files(),
+    )
+
+
+def main() -> None:
+    service.main(Config, compose)

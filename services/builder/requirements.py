@@ -1,0 +1,211 @@
+"""What a project asks to be installed, read before anything is run.
+
+A requirements file can name any file of the machine and any protocol. What stays inside the
+source, or is fetched over HTTPS, is let through; the rest is refused with a reason, because
+the installer would follow it with the builder's rights. What is let through is still code: building
+a source distribution runs it (see warden.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shared.errors import Invalid
+
+NAMES: Final = ("requirements-deployment.txt", "requirements.txt")
+LARGEST: Final = 1 << 20
+MOST_FILES: Final = 50
+
+NESTED: Final = ("-r", "--requirement", "-c", "--constraint")
+INDEXES: Final = ("-i", "--index-url", "--extra-index-url")
+PLACES: Final = ("-f", "--find-links", "-e", "--editable")
+HARMLESS: Final = (
+    "--hash",
+    "--no-binary",
+    "--no-index",
+    "--only-binary",
+    "--pre",
+    "--prefer-binary",
+    "--require-hashes",
+)
+SCHEMES: Final = ("https", "http", "git+https", "git+http")
+
+OPTION: Final = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:\s*=\s*|\s+|$)(.*)", re.DOTALL)
+SHORT: Final = re.compile(r"(-[a-zA-Z])(?=[^\s=-])")  # `-rother.txt`
+NAMED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)", re.DOTALL)
+SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+ARCHIVE: Final = re.compile(r"\.(whl|zip|tar|tgz|tar\.\w+)$")
+COMMENT: Final = re.compile(r"(^|\s)#.*$")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's requirements."""
+
+    name: str = ""  # of the file at the root, or "" when there is none
+    files: dict[str, str] = {}  # it and those it includes: path in the source -> text
+    names: frozenset[str] = frozenset()  # of the distributions asked for, normalised
+    local: bool = False  # something in the source itself is to be installed
+
+
+class _Found(msgspec.Struct):
+    included: list[str] = []  # paths of other requirements files
+    places: list[str] = []  # paths of things to install
+    names: list[str] = []
+
+
+def read(root: Path) -> Asked:
+    """The requirements of the source in `root`. Raises Invalid for what may not be asked for."""
+    name = next((name for name in NAMES if os.path.lexists(root / name)), None)
+    if name is None:
+        return Asked()
+    files: dict[str, str] = {}
+    names: set[str] = set()
+    local = False
+    waiting = [name]
+    while waiting:
+        path = waiting.pop()
+        if path in files:
+            continue
+        if len(files) >= MOST_FILES:
+            raise Invalid(name, f"includes more than {MOST_FILES} files")
+        files[path] = _text(root, path, said_by=name)
+        found = vet(path, files[path])
+        waiting += [inside(root, os.path.dirname(path), to, path) for to in found.included]
+        for place in found.places:
+            # the installer takes a place from where it runs: the root
+            inside(root, "", place, path)
+            local = True
+        names.update(found.names)
+    return Asked(name=name, files=files, names=frozenset(names), local=local)
+
+
+def vet(path: str, text: str) -> _Found:
+    """What the lines of the file `path` ask for. Raises Invalid, naming file and line."""
+    found = _Found()
+    for number, line in _lines(text):
+        where = f"{path} line {number}"
+        if "${" in line:
+            raise Invalid(where, "may not use variables of the environment")
+        if line.startswith("-"):
+            _vet_option(where, line, found)
+        else:
+            _vet_requirement(where, line, found)
+    return found
+
+
+def vet_package(requirement: str) -> str:
+    """The name of one requirement given by itself. Raises Invalid for anything but a package."""
+    line = requirement.strip()
+    found = _Found()
+    if "\n" in line or "\r" in line or "${" in line or not line or line.startswith("-"):
+        raise Invalid("pip packages", "must each be one requirement, such as `numpy==2.0`")
+    _vet_requirement("pip packages", line, found)
+    if found.places:
+        raise Invalid("pip packages", "must be names or URLs, not files")
+    return found.names[0] if found.names else ""
+
+
+def normal(name: str) -> str:
+    """A distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Whole lines without comments, each with the number of its first."""
+    held, first = "", 0
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        first = first or number
+        if line.endswith("\\") and not COMMENT.search(line):
+            held += line[:-1] + " "
+            continue
+        whole = COMMENT.sub("", held + line).strip()
+        if whole:
+            yield first, whole
+        held, first = "", 0
+    if held.strip():
+        yield first, held.strip()
+
+
+def _vet_option(where: str, line: str, found: _Found) -> None:
+    match = OPTION.fullmatch(SHORT.sub(r"\1 ", line, count=1))
+    option, value = match.groups() if match else (line, "")
+    value = value.strip().strip("\"'")
+    if option in NESTED:
+        _not_a_url(where, value, f"{option} may only name a file of the source")
+        found.included.append(value)
+    elif option in INDEXES:
+        if not value.startswith("https://"):
+            raise Invalid(where, f"{option} must be an https:// address")
+    elif option in PLACES:
+        _vet_place(where, value.split(" --")[0], found)
+    elif option not in HARMLESS:
+        raise Invalid(where, f"the option {option[:40]} is not supported")
+
+
+def _vet_requirement(where: str, line: str, found: _Found) -> None:
+    body = re.split(r"\s--?[a-z]", line, maxsplit=1)[0]
+    match = NAMED.fullmatch(body)
+    name, rest = match.groups() if match else ("", "")
+    if rest.startswith("@"):
+        found.names.append(normal(name))
+        _vet_place(where, rest[1:].split(";")[0].split(" #")[0].strip(), found)
+    elif match is None or rest.startswith(("/", "\\", ":", "+")) or ARCHIVE.search(body):
+        _vet_place(where, body.split(";")[0].strip(), found)
+    else:
+        found.names.append(normal(name))
+
+
+def _vet_place(where: str, value: str, found: _Found) -> None:
+    scheme = SCHEME.match(value)
+    if scheme is None:
+        found.places.append(re.sub(r"\[[^\]]*\]$", "", value))
+    elif scheme[1].lower() not in SCHEMES:
+        raise Invalid(
+            where,
+            f"{scheme[1][:20]}: addresses are not fetched; use https:// or a path in the source",
+        )
+
+
+def _not_a_url(where: str, value: str, message: str) -> None:
+    if not value or SCHEME.match(value):
+        raise Invalid(where, message)
+
+
+def inside(root: Path, folder: str, path: str, said_by: str) -> str:
+    """`path` relative to the root, when it and what it links to lie inside. Raises Invalid."""
+    wanted = os.path.normpath(os.path.join(folder, path))
+    top = os.path.realpath(root)
+    real = os.path.realpath(os.path.join(top, wanted))
+    left = os.path.isabs(path) or wanted.startswith("..") or path.startswith("~")
+    if left or not f"{real}/".startswith(f"{top}/"):
+        raise Invalid(said_by, f"refers to {path[:80]}, which is outside the source")
+    if not os.path.exists(real):
+        raise Invalid(said_by, f"refers to {path[:80]}, which is not in the source")
+    return wanted
+
+
+def _text(root: Path, path: str, *, said_by: str) -> str:
+    real = os.path.join(os.path.realpath(root), inside(root, "", path, said_by))
+    found = os.stat(real)
+    if not stat.S_ISREG(found.st_mode):
+        raise Invalid(path, "is not a file")
+    if found.st_size > LARGEST:
+        raise Invalid(path, f"is larger than {LARGEST} bytes")
+    return _decoded(path, lambda: Path(real).read_bytes())
+
+
+def _decoded(path: str, read_bytes: Callable[[], bytes]) -> str:
+    try:
+        text = read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Invalid(path, "is not UTF-8 text") from error
+    if "\0" in text:
+        raise Invalid(path, "holds NUL bytes")
+    return text

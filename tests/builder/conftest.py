@@ -1,0 +1,47 @@
+"""A workshop with a real database, real blobs and the real installer, which reaches no index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.builder import indexes, machine
+from services.builder.build import Workshop
+from services.builder.cache import Cache
+from shared.blobs import Blobs
+from shared.database.pool import Database
+from tests.builder import made
+
+OFFLINE = {"PATH": "/usr/bin:/bin", "UV_OFFLINE": "1"}
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs.open(f"file:{tmp_path / 'blobs'}")
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A folder of wheels, the only place that packages come from."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    made.wheel(
+        folder, "tiny", "1.0", {"tiny/__init__.py": "def main() -> None:\n    print('tiny')\n"}
+    )
+    made.wheel(folder, "gunicorn", "99.0", {"gunicorn.py": "def main() -> None: ...\n"})
+    return folder
+
+
+@pytest.fixture
+def workshop(database: Database, blobs: Blobs, wheels: Path, tmp_path: Path) -> Workshop:
+    environ = OFFLINE | {"UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1"}
+    installer = machine.installer(tmp_path / "cache", 60.0, environ)
+    return Workshop(
+        blobs=blobs,
+        cache=Cache(database, blobs),
+        installer=installer,
+        host=machine.host(),
+        indexes=indexes.identity(installer.environment),
+        runtime={"wsgi.py": b"print('wsgi')\n"},
+    )

@@ -1,0 +1,112 @@
+"""Things that the builder's tests are made of: sources, wheels, definitions, rows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.blobs import Blobs
+from shared.database.pool import Database
+from shared.endpoint import Command, Definition, Endpoint
+from shared.ids import JobId
+
+
+def tar(files: Mapping[str, str | bytes], *, mtime: int = 0, gz: bool = False) -> bytes:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz" if gz else "w") as archive:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), mtime
+            archive.addfile(info, io.BytesIO(data))
+    return body.getvalue()
+
+
+def wheel(folder: Path, name: str, version: str, files: Mapping[str, str], **extra: str) -> Path:
+    """A wheel with a console script `name` that runs `name:main`."""
+    info = f"{name}-{version}.dist-info"
+    content = dict(files) | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
+    }
+    rows = [f"{path},sha256={_b64(text)},{len(text.encode())}" for path, text in content.items()]
+    content[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,"]) + "\n"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, text in content.items():
+            archive.writestr(zipfile.ZipInfo(member), text)
+    return path
+
+
+def _b64(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+async def put(blobs: Blobs, body: bytes) -> str:
+    return (await blobs.put_bytes(body)).digest
+
+
+def endpoint(name: str = "greet", **changes: Any) -> Endpoint:
+    base = Endpoint(
+        name=name,
+        format="valohai",
+        entry=Command(lines=("python serve.py",)),
+        port=8000,
+        readiness="listening",
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+async def submitted(
+    database: Database, definition: Definition, *, version: str = "v1", jobs: int = 1
+) -> list[JobId]:
+    """A version and its jobs as the API writes them, in project acme/web."""
+    await database.execute("INSERT INTO owners (name) VALUES ('acme') ON CONFLICT DO NOTHING")
+    await database.execute(
+        "INSERT INTO projects (owner, name) VALUES ('acme', 'web') ON CONFLICT DO NOTHING"
+    )
+    project = await database.value("SELECT seq FROM projects")
+    await database.execute(
+        "INSERT INTO versions (id, project, name, definition) VALUES ($1, $2, $1, $3)",
+        version,
+        project,
+        definition,
+    )
+    made = [JobId(f"{version}-job{number}") for number in range(jobs)]
+    for job in made:
+        await database.execute(
+            "INSERT INTO jobs (id, project, name, version, endpoint, target) "
+            "VALUES ($1, $2, $1, $3, $4, 'process')",
+            job,
+            project,
+            version,
+            definition.endpoints[0].name,
+        )
+    return made
+
+
+async def version(database: Database, id: str = "v1") -> Any:
+    return await database.row("SELECT * FROM versions WHERE id = $1", id)
+
+
+async def log_text(database: Database, subject: str = "v1") -> list[str]:
+    rows = await database.fetch("SELECT text FROM logs WHERE subject = $1 ORDER BY line", subject)
+    return [row["text"] for row in rows]
+
+
+async def facts(database: Database) -> list[str]:
+    """Types of what was announced, in order, each with its subject."""
+    rows = await database.fetch("SELECT type, subject FROM events ORDER BY seq")
+    return [
+        f"{row['type'].split('.')[1]} {row['type'].split('.')[2]} {row['subject']}" for row in rows
+    ]
