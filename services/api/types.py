@@ -7,13 +7,13 @@ What people send forbids unknown fields; what they get may grow.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
 from shared.database.versions import VersionState
-from shared.endpoint import Endpoint
+from shared.endpoint import Endpoint, Route
 from shared.lifecycle import State
 from shared.problems import Wrong
 
@@ -46,6 +46,13 @@ Digest = Annotated[
     str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="sha256:<64 hex digits>")
 ]
 Role = Literal["admin", "write", "read"]
+
+PATTERNS: Final = {
+    meta.pattern: meta.description
+    for kind in (Name, VersionName, EndpointName, Digest)
+    for meta in get_args(kind)[1:]
+}
+"""What a pattern means, in words for a person."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,7 +155,7 @@ class NewVersion(Ask, frozen=True, kw_only=True):
     files: dict[str, dict[str, Digest]] = {}  # endpoint -> file name -> uploaded blob
     name: VersionName | None = None  # `YYYYMMDD.N` by default
     environment: dict[str, str] = {}
-    serving: dict[str, ServingOptions] = {}  # endpoint -> options
+    serving: dict[str, ServingOptions] = {}  # endpoint -> options; `*` for all others
 
 
 class VersionSummary(Give, frozen=True, kw_only=True):
@@ -286,6 +293,7 @@ class Connection(Give, frozen=True, kw_only=True):
 
     url: str
     example: str  # a curl command line
+    routes: list[Route] = []  # of an endpoint that has some: what each takes
 
 
 class LogLine(Give, frozen=True, kw_only=True):
@@ -303,8 +311,69 @@ class GpuType(Give, frozen=True, kw_only=True):
     price_per_hour: float
 
 
-class Page(Give, frozen=True, kw_only=True):
+T = TypeVar("T")
+
+
+class Page(Give, Generic[T], frozen=True, kw_only=True):
     """`items` and, when there are more, the `next` cursor for `?after=`."""
 
-    items: list[Any]
+    items: list[T]
     next: str | None = None
+
+
+# Events: CloudEvents as their JSON format has them
+
+
+class Event(Give, frozen=True, kw_only=True):
+    """A CloudEvent 1.0. `source` is `/<owner>/<project>`, or `/` for the platform itself."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: Any
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: str = "application/json"
+
+
+class Events(Give, frozen=True, kw_only=True):
+    """`next` is there when there are more now; `last` always says where to go on later."""
+
+    items: list[Event]
+    next: str | None = None
+    last: str
+
+
+# What may stand behind the question mark
+
+
+class NoQuery(Ask, frozen=True, kw_only=True):
+    pass
+
+
+class Paging(Ask, frozen=True, kw_only=True):
+    after: Annotated[str, Meta(max_length=200, description="the `next` of the page before")] = ""
+    limit: Annotated[int, Meta(description="how many; brought between 1 and 1000")] = 100
+
+
+class JobsQuery(Paging, frozen=True, kw_only=True):
+    state: State | None = None
+    name: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class Following(Paging, frozen=True, kw_only=True):
+    follow: Annotated[
+        bool, Meta(description="as server-sent events, like `Accept: text/event-stream`")
+    ] = False
+
+
+# Bodies that may be left out
+
+
+class Empty(Ask, frozen=True, kw_only=True):
+    pass
+
+
+class RollBack(Ask, frozen=True, kw_only=True):
+    force: bool = False  # also to a version whose endpoints do not all run

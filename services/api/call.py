@@ -1,0 +1,89 @@
+"""One request on its way through a handler, and the answer that comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from services.api import answers, refused
+from services.api.answer import Answer
+from services.api.context import Context
+from services.api.token import Identity
+from shared.database.pool import Connection, Database
+from shared.database.sqlfile import sql
+
+PROJECT = sql(__package__, "project")
+DEPLOYMENT = sql(__package__, "deployment")
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    owner: str
+    name: str
+
+    @property
+    def source(self) -> str:
+        """Of its events."""
+        return f"/{self.owner}/{self.name}"
+
+
+class Call(Generic[Q, B]):
+    """`query` and `body` are of the types that the table of operations names."""
+
+    def __init__(
+        self,
+        *,
+        request: web.Request,
+        context: Context,
+        who: Identity,
+        query: Q,
+        body: B,
+        once: answers.Key | None,
+    ) -> None:
+        self.request = request
+        self.context = context
+        self.who = who
+        self.query = query
+        self.body = body
+        self.key = once
+
+    @property
+    def database(self) -> Database:
+        return self.context.database
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        return self.request.match_info
+
+    async def once(self, write: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        """Do `write` in a transaction, and once only for one Idempotency-Key."""
+        return await answers.once(self.database, self.key, write)
+
+    def owner(self) -> str:
+        """The owner in the path, who is not there for those who may not see it."""
+        owner = self.path["owner"]
+        if not self.who.sees(owner):
+            raise refused.missing("owner")
+        return owner
+
+    async def project(self) -> Project:
+        """The project in the path."""
+        owner, name = self.path["owner"], self.path["project"]
+        row = await self.database.row(PROJECT, owner, name) if self.who.sees(owner) else None
+        if row is None:
+            raise refused.missing("project")
+        return Project(seq=row["seq"], owner=row["owner"], name=row["name"])
+
+    async def deployment(self) -> tuple[Project, dict[str, Any]]:
+        """The deployment in the path, as a row of deployment.sql, and its project."""
+        project = await self.project()
+        row = await self.database.row(DEPLOYMENT, project.seq, self.path["deployment"])
+        if row is None:
+            raise refused.missing("deployment")
+        return project, dict(row)

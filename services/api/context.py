@@ -1,0 +1,36 @@
+"""What every handler stands on, put together once in main."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
+
+from services.api.token import Tokens
+from shared.blobs import Blobs
+from shared.database.pool import Database
+
+INSPECTIONS = 2  # archives looked into at a time
+
+
+class Context:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        blobs: Blobs,
+        router_url: str,
+        upload_limit: int,
+        targets: tuple[str, ...],
+        streams: int = 200,
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.router_url = router_url.rstrip("/")
+        self.upload_limit = upload_limit
+        self.targets = targets
+        self.streams = streams
+        self.streaming = 0
+        self.tokens = Tokens(database)
+        self.stopping = asyncio.Event()  # streams end when it is set
+        self.inspecting = asyncio.Semaphore(INSPECTIONS)
+        self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

@@ -1,0 +1,42 @@
+"""proxiML endpoints: one job with an unnamed version of its own."""
+
+from __future__ import annotations
+
+from services.api import jobs, refused, source, versions
+from services.api.answer import Answer, created
+from services.api.call import Call, Project
+from services.api.review import review
+from services.api.types import NewEndpoint, NoQuery
+from shared import ids
+from shared.database.pool import Connection
+from shared.database.sqlfile import sql
+from shared.ids import JobId
+
+JOB_NAMED = sql(__package__, "job_named")
+
+
+async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
+    project, asked = await call.project(), call.body
+    target = call.context.targets[0]
+    if await _taken(call, project):
+        raise refused.conflict("name-taken", "The project has a job of that name")
+    plan = await source.endpoint(call.context, project, target, asked)
+
+    async def write(connection: Connection) -> Answer:
+        job, (endpoint,) = JobId(ids.new("j")), plan.definition.endpoints
+        version = await versions.submit(connection, project, plan.definition, job)
+        await versions.submit_job(connection, project, job, version, endpoint, asked.name, target)
+        return created(await jobs.read(connection, job, call.context.router_url))
+
+    return await call.once(write)
+
+
+async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
+    project, asked = await call.project(), call.body
+    plan = source.endpoint(call.context, project, call.context.targets[0], asked)
+    taken = await _taken(call, project)
+    return Answer(await review(plan, "is the name of a job of this project" if taken else ""))
+
+
+async def _taken(call: Call[NoQuery, NewEndpoint], project: Project) -> bool:
+    return await call.database.value(JOB_NAMED, project.seq, call.body.name) is not None

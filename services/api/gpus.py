@@ -1,0 +1,95 @@
+"""GPUs as people see them: how many of a type, how many free; and whether a wish can be met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from services.api.answer import Answer
+from services.api.call import Call
+from services.api.types import GpuType, NoQuery, Page
+from shared.database.pool import Database
+from shared.database.sqlfile import sql
+from shared.endpoint import Endpoint, Gpus
+from shared.errors import Invalid
+
+GPU_TYPES = sql(__package__, "gpu_types")
+QUEUE = sql(__package__, "queue")
+
+
+class Stock(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target has, and the wishes that are ahead in its queue (empty: any type)."""
+
+    types: tuple[GpuType, ...]
+    ahead: tuple[tuple[str, ...], ...] = ()
+
+    def fitting(self, wish: Gpus) -> list[GpuType]:
+        """The types that can ever meet the wish, the preferred first."""
+        named = {gpu.type: gpu for gpu in self.types}
+        asked = [named[name] for name in wish.types if name in named]
+        price = float("inf") if wish.max_price is None else wish.max_price
+        return [
+            gpu
+            for gpu in (asked if wish.types else self.types)
+            if gpu.total >= wish.count and gpu.price_per_hour <= price
+        ]
+
+
+def check(endpoint: Endpoint, stock: Stock, field: str) -> Invalid | None:
+    """Why the endpoint can never have the GPUs it wants on this target."""
+    wish = endpoint.gpus
+    if wish.count == 0 or stock.fitting(wish):
+        return None
+    names = [gpu.type for gpu in stock.types]
+    unknown = [name for name in wish.types if name not in names]
+    if unknown:
+        allowed = ", ".join([*names, "cpu"])
+        return Invalid(
+            f"{field}gpu_types", f"must be of {allowed}; this target has no {unknown[0][:40]}"
+        )
+    if wish.max_price is not None and stock.fitting(msgspec.structs.replace(wish, max_price=None)):
+        return Invalid(f"{field}max_price", "is below the price of every type that would do")
+    most = max((gpu.total for gpu in stock.types if gpu.type in (wish.types or names)), default=0)
+    return Invalid(f"{field}gpu_count", f"must be at most {most}: there are no more on this target")
+
+
+def would_wait(endpoints: Sequence[Endpoint], stock: Stock) -> bool:
+    """Whether any would queue if all were submitted now."""
+    free = {gpu.type: gpu.free for gpu in stock.types}
+    for wish in (endpoint.gpus for endpoint in endpoints if endpoint.gpus.count):
+        open_to = [gpu.type for gpu in stock.fitting(wish) if not _ahead(gpu.type, stock)]
+        taken = next((name for name in open_to if free[name] >= wish.count), None)
+        if taken is None:
+            return True
+        free[taken] -= wish.count
+    return False
+
+
+def _ahead(name: str, stock: Stock) -> bool:
+    return any(not types or name in types for types in stock.ahead)
+
+
+def price(endpoint: Endpoint, stock: Stock) -> float:
+    """Per hour, of the type that it would most likely get: a free one, else the preferred."""
+    wish = endpoint.gpus
+    if wish.count == 0:
+        return 0.0
+    fitting = stock.fitting(wish)
+    likely = next((gpu for gpu in fitting if gpu.free >= wish.count), None)
+    chosen = likely or (fitting[0] if fitting else None)
+    return 0.0 if chosen is None else chosen.price_per_hour * wish.count
+
+
+async def stock_of(database: Database, target: str) -> Stock:
+    types = await database.fetch(GPU_TYPES, target)
+    ahead = await database.fetch(QUEUE, target)
+    return Stock(
+        types=tuple(msgspec.convert([dict(row) for row in types], list[GpuType])),
+        ahead=tuple(tuple(row["gpu_types"]) for row in ahead),
+    )
+
+
+async def index(call: Call[NoQuery, None]) -> Answer:
+    rows = await call.database.fetch(GPU_TYPES, None)
+    return Answer(Page(items=msgspec.convert([dict(row) for row in rows], list[GpuType])))

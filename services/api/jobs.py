@@ -1,0 +1,156 @@
+"""Jobs: list, show, stop, restart, terminate, and how to call them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from services.api import cursor, refused, urls
+from services.api.answer import Answer
+from services.api.call import Call
+from services.api.paging import limit, page
+from services.api.types import Connection as Connect
+from services.api.types import Empty, Job, JobsQuery, NoQuery, Page
+from shared.database.jobs import advance
+from shared.database.pool import Connection
+from shared.database.sqlfile import sql
+from shared.endpoint import Definition, Endpoint, Routes
+from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
+from shared.ids import JobId
+from shared.lifecycle import LIVE, MOVES, State
+
+JOBS = sql(__package__, "jobs")
+JOB_LOCK = sql(__package__, "job_lock")
+JOB_DEFINITION = sql(__package__, "job_definition")
+
+SAMPLES: Final[dict[str, Any]] = {
+    "str": "text",
+    "int": 1,
+    "float": 1.0,
+    "bool": True,
+    "list": [],
+    "dict": {},
+}
+
+
+def view(row: asyncpg.Record, router: str) -> Job:
+    """A row of jobs.sql as people see it."""
+    values = dict(row)
+    running = row["state"] == State.RUNNING
+    return msgspec.convert(values | {"url": _url(row, router) if running else None}, Job)
+
+
+def _url(row: asyncpg.Record, router: str) -> str:
+    if row["deployment"] is None:
+        return urls.proximl(router, row["id"])
+    path = ("owner", "project", "deployment", "version_name", "endpoint")
+    return urls.valohai(router, *(row[part] for part in path))
+
+
+async def read(connection: Connection, job: str, router: str) -> Job:
+    row = await connection.fetchrow(JOBS, job, None, None, None, None, None, 1)
+    assert row is not None
+    return view(row, router)
+
+
+async def _list(call: Call[JobsQuery, None], project: int | None) -> Page[Job]:
+    query, router = call.query, call.context.router_url
+    before = cursor.number("jobs", query.after)
+    values = (None, call.who.only, project, query.state, query.name, before)
+    rows = await call.database.fetch(JOBS, *values, limit(query) + 1)
+    return page(rows, query, "jobs", "seq", lambda row: view(row, router))
+
+
+async def index(call: Call[JobsQuery, None]) -> Answer:
+    return Answer(await _list(call, None))
+
+
+async def of_project(call: Call[JobsQuery, None]) -> Answer:
+    return Answer(await _list(call, (await call.project()).seq))
+
+
+async def find(call: Call[Any, Any]) -> Job:
+    """The job in the path."""
+    values = (call.path["job"], call.who.only, None, None, None, None, 1)
+    row = await call.database.row(JOBS, *values)
+    if row is None:
+        raise refused.missing("job")
+    return view(row, call.context.router_url)
+
+
+async def show(call: Call[NoQuery, None]) -> Answer:
+    return Answer(await find(call))
+
+
+async def stop(call: Call[NoQuery, Empty]) -> Answer:
+    return await _move(call, JobStopping, State.STOPPING, State.STOPPED)
+
+
+async def restart(call: Call[NoQuery, Empty]) -> Answer:
+    return await _move(call, JobRestarted)
+
+
+async def terminate(call: Call[NoQuery, Empty]) -> Answer:
+    return await _move(call, JobTerminated, State.TERMINATED)
+
+
+Moved = type[JobStopping] | type[JobRestarted] | type[JobTerminated]
+
+
+async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer:
+    """Move the job, unless it is in one of the states that were wanted already."""
+    router = call.context.router_url
+
+    async def write(connection: Connection) -> Answer:
+        row = await connection.fetchrow(JOB_LOCK, call.path["job"], call.who.only)
+        if row is None:
+            raise refused.missing("job")
+        state = State(row["state"])
+        if state not in done:
+            if state not in MOVES[kind].sources:
+                raise refused.conflict("job-state", f"The job is {state}", why_not(kind, state))
+            fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
+            moved = await advance(connection, fact)
+            assert moved  # the row is held
+        return Answer(await read(connection, row["id"], router))
+
+    return await call.once(write)
+
+
+def why_not(kind: type[JobFact], state: State) -> str:
+    """What to do instead."""
+    if state is State.FAILED:
+        return "a failed job can only be terminated"
+    if kind is JobTerminated and (state in LIVE or state is State.STOPPING):
+        return "stop it first" if state in LIVE else "wait until it has stopped"
+    if kind is JobRestarted and (state in LIVE or state is State.STOPPING):
+        return "stop it first" if state in LIVE else "wait until it has stopped"
+    return f"nothing more can be done with a job that is {state}"
+
+
+async def connection(call: Call[NoQuery, None]) -> Answer:
+    job = await find(call)
+    if job.url is None:
+        why = f": {job.reason}" if job.reason else ""
+        raise refused.conflict("not-running", "The job does not run", f"it is {job.state}{why}")
+    row = await call.database.row(JOB_DEFINITION, job.id)
+    assert row is not None
+    endpoint = msgspec.convert(row["definition"], Definition).endpoint(row["endpoint"])
+    routes = list(endpoint.entry.routes) if isinstance(endpoint.entry, Routes) else []
+    return Answer(Connect(url=job.url, example=example(job.url, endpoint), routes=routes))
+
+
+def example(url: str, endpoint: Endpoint) -> str:
+    """A curl command line that calls the endpoint."""
+    if not isinstance(endpoint.entry, Routes):
+        return f"curl {shlex.quote(url + '/')}"
+    route = endpoint.entry.routes[0]
+    target = shlex.quote(url + route.path)
+    if not route.body:
+        return f"curl -X {route.verb} {target}"
+    sample = {parameter.name: SAMPLES[parameter.type] for parameter in route.body}
+    data = shlex.quote(msgspec.json.encode(sample).decode())
+    return f"curl -X {route.verb} {target} -H 'Content-Type: application/json' -d {data}"

@@ -1,0 +1,55 @@
+"""The API, wired: a door for people, and a broom for answers that nobody will ask for again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from services.api import answers
+from services.api.context import Context
+from services.api.routes import application
+from shared import config, http, service
+from shared.errors import Transient
+from shared.run import Loop, every
+from shared.service import Floor
+
+
+class Config(config.Config, frozen=True, kw_only=True):
+    api_port: int = 8080
+    router_url: str = "http://127.0.0.1:8000"  # as people reach the router
+    upload_limit: int = 8 << 30  # bytes
+    targets: str = "process"  # those that a deployment may name, separated by commas
+    streams: int = 200  # followers at a time
+
+
+@asynccontextmanager
+async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
+    context = Context(
+        database=floor.database,
+        blobs=floor.blobs,
+        router_url=config.router_url,
+        upload_limit=config.upload_limit,
+        targets=tuple(name.strip() for name in config.targets.split(",")),
+        streams=config.streams,
+    )
+
+    async def ready() -> str | None:
+        try:
+            await floor.database.value("SELECT 1")
+        except Transient:
+            return "no database"
+        return None
+
+    door = http.serve(
+        application(context),
+        host=config.host,
+        port=config.api_port,
+        ready=ready,
+        linger=config.linger,
+        grace=config.grace / 2,
+    )
+    yield [door, every(600.0, answers.forget(floor.database))]
+
+
+def main() -> None:
+    service.main(Config, compose)

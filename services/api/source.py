@@ -1,0 +1,107 @@
+"""From what people submit to a checked Definition: the one door to the formats."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.api import gpus, uploads
+from services.api.call import Project
+from services.api.context import Context
+from services.api.formats import proximl, valohai
+from services.api.types import NewEndpoint, NewVersion
+from shared import archive
+from shared.endpoint import GPU_TYPES, Definition, Endpoint
+from shared.errors import Invalid
+from shared.problems import Wrong
+
+CONFIG: Final = 1 << 20  # bytes of a valohai.yaml
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be submitted, checked as far as it can be, and what the target has for it."""
+
+    definition: Definition
+    stock: gpus.Stock
+
+
+async def version(context: Context, project: Project, target: str, asked: NewVersion) -> Plan:
+    """Raises Invalid with all that is wrong."""
+    named = {"source": asked.source}
+    for endpoint, files in asked.files.items():
+        named |= {f"files.{endpoint}.{file}": digest for file, digest in files.items()}
+    await _check_uploads(context, project, named)
+    found = await _inspect(context, asked.source, "source", valohai.FILENAME)
+    endpoints = _of_version(asked, found)
+    definition = Definition(source=asked.source, endpoints=endpoints, files=asked.files)
+    return await _plan(context, target, definition, "endpoint.{name}.")
+
+
+def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
+    text: str | bytes | None = found if asked.config is None else asked.config
+    if text is None:
+        raise Invalid("source", f"has no {valohai.FILENAME} at its root, and no config was sent")
+    return valohai.endpoints(
+        text,
+        only=asked.endpoints,
+        files=asked.files,
+        environment=asked.environment,
+        serving=asked.serving,
+        field="config" if asked.config is not None else valohai.FILENAME,
+    )
+
+
+async def endpoint(context: Context, project: Project, target: str, asked: NewEndpoint) -> Plan:
+    """Raises Invalid with all that is wrong."""
+    known = await _types(context, target)
+    made = proximl.endpoint(asked, known=known)
+    source = asked.model.source_uri
+    await _check_uploads(context, project, {"model.source_uri": source})
+    await _inspect(context, source, "model.source_uri", "")
+    definition = Definition(source=source, endpoints=(made,))
+    return await _plan(context, target, definition, "resources.")
+
+
+async def _types(context: Context, target: str) -> set[str]:
+    stock = await gpus.stock_of(context.database, target)
+    return {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
+
+
+async def _check_uploads(context: Context, project: Project, named: dict[str, str]) -> None:
+    wrongs = await uploads.unknown(context.database, project.seq, named)
+    if wrongs:
+        raise Invalid.of(wrongs)
+
+
+async def _plan(context: Context, target: str, definition: Definition, field: str) -> Plan:
+    stock = await gpus.stock_of(context.database, target)
+    wrongs: Sequence[Wrong] = [
+        wrong
+        for endpoint in definition.endpoints
+        if (error := gpus.check(endpoint, stock, field.format(name=endpoint.name)))
+        for wrong in error.errors
+    ]
+    if wrongs:
+        raise Invalid.of(wrongs)
+    return Plan(definition=definition, stock=stock)
+
+
+async def _inspect(context: Context, digest: str, field: str, wanted: str) -> bytes | None:
+    """Look through an archive in a thread; the content of the member `wanted`, if it is there."""
+    async with context.inspecting:
+        with tempfile.TemporaryDirectory(prefix="slipway-source-") as folder:
+            path = Path(folder) / "source"
+            with path.open("wb") as file:
+                async for chunk in context.blobs.stream(digest):
+                    await asyncio.to_thread(file.write, chunk)
+            return await asyncio.to_thread(_look, path, field, wanted)
+
+
+def _look(path: Path, field: str, wanted: str) -> bytes | None:
+    archive.inspect(path, field=field)
+    return archive.read_member(path, wanted, CONFIG, field=field) if wanted else None

@@ -1,0 +1,205 @@
+"""A small world: two owners, their projects and tokens, and the API on a real socket."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+
+from services.api import token
+from services.api.context import Context
+from services.api.routes import application
+from shared import ids
+from shared.blobs import Blobs
+from shared.database.pool import Database
+from shared.http import health
+
+ROUTER = "http://router.test"
+VALOHAI = """
+- endpoint:
+    name: greet
+    image: python:3.11
+    server-command: python -m http.server $VALOHAI_PORT
+- endpoint:
+    name: digit
+    image: python:3.11
+    wsgi: predict:app
+    files:
+      - name: model
+        path: model.bin
+"""
+
+
+def tar(files: Mapping[str, str]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+class Said(msgspec.Struct):
+    """An answer, read."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+    @property
+    def fields(self) -> list[str]:
+        return [wrong["field"] for wrong in self.body.get("errors", [])]
+
+    @property
+    def problem(self) -> str:
+        return str(self.body["type"]).rpartition(":")[2]
+
+
+class World:
+    """Asks the API as somebody. `as_` names a token of `tokens`."""
+
+    def __init__(self, session: ClientSession, server: TestServer, database: Database) -> None:
+        self.session = session
+        self.server = server
+        self.database = database
+        self.tokens: dict[str, str] = {}
+        self.place = "/v1/projects/ann/house"
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        as_: str = "ann",
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Said:
+        sent = {"Authorization": f"Bearer {self.tokens[as_]}"} if as_ else {}
+        if json is not None:
+            data = msgspec.json.encode(json)
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        url = self.server.make_url(path)
+        async with self.session.request(
+            method, url, data=data, headers={**sent, **(headers or {})}, allow_redirects=False
+        ) as answer:
+            raw = await answer.read()
+            told = raw and "json" in answer.content_type
+            return Said(answer.status, msgspec.json.decode(raw) if told else raw, answer.headers)
+
+    async def made(self, path: str, json: Any = None, *, as_: str = "ann") -> Any:
+        said = await self.ask("POST", path, json, as_=as_)
+        assert said.status in (200, 201), said
+        return said.body
+
+    async def upload(self, content: bytes, *, as_: str = "ann", place: str = "") -> str:
+        said = await self.ask("POST", f"{place or self.place}/uploads", data=content, as_=as_)
+        assert said.status == 201, said
+        return str(said.body["digest"])
+
+    async def version(self, deployment: str = "mnist", **more: Any) -> Any:
+        """A version of VALOHAI, made."""
+        return await self.made(
+            f"{self.place}/deployments/{deployment}/versions", await self.wish(**more)
+        )
+
+    async def wish(self, **more: Any) -> dict[str, Any]:
+        source = await self.upload(tar({"valohai.yaml": VALOHAI, "predict.py": "app = 1"}))
+        model = await self.upload(b"weights")
+        return {"source": source, "files": {"digit": {"model": model}}, **more}
+
+    async def endpoint(self, name: str = "classify", **resources: Any) -> dict[str, Any]:
+        """The body of a proxiML endpoint."""
+        source = await self.upload(tar({"predict.py": "def f(a): return a"}))
+        route = {
+            "verb": "POST",
+            "path": "/predict",
+            "file": "predict",
+            "function": "f",
+            "positional": True,
+            "body": [{"name": "a", "type": "str"}],
+        }
+        return {
+            "name": name,
+            "resources": {"gpu_types": ["cpu"], "gpu_count": 1, **resources},
+            "model": {"source_type": "local", "source_uri": source},
+            "endpoint": {"routes": [route]},
+        }
+
+    async def put_state(self, job: str, state: str) -> None:
+        await self.database.execute(
+            "UPDATE jobs SET state = $2::job_state WHERE id = $1", job, state
+        )
+
+    async def gpus(self, **counts: int) -> None:
+        """GPUs of the process target, at 1.5 an hour each."""
+        for kind, count in counts.items():
+            for number in range(count):
+                await self.database.execute(
+                    "INSERT INTO gpus (id, target, type, device, price)"
+                    " VALUES ($1, 'process', $2, $3, 1.5)",
+                    f"process/{kind}-{number}",
+                    kind,
+                    str(number),
+                )
+
+    async def token(self, name: str, owner: str, role: str, expires: str = "") -> str:
+        """Make a token behind the API's back; returns its id."""
+        self.tokens[name] = token.mint()
+        made = ids.new("t")
+        await self.database.execute(
+            "INSERT INTO tokens (id, owner, role, hash, expires_at)"
+            " VALUES ($1, $2, $3, $4, now() + $5::text::interval)",
+            made,
+            owner,
+            role,
+            token.hashed(self.tokens[name]),
+            expires or None,
+        )
+        return made
+
+
+@pytest.fixture
+async def context(database: Database, tmp_path: Path) -> Context:
+    return Context(
+        database=database,
+        blobs=Blobs.open(f"file:{tmp_path / 'blobs'}"),
+        router_url=ROUTER,
+        upload_limit=1 << 20,
+        targets=("process", "far"),
+    )
+
+
+@pytest.fixture
+async def app(context: Context) -> web.Application:
+    async def ready() -> None:
+        return None
+
+    app = application(context)
+    app.add_routes(health(context.stopping, ready))
+    return app
+
+
+@pytest.fixture
+async def world(app: web.Application, database: Database) -> AsyncIterator[World]:
+    """Owners ann and bob with a project each; tokens `ann`, `reader`, `bob` and `admin`."""
+    for owner, project in (("ann", "house"), ("bob", "barn")):
+        await database.execute("INSERT INTO owners (name) VALUES ($1)", owner)
+        await database.execute("INSERT INTO projects (owner, name) VALUES ($1, $2)", owner, project)
+    async with TestServer(app) as server, ClientSession() as session:
+        world = World(session, server, database)
+        await world.token("ann", "ann", "write")
+        await world.token("reader", "ann", "read")
+        await world.token("bob", "bob", "write")
+        await world.token("admin", "ann", "admin")
+        await world.made(f"{world.place}/deployments", {"name": "mnist"})
+        yield world
