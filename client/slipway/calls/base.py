@@ -61,7 +61,7 @@ class Base:
             page = await self._transport.get(path, Page[Any], after=after, limit=size, **params)
             found += [msgspec.convert(item, kind) for item in page.items]
             after = page.next
-            if after is None:
+            if after is None or not page.items:
                 break
         return found if limit is None else found[:limit]
 

@@ -16,6 +16,9 @@ from slipway.types import Connection, Job, LogLine, Review
 OVER: Final = frozenset({"stopped", "finished", "failed", "terminated", "purged"})
 """States that a job leaves only when somebody asks, or never."""
 
+CPU: Final = "cpu"
+"""The GPU type of who needs none."""
+
 Watcher = Callable[[Job], None]
 """Told of a job whenever its state or its reason is another."""
 
@@ -25,7 +28,7 @@ class Options(TypedDict, total=False):
 
     routes: Sequence[Mapping[str, Any]]
     start_command: str | None
-    gpu_type: str | Sequence[str] | None  # several: in order of preference
+    gpu_type: str | Sequence[str] | None  # several: in order of preference; cpu by default
     gpu_count: int | None
     disk: int | None  # GB
     environment: Mapping[str, str] | None
@@ -183,6 +186,8 @@ def choose(called: str, jobs: Sequence[Job]) -> Job:
 def endpoint(name: str, uri: str, options: Options) -> Ask:
     """The document that the platform takes."""
     types = options.get("gpu_type")
+    if types is None and not options.get("gpu_count"):
+        types = CPU
     variables = (options.get("environment") or {}).items()
     return given(
         name=name,

@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
         "--concurrency",
         metavar="N",
         type=values.positive,
-        help="requests that a replica works on at once; for the endpoints named by --endpoint",
+        help="requests that a replica works on at once",
     )
     parser.add_argument("--yaml", metavar="FILE", type=Path, help="instead of PATH/valohai.yaml")
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")

@@ -45,7 +45,10 @@ def add(commands: Commands) -> None:
     )
     entry.add_argument("--start-command", metavar="C", help="a server of your own, on port 80")
     parser.add_argument(
-        "--gpu-type", metavar="T", action="append", help="in order of preference; cpu for none"
+        "--gpu-type",
+        metavar="T",
+        action="append",
+        help="may be repeated, in order of preference [cpu: none]",
     )
     parser.add_argument("--gpu-count", metavar="N", type=values.count)
     parser.add_argument("--disk", metavar="GB", type=values.positive)

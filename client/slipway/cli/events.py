@@ -20,18 +20,24 @@ def add(commands: Commands) -> None:
         "show what happened, oldest first",
         "slipway events",
         "slipway events -f",
+        "slipway events -f --after newest",
         "slipway events -f --after CURSOR --json",
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="and what happens from now on")
-    parser.add_argument("--after", metavar="CURSOR", help="only what came after it")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens")
+    parser.add_argument(
+        "--after", metavar="CURSOR", help="only what came after it; `newest`: only what is to come"
+    )
     parser.add_argument("--limit", metavar="N", type=values.positive, default=1000)
 
 
 async def events(context: Context) -> None:
     args, out, client = context.args, context.out, context.client
     if not args.follow:
-        for event in await client.events(after=args.after, limit=args.limit):
+        found = await client.events(after=args.after, limit=args.limit)
+        for event in found:
             _show(out, event)
+        if found:
+            out.say(f"go on with --after {found[-1].cursor}", "dim")
         return
     context.hint = "go on with `slipway events -f`"
     async with aclosing(client.follow_events(after=args.after or "")) as coming:
