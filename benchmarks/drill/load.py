@@ -28,10 +28,8 @@ def command(referee: Path) -> str:
     The kernel tells it when another replica holds the same GPU: then it leaves a line.
     """
     lock = f'"{referee}/gpu-$CUDA_VISIBLE_DEVICES"'
-    return (
-        f"flock -n -E 97 {lock} sh -c 'sleep 3600; : {referee}' || "
-        f'{{ [ $? = 97 ] && echo "$SLIPWAY_JOB on $CUDA_VISIBLE_DEVICES" >> {referee}/collisions; }}'
-    )
+    taken = f'echo "$SLIPWAY_JOB on $CUDA_VISIBLE_DEVICES" >> {referee}/collisions'
+    return f"flock -n -E 97 {lock} sh -c 'sleep 3600; : {referee}' || {{ [ $? = 97 ] && {taken}; }}"
 
 
 def empty_source() -> bytes:

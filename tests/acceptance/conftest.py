@@ -1,0 +1,48 @@
+"""Each acceptance test runs twice: on the embedded platform and on four processes over RabbitMQ."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from slipway import AsyncClient
+from tests.acceptance.platform import Platform, distributed, embedded
+
+SETTINGS = {"SLIPWAY_GPUS": "rtx3090:2,a100:1", "SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "distributed"])
+async def platform(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Platform]:
+    home = tmp_path_factory.mktemp("home")
+    async with AsyncExitStack() as stack:
+        if request.param == "embedded":
+            opened = embedded(home, **SETTINGS)
+        else:
+            url = request.getfixturevalue("rabbit").url
+            opened = distributed(home, url, **SETTINGS)
+        yield await stack.enter_async_context(opened)
+
+
+@pytest.fixture
+async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
+    """The SDK; what a test submitted is stopped after it."""
+    async with AsyncClient(platform.api_url, platform.token, "local/default") as client:
+        yield client
+        for job in await client.jobs():
+            if job.state not in ("stopped", "failed", "terminated"):
+                await client.stop(job.id)
+        for job in await client.jobs():
+            if job.state not in ("stopped", "failed", "terminated"):
+                await client.wait_for_job(job.id, "stopped", timeout=30)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
