@@ -54,6 +54,7 @@ async def serve(settings: Embedded, home: Path, database_url: str) -> None:
         or f"http://{settings.host}:{settings.router_port}",
         "BUILDER_PORT": "0",
         "SCHEDULER_PORT": "0",
+        "END_REPLICAS": "true",  # nothing is left running behind a Ctrl-C; the next start goes on
     }
     async with AsyncExitStack() as stack:  # closed in the reverse order
         database = await stack.enter_async_context(Database.open(database_url, size=20))
@@ -93,7 +94,7 @@ def kept_token(path: Path) -> str:
 
 def announce(settings: Embedded, home: Path, token: str) -> None:
     print(
-        f"Slipway is up. State is in {home}; Ctrl-C ends it, and its endpoints go on.\n"
+        f"Slipway is up. State is in {home}; after Ctrl-C the next start goes on.\n"
         f"  API     http://{settings.host}:{settings.api_port}   (OpenAPI at /openapi.json)\n"
         f"  router  http://{settings.host}:{settings.router_port}\n"
         f"  token   {token[:12]}…  in {home / 'client.toml'}, where `slipway` finds it\n"

@@ -23,7 +23,7 @@ from benchmarks.drill.checker import Record, check
 from benchmarks.drill.faulty import FAULTS
 from benchmarks.drill.load import Client, Load, Promises, empty_source, retried
 from benchmarks.drill.scene import GPUS, VICTIMS, Scene, Subscriber, leftovers, stage
-from tests.servers import rabbit
+from tests.servers import rabbitmq
 
 ENDED = ("stopped", "failed", "terminated")
 
@@ -110,7 +110,7 @@ async def drill(kills: int, seed: int, fault: str | None, patience: float) -> tu
     home = Path(tempfile.mkdtemp(prefix="slipway-drill-"))
     referee = Path(tempfile.mkdtemp(prefix="slipway-referee-"))
     try:
-        with rabbit(home / "rabbit") as broker:
+        with rabbitmq(home / "rabbit") as broker:
             async with stage(home, broker) as scene, aiohttp.ClientSession() as http:
                 client = Client(http, scene.platform.api_url, scene.platform.token)
                 promises = Promises(home / "promises")

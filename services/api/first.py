@@ -1,9 +1,17 @@
-"""What the embedded platform needs before anybody can ask it for anything."""
+"""What a new platform needs before anybody can ask it for anything: a first token.
+
+`python -m services.api.first` prints one for the platform whose DATABASE_URL is set.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from services.api import token
 from shared import ids
+from shared.config import Config, read
+from shared.database.migrate import migrate
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
 
@@ -23,3 +31,13 @@ async def first_token(database: Database) -> str:
         values = ("admin", token.hashed(made), "make up", None)
         await connection.execute(TOKEN_MAKE, ids.new("t"), OWNER, *values)
     return made
+
+
+async def main() -> None:
+    async with Database.open(read(Config, os.environ).database_url) as database:
+        await migrate(database)
+        print(await first_token(database))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

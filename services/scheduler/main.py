@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -64,6 +65,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
+    end_replicas: bool = False  # end what runs when this process does, for it to start again later
 
 
 @asynccontextmanager
@@ -107,6 +109,12 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         if config.scheduler_port:
             loops.append(_door(config, scheduler, leader, telemetry))
         yield loops
+        if config.end_replicas:
+            await _end_all(driver, config.stop_grace)
+
+
+async def _end_all(driver: Driver, grace: float) -> None:
+    await asyncio.gather(*(driver.stop(replica, grace) for replica in await driver.observe()))
 
 
 def _declared(gpus: Sequence[Gpu]) -> Source:
