@@ -1,0 +1,191 @@
+"""Runs replicas as processes of this machine, each under a supervisor that outlives the scheduler.
+
+Nothing is remembered here that is not in the replicas' folders, so whoever opens the same home
+finds the same replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.scheduler.driver import (
+    Gpu,
+    Observed,
+    Phase,
+    Refused,
+    Replica,
+    Started,
+    Workload,
+)
+from services.scheduler.drivers.process import alive, launch, logbook
+from services.scheduler.drivers.process.rubbish import throw_away
+from services.scheduler.drivers.process.stage import Stage
+from shared.address import UNIX, Address
+from shared.database.logs import Line
+from shared.errors import Invalid, Permanent, Transient
+from shared.ids import JobId
+
+LOOK: Final = 0.15  # seconds between two looks for changes
+CHECK: Final = 0.01
+KILLED: Final = 10.0  # seconds after which a killed replica must be gone
+
+
+class Status(msgspec.Struct, frozen=True):
+    """`status.json`, as supervisor/keeper.py writes it."""
+
+    phase: Phase = Phase.STARTING
+    restarts: int = 0
+    failures: int = 0
+    exit_code: int | None = None
+    reason: str = ""
+    since: datetime | None = None
+
+
+class ProcessDriver:
+    def __init__(self, home: Path, sockets: Path, stage: Stage) -> None:
+        self.changed = asyncio.Event()
+        self._home = home
+        self._replicas = home / "replicas"
+        self._sockets = sockets
+        self._stage = stage
+        self._locks: dict[Replica, asyncio.Lock] = {}
+        self._starting: set[Replica] = set()
+        self._tasks: set[asyncio.Task[Started | Refused]] = set()
+
+    async def start(self, workload: Workload) -> Started | Refused:
+        # once begun, a start is finished even if nobody waits for it any more
+        task = asyncio.create_task(self._start_alone(workload))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def stop(self, replica: Replica, grace: float) -> None:
+        async with self._lock(replica):
+            folder = self._folder(replica)
+            if folder.exists():
+                await self._end(folder, grace)
+                await asyncio.to_thread(throw_away, self._home, folder)
+            self._socket(replica).unlink(missing_ok=True)
+        self._locks.pop(replica, None)
+
+    async def observe(self) -> Mapping[Replica, Observed]:
+        found = {}
+        for name in os.listdir(self._replicas):
+            replica = named(name)
+            if replica is not None:
+                with suppress(FileNotFoundError):  # stopped meanwhile
+                    found[replica] = self._look(replica)
+        return found
+
+    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+        return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
+
+    async def inventory(self) -> Sequence[Gpu]:
+        return []
+
+    async def watch(self) -> None:
+        """Set `changed` whenever something did. Ends by being cancelled."""
+        before = await self.observe()
+        while True:
+            await asyncio.sleep(LOOK)
+            now = await self.observe()
+            if now != before:
+                self.changed.set()
+            before = now
+
+    async def finish(self) -> None:
+        """Wait for the starts in hand."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start_alone(self, workload: Workload) -> Started | Refused:
+        replica = workload.replica
+        async with self._lock(replica):
+            folder = self._folder(replica)
+            if alive.lives(folder):
+                return Started(self._address(workload.replica))
+            self._starting.add(replica)
+            try:
+                return await self._start(workload, folder)
+            except (Permanent, Invalid) as error:
+                return Refused(f"its image can't be used: {error}")
+            finally:
+                self._starting.discard(replica)
+
+    async def _start(self, workload: Workload, folder: Path) -> Started | Refused:
+        part = await self._stage.prepare(workload, folder, str(self._socket(workload.replica)))
+        if folder.exists():  # of a life that ended: its numbered lines go on
+            (part / "log").rmdir()
+            (folder / "log").rename(part / "log")
+            await asyncio.to_thread(throw_away, self._home, folder)
+        part.rename(folder)
+        trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
+        if trouble is not None:
+            await self._end(folder, 0)
+            raise Transient(f"replica {workload.replica} can't be started: {trouble}")
+        self.changed.set()
+        return Started(self._address(workload.replica))
+
+    async def _end(self, folder: Path, grace: float) -> None:
+        alive.tell(folder, signal.SIGTERM)
+        if await self._gone(folder, grace):
+            return
+        alive.tell(folder, signal.SIGQUIT)
+        if not await self._gone(folder, KILLED):
+            raise Transient(f"{folder.name} was killed but has not ended yet")
+
+    async def _gone(self, folder: Path, within: float) -> bool:
+        deadline = time.monotonic() + within
+        while alive.lives(folder):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(CHECK)
+        return True
+
+    def _look(self, replica: Replica) -> Observed:
+        folder = self._folder(replica)
+        living = alive.lives(folder) or replica in self._starting
+        try:
+            status = msgspec.json.decode((folder / "status.json").read_bytes(), type=Status)
+        except FileNotFoundError:
+            status = Status()
+        if not living:
+            status = msgspec.structs.replace(
+                status, phase=Phase.GONE, reason="its processes are gone", since=None
+            )
+        return Observed(
+            phase=status.phase,
+            address=self._address(replica),
+            restarts=status.restarts,
+            failures=status.failures,
+            exit_code=status.exit_code,
+            reason=status.reason,
+            since=status.since,
+        )
+
+    def _address(self, replica: Replica) -> Address:
+        return Address(f"{UNIX}{self._socket(replica)}")
+
+    def _folder(self, replica: Replica) -> Path:
+        return self._replicas / str(replica)
+
+    def _socket(self, replica: Replica) -> Path:
+        return self._sockets / f"{replica}.sock"
+
+    def _lock(self, replica: Replica) -> asyncio.Lock:
+        return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def named(folder: str) -> Replica | None:
+    """The replica whose folder has this name."""
+    job, _, attempt = folder.rpartition("-")
+    return Replica(JobId(job), int(attempt)) if job and attempt.isdigit() else None

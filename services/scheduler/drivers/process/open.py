@@ -1,0 +1,80 @@
+"""Opens the process driver: finds out what this machine permits and watches while it is open."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, Literal
+
+from services.scheduler.drivers.process import launch
+from services.scheduler.drivers.process.driver import ProcessDriver
+from services.scheduler.drivers.process.rubbish import PARTS, delete
+from services.scheduler.drivers.process.stage import Stage
+from shared.blobs import Blobs
+from shared.errors import Permanent
+
+Isolation = Literal["auto", "namespaces", "plain"]
+SHORT: Final = Path("/tmp")
+
+
+@asynccontextmanager
+async def open_process(
+    home: Path,
+    blobs: Blobs,
+    *,
+    isolation: Isolation = "auto",
+    hidden: Sequence[Path] = (),
+    platform: Mapping[str, str] = os.environ,
+) -> AsyncIterator[ProcessDriver]:
+    """A driver whose replicas live in `home`, which no replica sees, nor any folder of `hidden`.
+
+    Opening a home again finds what runs there. `auto` takes namespaces where they are permitted.
+    """
+    home = home.resolve()
+    (home / "replicas").mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    isolated = await _isolated(home, isolation)
+    sockets = _socket_folder(home)
+    stage = Stage(home, blobs, isolated=isolated, hidden=[home, *hidden], platform=platform)
+    driver = ProcessDriver(home, sockets, stage)
+    await asyncio.to_thread(_sweep, home)
+    watching = asyncio.create_task(driver.watch())
+    try:
+        yield driver
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await driver.finish()
+
+
+async def _isolated(home: Path, isolation: Isolation) -> bool:
+    if isolation == "plain":
+        return False
+    trouble = await asyncio.to_thread(launch.run, "probe", str(home))
+    if trouble is not None and isolation == "namespaces":
+        raise Permanent(f"this machine does not permit namespaces: {trouble}")
+    return trouble is None
+
+
+def _socket_folder(home: Path) -> Path:
+    """Short, and ours alone: `/tmp` is everybody's."""
+    short = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
+    above = SHORT / f"slipway-{os.getuid()}"
+    for folder in (above, above / short):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if folder.is_symlink() or found.st_uid != os.getuid():
+            raise Permanent(f"{folder} belongs to somebody else")
+        folder.chmod(0o700)
+    return above / short
+
+
+def _sweep(home: Path) -> None:
+    """What an earlier process left half made or half deleted."""
+    for folder in (home / PARTS).glob("*"):
+        delete(folder)

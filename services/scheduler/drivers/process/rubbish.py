@@ -1,0 +1,43 @@
+"""Folders in the making and folders to be thrown away: under names that nobody looks for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared import ids
+
+PARTS = "parts"
+
+
+def new_folder(home: Path) -> Path:
+    """An empty folder on the same file system, to be moved to its place once it is whole."""
+    folder = home / PARTS / ids.new("p")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def throw_away(home: Path, folder: Path) -> None:
+    """Take `folder` out of sight at once, then delete it."""
+    grave = home / PARTS / ids.new("p")
+    grave.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(grave)
+    delete(grave)
+
+
+def delete(folder: Path) -> None:
+    """With all that is in it, whatever a server did to the modes of its folders."""
+    shutil.rmtree(folder, onerror=_open_up)
+
+
+def _open_up(function: Callable[..., Any], path: str, error: object) -> None:
+    for each in (os.path.dirname(path), path):
+        if not os.path.islink(each) and os.path.exists(each):
+            os.chmod(each, 0o700)
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)

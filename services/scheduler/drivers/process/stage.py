@@ -1,0 +1,117 @@
+"""Makes the folder of a replica, whole, before anybody sees it.
+
+spec.json    what the supervisor is told          log/       its lines
+image/       the fresh part of the image          tmp/       its /tmp
+root/        where its own / is put together      lock, init, status.json: the supervisor's
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from services.scheduler.driver import Workload
+from services.scheduler.drivers.process import launch, spec
+from services.scheduler.drivers.process.layers import Layers, is_shared
+from services.scheduler.drivers.process.rubbish import new_folder
+from shared.blobs import Blobs
+from shared.errors import Permanent
+from shared.image import Config, Manifest
+
+T = TypeVar("T")
+
+
+class Stage:
+    def __init__(
+        self,
+        home: Path,
+        blobs: Blobs,
+        *,
+        isolated: bool,
+        hidden: Sequence[Path],
+        platform: Mapping[str, str],
+    ) -> None:
+        self._home = home
+        self._blobs = blobs
+        self._layers = Layers(home, blobs)
+        self._isolated = isolated
+        self._hidden = hidden
+        self._platform = platform
+
+    async def prepare(self, workload: Workload, final: Path, socket: str) -> Path:
+        """A folder that is ready to be moved to `final`.
+
+        Raises Permanent when the image is missing or damaged.
+        """
+        manifest = await self._read(workload.image, Manifest)
+        config = (await self._read(manifest.config.digest, Config)).config
+        shared = [
+            await self._layers.shared(layer.digest) for layer in manifest.layers if is_shared(layer)
+        ]
+        folder = new_folder(self._home)
+        for name in ("image", "log", "root", "tmp"):
+            (folder / name).mkdir()
+        (folder / "tmp").chmod(0o1777)
+        for layer in manifest.layers:
+            if not is_shared(layer):
+                await self._layers.unpack(layer.digest, folder / "image")
+        await asyncio.to_thread(_write_files, folder / "image", workload.files)
+        python = launch.interpreter()
+        if self._isolated:
+            told = spec.isolated(
+                config,
+                workload,
+                platform=self._platform,
+                python=python,
+                trees=shared,
+                fresh=final / "image",
+                hidden=self._hidden,
+                socket=socket,
+            )
+        else:
+            _link(folder / "image", shared, python)
+            told = spec.plain(
+                config,
+                workload,
+                platform=self._platform,
+                root=final / "image",
+                socket=socket,
+            )
+        (folder / "spec.json").write_bytes(msgspec.json.encode(told))
+        return folder
+
+    async def _read(self, digest: str, kind: type[T]) -> T:
+        content = await self._blobs.read(digest)
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.DecodeError as error:
+            raise Permanent(f"{digest} is not a part of an image: {error}") from error
+
+
+def _write_files(root: Path, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        target = root / path.lstrip("/")
+        if ".." in target.parts:
+            raise Permanent(f"file {path!r} leaves the image")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(root.resolve()):
+            raise Permanent(f"file {path!r} is below a link")
+        target.unlink(missing_ok=True)
+        target.write_bytes(content)
+
+
+def _link(root: Path, shared: Sequence[Path], python: str) -> None:
+    """Without mounts, links stand for the shared layers and for the interpreter."""
+    for tree in shared:
+        for place in (tree / "slipway").iterdir():
+            (root / "slipway").mkdir(exist_ok=True)
+            (root / "slipway" / place.name).symlink_to(place)
+    links = root / spec.LINKS.lstrip("/")
+    links.mkdir(parents=True, exist_ok=True)
+    for name in ("python", "python3"):
+        os.symlink(python, links / name)

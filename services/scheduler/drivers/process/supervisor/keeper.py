@@ -1,0 +1,168 @@
+"""Keeps a server alive: starts it, sees it become ready, starts it again when it ends.
+
+Everything that others may know of it is in `status.json`, which is replaced, never rewritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from . import backoff, family, ready
+from .forward import Forward
+from .output import Output
+from .spawn import spawn
+from .spec import Spec
+
+CHUNK = 1 << 16
+BETWEEN = 10.0  # seconds that a ready server may be between two lives and still count as ready
+
+
+class Keeper:
+    def __init__(self, spec: Spec, folder: int, log: int, forward: Forward) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._forward = forward
+        self._output = Output(log)
+        self._pipes = {"stdout": os.pipe(), "stderr": os.pipe()}
+        self._process = 0
+        self._ended: asyncio.Future[int] | None = None
+        self._stopping = asyncio.Event()
+        self._ends = backoff.Ends()
+        self._status: dict[str, Any] = {"phase": "starting"}
+
+    async def run(self) -> None:
+        """Until SIGTERM, and then until nothing of it is left."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        for stream, (out, _) in self._pipes.items():
+            os.set_blocking(out, False)
+            loop.add_reader(out, self._take, stream)
+        settling = loop.create_task(self._settle())
+        await self._keep()
+        settling.cancel()
+        await self._alone(0)
+        self._drain()
+
+    async def _keep(self) -> None:
+        while not self._stopping.is_set():
+            code, lived = await self._live()
+            self._drain()
+            self._output.end_lines()
+            if self._stopping.is_set():
+                return
+            following = backoff.after(self._ends, code, lived)
+            self._ends = following.ends
+            if isinstance(following, backoff.Never):
+                await self._break(code)
+                return
+            delay = following.delay * random.uniform(0.75, 1.25)
+            self._between(code, delay)
+            await self._wait(delay)
+
+    async def _live(self) -> tuple[int, float]:
+        """One life of the server: its exit code and how long it lasted."""
+        self._ended = asyncio.get_running_loop().create_future()
+        self._forward.new_life()
+        began = time.monotonic()
+        self._process = spawn(self._spec, self._pipes["stdout"][1], self._pipes["stderr"][1])
+        self._report(since=datetime.now(UTC).isoformat())
+        watching = asyncio.create_task(self._watch())
+        code = await self._ended
+        lived = time.monotonic() - began
+        watching.cancel()
+        self._process = 0
+        if not self._stopping.is_set():  # what a life leaves behind must not hold the port
+            await self._alone(signal.SIGKILL)
+        return code, lived
+
+    async def _alone(self, number: int) -> None:
+        """Wait until no process but this one is left, sending them signal `number`."""
+        while family.signal_all(number, self._spec.isolated):
+            await asyncio.sleep(0.005)
+            self._reap()
+
+    async def _watch(self) -> None:
+        try:
+            await asyncio.wait_for(ready.wait(self._spec), BETWEEN)
+        except TimeoutError:
+            if self._status["phase"] == "ready":
+                self._report(phase="starting")
+            await ready.wait(self._spec)
+        self._report(phase="ready", reason="")
+
+    def _between(self, code: int, delay: float) -> None:
+        reason = backoff.reason(code)
+        if code != 0 or delay:
+            self._output.say(f"{reason}; starting it again in {delay:.1f} s")
+        phase = self._status["phase"] if code == 0 else "crashing"
+        self._report(
+            phase=phase,
+            reason=reason if code else self._status.get("reason", ""),
+            exit_code=code,
+            restarts=self._ends.restarts,
+            failures=self._ends.failures,
+        )
+
+    async def _break(self, code: int) -> None:
+        self._forward.closed = True
+        reason = self._output.complaint or "its server said that it can never start (exit code 78)"
+        failures = self._ends.failures
+        self._report(phase="broken", reason=reason, exit_code=code, failures=failures)
+        await self._stopping.wait()
+
+    async def _wait(self, delay: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), delay)
+
+    async def _settle(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._output.settle()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        family.signal_all(signal.SIGTERM, self._spec.isolated)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                process, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if process == 0:
+                return
+            if process == self._process and self._ended is not None and not self._ended.done():
+                self._ended.set_result(os.waitstatus_to_exitcode(status))
+
+    def _take(self, stream: str) -> bool:
+        try:
+            chunk = os.read(self._pipes[stream][0], CHUNK)
+        except BlockingIOError:
+            return False
+        self._output.feed(stream, chunk)
+        return True
+
+    def _drain(self) -> None:
+        """Read what is in the pipes now: at most what fits into them, whoever goes on writing."""
+        for stream in self._pipes:
+            for _ in range(16):
+                if not self._take(stream):
+                    break
+
+    def _report(self, **changes: Any) -> None:
+        self._status.update(changes)
+        file = os.open(
+            "status.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=self._folder
+        )
+        with os.fdopen(file, "w") as content:
+            json.dump(self._status, content)
+        os.rename("status.new", "status.json", src_dir_fd=self._folder, dst_dir_fd=self._folder)
