@@ -88,11 +88,11 @@ def _decoded(text: bytes | str, limits: Limits) -> str:
 class _Size:
     """What a node amounts to when every alias in it is written out."""
 
-    def __init__(self, anchor: str | None = None, characters: int = 0) -> None:
+    def __init__(self, anchor: str | None = None, *, characters: int = 0, height: int = 0) -> None:
         self.anchor = anchor
         self.nodes = 1
         self.characters = characters
-        self.height = 0
+        self.height = height  # a scalar has none
 
     def hold(self, child: _Size) -> None:
         self.nodes += child.nodes
@@ -111,7 +111,7 @@ class _Measure:
         self._whole = _Size()
 
     def opened(self, anchor: str | None) -> None:
-        collection = _Size(anchor)
+        collection = _Size(anchor, height=1)
         self._name(anchor)
         self._grow(collection)
         self._open.append(collection)
@@ -121,7 +121,7 @@ class _Measure:
         self._keep(done)
 
     def scalar(self, anchor: str | None, characters: int) -> None:
-        scalar = _Size(anchor, characters)
+        scalar = _Size(anchor, characters=characters)
         self._name(anchor)
         self._grow(scalar)
         self._keep(scalar)
@@ -151,7 +151,7 @@ class _Measure:
     def _grow(self, size: _Size) -> None:
         whole, limits = self._whole, self._limits
         whole.hold(size)
-        if len(self._open) + size.height >= limits.depth:
+        if len(self._open) + size.height > limits.depth:
             raise _Refused(f"is nested deeper than the {limits.depth} levels allowed")
         if whole.nodes > limits.nodes:
             raise _Refused(f"has more than the {limits.nodes} nodes allowed, aliases written out")

@@ -16,6 +16,7 @@ _VARIABLES: Final = 200
 _VALUE: Final = 32_768
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,499}")
 _PATH: Final = 1_000
+EVERY: Final = "*"  # in serving options: the endpoints that are not named
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 
@@ -91,8 +92,8 @@ def image(reference: str, field: str, wrongs: Wrongs) -> str:
 
 
 def serving(options: Mapping[str, ServingOptions], endpoint: str) -> Serving:
-    """The options for one endpoint, or the defaults."""
-    given = options.get(endpoint)
+    """The options for one endpoint, else those for every endpoint, else the defaults."""
+    given = options.get(endpoint, options.get(EVERY))
     return Serving() if given is None else serving_of(given)
 
 

@@ -40,6 +40,7 @@ TYPES: Final[dict[str, ParameterType]] = {
     "array": "list",
     "object": "dict",
 }
+_TYPES: Final = 50
 _ROUTES: Final = 100
 _PARAMETERS: Final = 100
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,999}")
@@ -47,7 +48,7 @@ _ENVIRONMENT: Final = re.compile(r"(DEEPLEARNING|PYTORCH|TENSORFLOW|MXNET)_PY\d{
 _REQUIREMENT: Final = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"  # name
     r"\s*(?:\[[A-Za-z0-9._,\s-]*\])?"  # extras
-    r"\s*(?:[<>=!~]=?=?\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*"  # versions
+    r"\s*(?:[<>=!~]=?=?\s*[A-Za-z0-9.*+_-]+\s*,?\s*)*"  # versions
     r"(?:;[\x20-\x7e]*)?"  # marker
 )
 
@@ -228,7 +229,7 @@ def _body(sent: list[Any], at: str, wrongs: Wrongs) -> tuple[Parameter, ...]:
 
 def _gpus(resources: NewResources, known: Collection[str], wrongs: Wrongs) -> Gpus:
     count = resources.gpu_count
-    asked, field = resources.gpu_types, "resources.gpu_types"
+    asked, field = resources.gpu_types[:_TYPES], "resources.gpu_types"
     if not asked and resources.gpu_type_id is not None:
         asked, field = [resources.gpu_type_id], "resources.gpu_type_id"
     types = tuple(dict.fromkeys(gpu_type(name) for name in asked))

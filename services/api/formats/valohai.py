@@ -99,7 +99,7 @@ def endpoints(
     chosen = _chosen(document.endpoints, only, field, wrongs)
     known = {endpoint.name for endpoint in chosen}
     _check_files(chosen, files or {}, wrongs)
-    _check_known("serving", serving or {}, known, wrongs)
+    _check_known("serving", serving or {}, known | {checks.EVERY}, wrongs)
     variables = checks.environment((environment or {}).items(), "environment", wrongs)
     wrongs.check()
     return tuple(
