@@ -107,7 +107,7 @@ class _Measure:
         self._limits = limits
         self._open: list[_Size] = []
         self._named: dict[str, _Size] = {}
-        self._anchors = 0
+        self._anchors: set[str] = set()
         self._whole = _Size()
 
     def opened(self, anchor: str | None) -> None:
@@ -138,8 +138,10 @@ class _Measure:
     def _name(self, anchor: str | None) -> None:
         if anchor is None:
             return
-        self._anchors += 1
-        if self._anchors > self._limits.anchors:
+        if anchor in self._anchors:
+            raise _Refused(f"has the anchor &{anchor[:40]} twice")
+        self._anchors.add(anchor)
+        if len(self._anchors) > self._limits.anchors:
             raise _Refused(f"has more than the {self._limits.anchors} anchors allowed")
 
     def _keep(self, done: _Size) -> None:
