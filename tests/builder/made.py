@@ -19,11 +19,11 @@ from shared.endpoint import Command, Definition, Endpoint
 from shared.ids import JobId
 
 
-def tar(files: Mapping[str, str | bytes], *, mtime: int = 0, gz: bool = False) -> bytes:
+def tar(files: Mapping[str, str], *, mtime: int = 0, gz: bool = False) -> bytes:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:gz" if gz else "w") as archive:
         for name, content in files.items():
-            data = content.encode() if isinstance(content, str) else content
+            data = content.encode()
             info = tarfile.TarInfo(name)
             info.size, info.mtime = len(data), mtime
             archive.addfile(info, io.BytesIO(data))
