@@ -26,7 +26,7 @@ from shared.database.sqlfile import sql
 from shared.errors import Transient
 from shared.events import Event
 from shared.run import Loop, chain, pause
-from shared.telemetry import Telemetry
+from shared.telemetry import FloorTelemetry
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def progress(rows: Sequence[Row], have: Collection[str]) -> Progress:
 class Outbox:
     """One relay's view of the log."""
 
-    def __init__(self, database: Database, telemetry: Telemetry) -> None:
+    def __init__(self, database: Database, telemetry: FloorTelemetry) -> None:
         self._database = database
         self._telemetry = telemetry
         self._after = 0
@@ -137,14 +137,14 @@ def _row(row: asyncpg.Record) -> Row:
 
 
 def relay(
-    database_url: str, database: Database, bus: Bus, *, telemetry: Telemetry | None = None
+    database_url: str, database: Database, bus: Bus, *, telemetry: FloorTelemetry | None = None
 ) -> Loop:
     """A loop that announces committed events in the order of the log, each at least once.
 
     It wakes a few milliseconds after a commit, and goes on trying while the bus or the database
     is away.
     """
-    outbox = Outbox(database, telemetry or Telemetry())
+    outbox = Outbox(database, telemetry or FloorTelemetry())
 
     async def loop(stopping: asyncio.Event) -> None:
         heard = asyncio.Event()

@@ -20,6 +20,7 @@ from shared.database.migrate import migrate
 from shared.database.pool import Database
 from shared.outbox import relay
 from shared.run import Loop, run
+from shared.telemetry import FloorTelemetry
 
 
 class Floor(msgspec.Struct, frozen=True):
@@ -28,6 +29,7 @@ class Floor(msgspec.Struct, frozen=True):
     database: Database
     bus: Bus
     blobs: Blobs
+    telemetry: FloorTelemetry = msgspec.field(default_factory=FloorTelemetry)
 
 
 C = TypeVar("C", bound=Config)
@@ -39,10 +41,12 @@ async def serve(config: C, compose: Compose[C]) -> None:
     async with AsyncExitStack() as stack:  # closed in the reverse order
         database = await stack.enter_async_context(Database.open(config.database_url))
         await migrate(database)
-        bus = await stack.enter_async_context(open_amqp(config.amqp_url))
-        floor = Floor(database, bus, Blobs.open(config.blobs_url))
+        telemetry = FloorTelemetry()
+        bus = await stack.enter_async_context(open_amqp(config.amqp_url, telemetry=telemetry))
+        floor = Floor(database, bus, Blobs.open(config.blobs_url), telemetry)
         loops = await stack.enter_async_context(compose(config, floor))
-        await run(relay(config.database_url, database, bus), *loops, grace=config.grace)
+        outbox = relay(config.database_url, database, bus, telemetry=telemetry)
+        await run(outbox, *loops, grace=config.grace)
 
 
 def main(kind: type[C], compose: Compose[C]) -> None:

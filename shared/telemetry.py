@@ -13,10 +13,25 @@ SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 300.0)
 
 
 class Telemetry:
-    """The metrics of the floor; a service registers its own with `registry`."""
+    """The metrics of one service, which registers them with `registry`.
+
+    What is shown includes `also`, such as the floor that the service stands on.
+    """
+
+    def __init__(self, *also: Telemetry) -> None:
+        self.registry = CollectorRegistry()
+        self._also = also
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format (CONTENT_TYPE)."""
+        return b"".join([generate_latest(self.registry), *(one.render() for one in self._also)])
+
+
+class FloorTelemetry(Telemetry):
+    """The metrics of the process, its bus and its relay."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
         ProcessCollector(registry=self.registry)
         self.handled = Histogram(
             "slipway_event_handler_seconds",
@@ -46,7 +61,3 @@ class Telemetry:
             "Age of the oldest event that is not yet announced",
             registry=self.registry,
         )
-
-    def render(self) -> bytes:
-        """All of it in Prometheus' text format (CONTENT_TYPE)."""
-        return generate_latest(self.registry)

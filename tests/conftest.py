@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -22,7 +24,7 @@ def named(url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     async def template(url: str) -> None:
         admin = await asyncpg.connect(url)
         await admin.execute("CREATE DATABASE template_slipway")
@@ -30,7 +32,12 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         async with Database.open(named(url, "template_slipway")) as database:
             await migrate(database)
 
-    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+    # not among pytest's own: each session that starts takes the rights on those from the user that
+    # PostgreSQL runs as when we are root
+    with (
+        TemporaryDirectory(prefix="slipway-postgres-", ignore_cleanup_errors=True) as folder,
+        postgres(Path(folder) / "data") as url,
+    ):
         asyncio.run(template(url))
         yield url
 

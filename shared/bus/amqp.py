@@ -13,7 +13,7 @@ from shared.bus.delivery import PAUSES, Subscription
 from shared.bus.port import Announcer, Handler
 from shared.bus.publisher import Publisher
 from shared.run import Loop
-from shared.telemetry import Telemetry
+from shared.telemetry import FloorTelemetry
 
 
 class AmqpBus:
@@ -27,7 +27,7 @@ class AmqpBus:
         name: str,
         log: bool,
         pauses: Sequence[float],
-        telemetry: Telemetry,
+        telemetry: FloorTelemetry,
     ) -> None:
         self._url = url
         self._name = name
@@ -78,14 +78,14 @@ async def open_amqp(
     name: str = "slipway",
     log: bool = True,
     pauses: Sequence[float] = PAUSES,
-    telemetry: Telemetry | None = None,
+    telemetry: FloorTelemetry | None = None,
 ) -> AsyncIterator[AmqpBus]:
     """A bus on the broker at `url`; all that it has there is called `name` and something.
 
     Connects when there is something to do, so it opens while the broker is away. Without `log` an
     event that no queue wants is not announced.
     """
-    bus = AmqpBus(url, name=name, log=log, pauses=pauses, telemetry=telemetry or Telemetry())
+    bus = AmqpBus(url, name=name, log=log, pauses=pauses, telemetry=telemetry or FloorTelemetry())
     try:
         yield bus
     finally:

@@ -16,7 +16,7 @@ from shared.bus.port import Handler
 from shared.errors import Permanent, Transient
 from shared.events import Event
 from shared.run import pause
-from shared.telemetry import Telemetry
+from shared.telemetry import FloorTelemetry
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Subscription:
         *,
         at_once: int,
         pauses: Sequence[float],
-        telemetry: Telemetry,
+        telemetry: FloorTelemetry,
     ) -> None:
         self.queue = queue
         self.ahead = ahead(at_once)

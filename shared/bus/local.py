@@ -19,7 +19,7 @@ from shared.bus.port import Announcer, Handler
 from shared.bus.topic import matches
 from shared.events import Event
 from shared.run import Loop
-from shared.telemetry import Telemetry
+from shared.telemetry import FloorTelemetry
 
 CAPACITY: Final = 10_000  # events that a queue holds
 PARKED: Final = 1_000  # parked events that are remembered
@@ -81,13 +81,13 @@ class LocalBus:
         log: bool = True,
         capacity: int = CAPACITY,
         pauses: Sequence[float] = PAUSES,
-        telemetry: Telemetry | None = None,
+        telemetry: FloorTelemetry | None = None,
     ) -> None:
         self.parked: deque[Parked] = deque(maxlen=PARKED)
         self._log = log
         self._capacity = capacity
         self._pauses = pauses
-        self._telemetry = telemetry or Telemetry()
+        self._telemetry = telemetry or FloorTelemetry()
         self._queues: dict[str, Queue] = {}
 
     @asynccontextmanager

@@ -36,7 +36,8 @@ def event(subject: str = "j1", type: str = JobQueued.type) -> Event:
 class Lab(Protocol):
     """A bus of its own for one test. It has no log, so an event that no queue wants is refused."""
 
-    bus: Bus
+    @property
+    def bus(self) -> Bus: ...
 
     async def parked(self, count: int) -> list[tuple[str, str]]:
         """Wait for so many parked events: (event id, reason)."""
