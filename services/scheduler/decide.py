@@ -97,7 +97,7 @@ def fitting(job: Waiting, shelf: Shelf) -> tuple[str, ...]:
 
 def why(job: Waiting, shelf: Shelf, free: Mapping[str, int], ahead: int) -> str:
     """One line: what it waits for, how much of that is free, and how many came before."""
-    wants = f"waits for {job.count} {' or '.join(job.types) or 'GPUs of any one type'}"
+    wants = f"waits for {job.count} {' or '.join(job.types) or _any(job.count)}"
     types = fitting(job, shelf)
     if not types:
         return f"{wants}, which this target does not have{_missing(job, shelf)}"
@@ -123,6 +123,10 @@ def _take(
             free[kind] = [slot for slot in free[kind] if slot not in chosen]
             return tuple(slot.gpu for slot in chosen)
     return None
+
+
+def _any(count: int) -> str:
+    return "GPU of any type" if count == 1 else "GPUs of any one type"
 
 
 def _queue(ahead: int) -> str:

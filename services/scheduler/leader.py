@@ -32,7 +32,7 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 class Leader:
     def __init__(self, url: str, target: str, *acts: Loop, every: float = 1.0) -> None:
-        """`acts` begin whenever this process may act, and are told to stop when it no longer may."""
+        """`acts` begin whenever this process may act; they are told to stop when it may not."""
         self._url = url
         self._target = target
         self._acts = acts

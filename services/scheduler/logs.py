@@ -30,7 +30,7 @@ PRUNE_LOGS = sql(__package__, "prune_logs")
 KEPT: Final = 50_000  # lines of one job
 SLACK: Final = 1_000  # lines it may have above that before they are pruned
 LONGEST: Final = 8 << 10  # bytes of one line
-PAGES: Final = 1_000  # that `finish` reads at most: by then the job has said enough
+PAGES: Final = 50  # that `finish` reads at most: whoever prints on and on is not waited for
 
 _ESCAPES: Final = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"

@@ -19,7 +19,7 @@ from services.scheduler import reconcile
 from services.scheduler.decide import Placement, decide
 from services.scheduler.driver import Driver, Refused, Replica
 from services.scheduler.hands import Hands
-from services.scheduler.logs import Shipper
+from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
 from services.scheduler.reconcile import (
     Policy,
@@ -91,6 +91,7 @@ class Scheduler:
                 group.create_task(self._turns(stopping, every))
                 listening = group.create_task(self._listen())
                 await stopping.wait()
+                self._wake.set()
                 listening.cancel()
             await self._hands.drain()
         finally:
@@ -186,7 +187,7 @@ class Scheduler:
             case RecordLost(replica=replica, reason=reason):
                 await self._ship_all(replica)
                 await self._jobs.advance(
-                    JobLost(job=replica.job, attempt=replica.attempt, reason=reason)
+                    JobLost(job=replica.job, attempt=replica.attempt, reason=clean(reason))
                 )
 
     async def _start(self, replica: Replica) -> None:
@@ -207,10 +208,12 @@ class Scheduler:
         await self._ship_all(replica)
         if quote:
             reason = reconcile.quoting(reason, await self._store.last_lines(replica, QUOTED))
-        await self._jobs.advance(JobFailed(job=replica.job, attempt=replica.attempt, reason=reason))
+        fact = JobFailed(job=replica.job, attempt=replica.attempt, reason=clean(reason))
+        await self._jobs.advance(fact)
 
     async def _stop(self, replica: Replica, drain: float) -> None:
         await asyncio.sleep(drain)
+        await self._ship_all(replica)
         ended = asyncio.Event()
         shipping = asyncio.create_task(self._ship_until(ended, replica))
         try:

@@ -1,0 +1,210 @@
+"""Who starts, on what, and what the others are told: tables, and properties over many queues."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.scheduler.decide import FAR, Placement, Slot, Waiting, admit, decide, fitting
+from shared.ids import JobId
+
+
+def job(name, count=0, *types, max_price=None):
+    return Waiting(job=JobId(name), attempt=1, count=count, types=types, max_price=max_price)
+
+
+def slots(prices=(), **counts):
+    """`rtx="ff-"`: two free and one held."""
+    return [
+        Slot(gpu=f"{kind}-{n}", type=kind, free=mark == "f", price=dict(prices).get(kind, 0.0))
+        for kind, marks in counts.items()
+        for n, mark in enumerate(marks)
+    ]
+
+
+def placed(waiting, free):
+    return {p.job: list(p.gpus) for p in admit(waiting, free)}
+
+
+def reasons(waiting, free):
+    return decide(waiting, free).reasons
+
+
+@pytest.mark.parametrize(
+    ("waiting", "free", "expected"),
+    [
+        pytest.param([], slots(rtx="ff"), {}, id="an empty queue"),
+        pytest.param([job("a")], [], {"a": []}, id="needs no GPU and there is none"),
+        pytest.param([job("a", 2, "rtx")], slots(rtx="fff"), {"a": ["rtx-0", "rtx-1"]}, id="fits"),
+        pytest.param([job("a", 2, "rtx")], slots(rtx="f--"), {}, id="waits for all at once"),
+        pytest.param(
+            [job("big", 3, "rtx"), job("small", 1, "rtx")],
+            slots(rtx="ff-"),
+            {},
+            id="a big job is not overtaken within its type",
+        ),
+        pytest.param(
+            [job("big", 3, "rtx"), job("other", 1, "a100"), job("none")],
+            slots(rtx="ff-", a100="f"),
+            {"other": ["a100-0"], "none": []},
+            id="another type and no type go on",
+        ),
+        pytest.param(
+            [job("a", 1, "rtx", "a100")],
+            slots(rtx="-", a100="f"),
+            {"a": ["a100-0"]},
+            id="the second choice when the first is held",
+        ),
+        pytest.param(
+            [job("a", 1, "a100", "rtx")],
+            slots(rtx="f", a100="f"),
+            {"a": ["a100-0"]},
+            id="the first choice when both are free",
+        ),
+        pytest.param(
+            [job("either", 2, "rtx", "a100"), job("small", 1, "a100")],
+            slots(rtx="f-", a100="f-"),
+            {},
+            id="who waits for either type keeps both",
+        ),
+        pytest.param(
+            [job("mixed", 2, "rtx", "a100")],
+            slots(rtx="f-", a100="f-"),
+            {},
+            id="the GPUs of a job are of one type",
+        ),
+        pytest.param([job("a", 1)], slots(rtx="-", a100="f"), {"a": ["a100-0"]}, id="any type"),
+        pytest.param(
+            [job("never", 9, "rtx"), job("unknown", 1, "tpu"), job("small", 1, "rtx")],
+            slots(rtx="ff"),
+            {"small": ["rtx-0"]},
+            id="S14: what can never fit holds up nobody",
+        ),
+        pytest.param(
+            [job("cheap", 1, "rtx", "a100", max_price=0.6)],
+            slots({"rtx": 0.5, "a100": 2.0}.items(), rtx="-", a100="f"),
+            {},
+            id="not above its price",
+        ),
+        pytest.param(
+            [job("a", 4, "rtx"), job("b", 4, "rtx")],
+            slots(rtx="ffffff"),
+            {"a": ["rtx-0", "rtx-1", "rtx-2", "rtx-3"]},
+            id="S11: no partial hold",
+        ),
+    ],
+)
+def test_who_starts(waiting, free, expected):
+    assert placed(waiting, free) == expected
+
+
+@pytest.mark.parametrize(
+    ("waiting", "free", "expected"),
+    [
+        ([job("a", 2, "rtx3090")], slots(rtx3090="f---"), "waits for 2 rtx3090; 1 of 4 is free; next in line"),
+        ([job("x", 2, "t4"), job("a", 1, "t4")], slots(t4="f-"), "waits for 1 t4; 1 of 2 is free; 1 job ahead"),
+        ([job("x", 1, "t4"), job("y", 1, "t4"), job("a", 1, "t4")], slots(t4="-"), "waits for 1 t4; 0 of 1 are free; 2 jobs ahead"),
+        ([job("x", 1, "p100"), job("a", 1, "t4")], slots(t4="-", p100="-"), "waits for 1 t4; 0 of 1 are free; next in line"),
+        ([job("a", 1, "t4", "v100")], slots(t4="-", v100="--"), "waits for 1 t4 or v100; 0 of 1 t4 and 0 of 2 v100 are free; next in line"),
+        ([job("a", 9, "t4")], slots(t4="ff"), "waits for 9 t4, which this target does not have (it has 2 t4)"),
+        ([job("a", 1, "tpu")], slots(t4="ff"), "waits for 1 tpu, which this target does not have"),
+        ([job("a", 1, "t4", max_price=0.1)], slots({"t4": 1.0}.items(), t4="f"), "waits for 1 t4, which this target does not have at 0.1 an hour or less"),
+        ([job("a", 1)], slots(t4="-"), "waits for 1 GPU of any type; 0 of 1 are free; next in line"),
+        ([job(f"x{n}", 1, "t4") for n in range(FAR + 5)] + [job("a", 1, "t4")], slots(t4="-"), "waits for 1 t4; 0 of 1 are free; more than 100 jobs ahead"),
+    ],
+)  # fmt: skip
+def test_why_a_job_waits(waiting, free, expected):
+    assert reasons(waiting, free)["a"] == expected
+
+
+def test_what_earlier_jobs_took_is_not_called_free():
+    waiting = [job("first", 1, "t4"), job("a", 2, "t4")]
+    assert reasons(waiting, slots(t4="ff"))["a"] == "waits for 2 t4; 1 of 2 is free; next in line"
+
+
+TYPES = ("rtx", "a100", "t4")
+some_jobs = st.lists(
+    st.builds(
+        lambda count, types, price: (count, tuple(types), price),
+        st.integers(0, 5),
+        st.lists(st.sampled_from((*TYPES, "tpu")), max_size=3, unique=True),
+        st.none() | st.sampled_from((0.5, 1.5)),
+    ),
+    max_size=12,
+).map(lambda rows: [job(f"j{n}", c, *t, max_price=p) for n, (c, t, p) in enumerate(rows)])
+some_slots = st.lists(
+    st.builds(lambda t, f, p: (t, f, p), st.sampled_from(TYPES), st.booleans(), st.sampled_from((0.0, 1.0, 2.0))),
+    max_size=10,
+).map(lambda rows: [Slot(gpu=f"g{n}", type=t, free=f, price=p) for n, (t, f, p) in enumerate(rows)])  # fmt: skip
+
+
+def shelf(slots):
+    return Counter((slot.type, slot.price) for slot in slots)
+
+
+@given(some_jobs, some_slots)
+def test_no_gpu_is_given_twice_and_each_fits_what_was_asked(waiting, there):
+    by_id = {slot.gpu: slot for slot in there}
+    asked = {job.job: job for job in waiting}
+    given_away = Counter(gpu for p in admit(waiting, there) for gpu in p.gpus)
+    assert all(n == 1 for n in given_away.values())
+    for placement in admit(waiting, there):
+        wish = asked[placement.job]
+        gpus = [by_id[gpu] for gpu in placement.gpus]
+        assert len(gpus) == wish.count
+        assert all(gpu.free for gpu in gpus)
+        assert len({gpu.type for gpu in gpus}) <= 1
+        assert all(not wish.types or gpu.type in wish.types for gpu in gpus)
+        assert all(wish.max_price is None or gpu.price <= wish.max_price for gpu in gpus)
+
+
+@given(some_jobs, some_slots)
+def test_nobody_takes_a_type_that_an_earlier_job_waits_for(waiting, there):
+    by_id = {slot.gpu: slot.type for slot in there}
+    done = {p.job: p for p in admit(waiting, there)}
+    wanted: set[str] = set()
+    for each in waiting:
+        if each.job in done:
+            assert wanted.isdisjoint(by_id[gpu] for gpu in done[each.job].gpus)
+        else:
+            wanted.update(fitting(each, shelf(there)))
+
+
+@given(some_jobs, some_slots)
+def test_every_job_is_placed_or_told_why_not_and_the_answer_is_stable(waiting, there):
+    first = decide(waiting, there)
+    assert {p.job for p in first.placements} | set(first.reasons) == {w.job for w in waiting}
+    assert {p.job for p in first.placements}.isdisjoint(first.reasons)
+    assert decide(waiting, there) == first
+
+
+@given(some_jobs, some_slots)
+def test_once_all_that_may_start_has_started_nothing_more_does(waiting, there):
+    taken = {gpu for p in admit(waiting, there) for gpu in p.gpus}
+    gone = {p.job for p in admit(waiting, there)}
+    rest = [each for each in waiting if each.job not in gone]
+    after = [
+        Slot(gpu=s.gpu, type=s.type, price=s.price, free=s.free and s.gpu not in taken)
+        for s in there
+    ]
+    assert admit(rest, after) == []
+
+
+@given(some_jobs, some_slots)
+def test_what_needs_no_gpu_always_starts(waiting, there):
+    done = {p.job for p in admit(waiting, there)}
+    assert all(each.job in done for each in waiting if each.count == 0)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=8))
+def test_S10_the_first_in_line_starts_as_soon_as_it_can(counts):
+    waiting = [job(f"j{n}", count, "rtx") for n, count in enumerate(counts)]
+    assert placed(waiting, slots(rtx="ffff"))["j0"]
+
+
+def test_a_placement_says_which_attempt():
+    waiting = [Waiting(job=JobId("a"), attempt=3)]
+    assert admit(waiting, []) == [Placement(job=JobId("a"), attempt=3)]

@@ -1,0 +1,108 @@
+"""The scheduler as it is composed: with a bus, a database and a target that is only remembered."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from services.scheduler.main import WAKE, Config, compose
+from shared.blobs import Blobs
+from shared.bus.local import LocalBus
+from shared.config import Misconfigured
+from shared.events import JobStopping
+from shared.lifecycle import MOVES
+from shared.service import Floor
+from tests.scheduler.stage import Stage
+
+
+@pytest.fixture
+async def stage(database):
+    stage = Stage(database)
+    await stage.prepare()
+    return stage
+
+
+def config(url, **more):
+    return Config(database_url=url, target="fake", scheduler_port=0, look_every=0.05, **more)
+
+
+def floor(database, tmp_path):
+    return Floor(database, LocalBus(), Blobs.open(f"file:{tmp_path}"))
+
+
+async def become(stage, job, state):
+    async with asyncio.timeout(20):
+        while await stage.state(job) != state:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_job_runs_on_a_declared_gpu_and_stops(stage, database_url, tmp_path):
+    stopping = asyncio.Event()
+    settings = config(database_url, slipway_gpus="t4:1", slipway_prices="t4:0.4", drain=0.01)
+    async with compose(settings, floor(stage.database, tmp_path)) as loops:
+        tasks = [asyncio.ensure_future(loop(stopping)) for loop in loops]
+        job = await stage.job(gpus=1, types=["t4"], target="fake")
+        await become(stage, job, "running")
+        held = await stage.database.fetch(
+            "SELECT gpus.id, price FROM allocations JOIN gpus ON gpus.id = gpu"
+        )
+        assert [tuple(row) for row in held] == [("fake/t4-0", 0.4)]
+        await stage.say(JobStopping(job=job))
+        await become(stage, job, "stopped")
+        stopping.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks)
+
+
+async def test_its_door_tells_health_and_numbers(stage, database_url, tmp_path, unused_tcp_port):
+    stopping = asyncio.Event()
+    settings = config(database_url)
+    settings = type(settings)(
+        **{f: getattr(settings, f) for f in settings.__struct_fields__}
+        | {"scheduler_port": unused_tcp_port}
+    )
+    async with compose(settings, floor(stage.database, tmp_path)) as loops:
+        tasks = [asyncio.ensure_future(loop(stopping)) for loop in loops]
+        job = await stage.job(target="fake")
+        await become(stage, job, "running")
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as session:
+            for path in ("/livez", "/readyz"):
+                async with session.get(path) as answer:
+                    assert answer.status == 200
+            async with session.get("/metrics") as answer:
+                body = await answer.text()
+        assert "slipway_admission_seconds_count 1.0" in body
+        stopping.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"slipway_gpus": "t4"}, "SLIPWAY_GPUS: 't4' is not TYPE:NUMBER"),
+        ({"slipway_prices": "t4:x"}, "SLIPWAY_PRICES: the price of t4 is not a number"),
+    ],
+)
+async def test_a_wrong_setting_stops_the_process_with_its_name(
+    database, database_url, tmp_path, given, message
+):
+    with pytest.raises(Misconfigured) as caught:
+        async with compose(config(database_url, **given), floor(database, tmp_path)):
+            raise AssertionError
+    assert message in str(caught.value)
+
+
+async def test_an_unknown_target_is_refused(database, database_url, tmp_path):
+    with pytest.raises(Misconfigured) as caught:
+        async with compose(
+            Config(database_url=database_url, target="moon"), floor(database, tmp_path)
+        ):
+            raise AssertionError
+    assert "TARGET: is none of process, fake" in str(caught.value)
+
+
+def test_it_wakes_for_facts_that_exist():
+    assert set(MOVES) & set(WAKE)
