@@ -80,7 +80,10 @@ class Door:
             if isinstance(vetted, Refused):
                 reply.last()
                 await reply.problem(problems.unfit(vetted.status, vetted.reason))
-            elif self._own(vetted):
+                return reply
+            if vetted.last:
+                reply.last()
+            if self._own(vetted):
                 await self._page(vetted.target.partition(b"?")[0], reply)
             else:
                 job = await self._route(request, vetted, reply)

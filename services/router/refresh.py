@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from services.router.snapshot import Source
@@ -74,6 +74,7 @@ class Refresh:
         return [bus.subscribe(queue, TOPICS, self.on_event, lasting=False), self.loop]
 
     async def loop(self, stopping: asyncio.Event) -> None:
+        settled = False
         whole = time.monotonic()  # when everything is next to be looked at
         async with _wakes(stopping, self._woken):
             while not stopping.is_set():
@@ -81,7 +82,8 @@ class Refresh:
                 try:
                     if time.monotonic() >= whole:
                         await self.everything()
-                        whole = time.monotonic() + self._resync
+                        whole = time.monotonic() + (self._resync if settled else self._resync / 10)
+                        settled = True  # the first look may have come before the subscription
                     else:
                         await self.marked()
                 except Transient as error:
@@ -92,30 +94,32 @@ class Refresh:
 
     async def everything(self) -> None:
         """Look at all there is. What is marked meanwhile stays marked."""
-        self._take()
-        routes, aliases = await self._source.everything()
+        with self._taken():
+            routes, aliases = await self._source.everything()
         self._table.replace(routes, aliases)
         self.ready.set()
 
     async def marked(self) -> None:
         """Look at what is marked, and mark it again when that fails."""
-        jobs, versions, deployments = self._take()
-        try:
+        with self._taken() as (jobs, versions, deployments):
             if jobs or versions:
                 routes = await self._source.routes(jobs, versions)
                 self._table.put(routes, jobs - {route.job for route in routes})
             if deployments:
                 self._table.point(await self._source.aliases(deployments), deployments)
+
+    @contextmanager
+    def _taken(self) -> Iterator[tuple[set[JobId], set[VersionId], set[str]]]:
+        """What is marked. It is unmarked now, and marked again if the look at it fails."""
+        jobs, versions, deployments = self._jobs, self._versions, self._deployments
+        self._jobs, self._versions, self._deployments = set(), set(), set()
+        try:
+            yield jobs, versions, deployments
         except BaseException:
             self._jobs |= jobs
             self._versions |= versions
             self._deployments |= deployments
             raise
-
-    def _take(self) -> tuple[set[JobId], set[VersionId], set[str]]:
-        taken = self._jobs, self._versions, self._deployments
-        self._jobs, self._versions, self._deployments = set(), set(), set()
-        return taken
 
 
 @asynccontextmanager

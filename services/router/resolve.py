@@ -58,6 +58,8 @@ def resolve(table: Table, host: bytes, target: bytes, domain: bytes) -> Match | 
     count = 2 if head == ENDPOINTS else NAMES
     pieces = path[1:].split(b"/", count)
     names = pieces[:count]
+    if len(pieces) <= count and not names[-1]:
+        names.pop()  # a path that ends with / before it has named an endpoint
     if reason := _ambiguous(names):
         return Ambiguous(reason)
     if len(names) < count:
@@ -84,10 +86,10 @@ def _found(
 
 def _ambiguous(names: list[bytes]) -> str:
     """Why these path segments could mean something else to another reader; "" when they can't."""
-    if not all(names[:-1]) or (len(names) > 1 and not names[-1]):
+    if not all(names):
         return "The path has an empty segment where it names an endpoint."
     if b"." in names or b".." in names:
         return "The path has a dot segment where it names an endpoint."
-    if not all(_PLAIN.fullmatch(name) for name in names if name):
+    if not all(_PLAIN.fullmatch(name) for name in names):
         return "The path has an encoded or unusual character where it names an endpoint."
     return ""

@@ -14,12 +14,13 @@ import logging
 from typing import Final
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo, _RequestHandler
 
 from services.router import problems
-from services.router.reply import encode
+from services.router.reply import Reply
 from shared.http import KEEPALIVE
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,19 @@ class Line(RequestHandler):
             told = problems.trouble()
         else:
             told = problems.unfit(status, "This is not a valid HTTP/1.1 request.")
-        body, headers = encode(told)
-        answer = web.Response(status=told.problem.status, body=body, headers=headers)
-        answer.force_close()
-        return answer
+        return Fault(request, told)
+
+
+class Fault(Reply):
+    """The last answer on a connection, written when the server comes to it."""
+
+    def __init__(self, request: web.BaseRequest, told: problems.Told) -> None:
+        super().__init__(request, keep=False)
+        self._told = told
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        await self.problem(self._told)
+        return None
 
 
 class Server(web.Server):

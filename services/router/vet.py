@@ -35,6 +35,7 @@ class Vetted(msgspec.Struct, frozen=True, kw_only=True):
     length: int | None  # of the body; CHUNKED: known at its end; None: there is none
     expects: bool  # the client waits for 100 before it sends the body
     websocket: bool
+    last: bool  # what follows on this connection can't be read as a request
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ def vet(
         length=length,
         expects=bool(expects) and version == (1, 1),
         websocket=websocket,
+        last=not websocket and b"upgrade" in items(headers, b"connection"),
     )
 
 

@@ -155,7 +155,7 @@ async def running(
         opened.set()
 
     loop = serve(door, host="127.0.0.1", port=0, grace=2.0, opened=on_open)
-    task = asyncio.create_task(loop(stopping))
+    task = asyncio.ensure_future(loop(stopping))
     await opened.wait()
     try:
         yield found
