@@ -34,7 +34,6 @@ class Layers:
             if not folder.exists():
                 part = new_folder(self._home)
                 await self.unpack(digest, part)
-                folder.parent.mkdir(exist_ok=True)
                 try:
                     part.rename(folder)
                 except OSError:  # another process was faster; what it made is the same

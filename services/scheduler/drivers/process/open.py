@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from shared.errors import Permanent
 
 Isolation = Literal["auto", "namespaces", "plain"]
 SHORT: Final = Path("/tmp")
+ABANDONED: Final = 3600.0  # seconds
 
 
 @asynccontextmanager
@@ -35,8 +37,8 @@ async def open_process(
     Opening a home again finds what runs there. `auto` takes namespaces where they are permitted.
     """
     home = home.resolve()
-    (home / "replicas").mkdir(parents=True, exist_ok=True)
-    home.chmod(0o700)
+    for name in ("replicas", "layers", PARTS):
+        (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     isolated = await _isolated(home, isolation)
     sockets = _socket_folder(home)
     stage = Stage(home, blobs, isolated=isolated, hidden=[home, *hidden], platform=platform)
@@ -50,6 +52,8 @@ async def open_process(
         with suppress(asyncio.CancelledError):
             await watching
         await driver.finish()
+        with suppress(OSError):  # somebody still listens there
+            sockets.rmdir()
 
 
 async def _isolated(home: Path, isolation: Isolation) -> bool:
@@ -75,6 +79,8 @@ def _socket_folder(home: Path) -> Path:
 
 
 def _sweep(home: Path) -> None:
-    """What an earlier process left half made or half deleted."""
-    for folder in (home / PARTS).glob("*"):
-        delete(folder)
+    """What an earlier process left half made or half deleted; another may be at work beside us."""
+    for folder in (home / PARTS).iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                delete(folder)

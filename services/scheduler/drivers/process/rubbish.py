@@ -16,14 +16,13 @@ PARTS = "parts"
 def new_folder(home: Path) -> Path:
     """An empty folder on the same file system, to be moved to its place once it is whole."""
     folder = home / PARTS / ids.new("p")
-    folder.mkdir(parents=True)
+    folder.mkdir()
     return folder
 
 
 def throw_away(home: Path, folder: Path) -> None:
     """Take `folder` out of sight at once, then delete it."""
     grave = home / PARTS / ids.new("p")
-    grave.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(grave)
     delete(grave)
 

@@ -1,0 +1,170 @@
+"""The drivers that the shared questions are put to, each opened in a home of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from services.scheduler.driver import Driver, Observed, Phase, Replica, Started, Workload
+from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.drivers.process import open_process
+from shared.address import unix_path
+from shared.blobs import Blobs
+from tests.scheduler.images import image, workload
+
+Kind = Literal["fake", "namespaces", "plain"]
+PATIENCE: Final = 20.0
+MARK: Final = "SLIPWAY_TEST_HOME"
+
+SERVER: Final = """
+import json, os, pathlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+def read(path):
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError as error:
+        return type(error).__name__
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *_): pass
+    def do_GET(self):
+        words = self.path.strip("/").split("?")
+        argument = words[1] if len(words) > 1 else ""
+        if words[0] == "write":
+            pathlib.Path(argument).write_text("written")
+        answer = {
+            "env": lambda: dict(os.environ),
+            "cwd": os.getcwd,
+            "list": lambda: sorted(os.listdir(argument)),
+            "read": lambda: read(argument),
+        }.get(words[0], lambda: words[0])()
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+print("serving", flush=True)
+ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+class Target:
+    """A driver, its images, and the few things that tests do with them."""
+
+    def __init__(self, kind: Kind, driver: Driver, blobs: Blobs, home: Path) -> None:
+        self.kind = kind
+        self.driver = driver
+        self.blobs = blobs
+        self.home = home
+
+    async def made(
+        self,
+        *command: str,
+        code: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        port: int | None = None,
+        **more: Any,
+    ) -> Workload:
+        """A workload with an image of its own that runs `command`; see images.workload."""
+        return workload(
+            await image(self.blobs, *command, code=code),
+            environment={MARK: str(self.home), **(environment or {})},
+            port=port or free_port(),
+            **more,
+        )
+
+    async def serving(self, **more: Any) -> Workload:
+        """An HTTP server that tells about its surroundings."""
+        return await self.made("python", "server.py", code={"server.py": SERVER}, **more)
+
+    async def shell(self, script: str, **more: Any) -> Workload:
+        return await self.made("/bin/sh", "-c", script, **{"readiness": "none", **more})
+
+    async def started(self, workload: Workload) -> str:
+        """Start it and return its address."""
+        outcome = await self.driver.start(workload)
+        assert isinstance(outcome, Started), outcome
+        return outcome.address
+
+    async def until(self, replica: Replica, wanted: Phase | Callable[[Observed], bool]) -> Observed:
+        """What is observed once it is as `wanted`."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                self.driver.changed.clear()
+                seen = (await self.driver.observe()).get(replica)
+                if seen is not None and (
+                    seen.phase is wanted if isinstance(wanted, Phase) else wanted(seen)
+                ):
+                    return seen
+                await self.driver.changed.wait()
+
+    async def texts(self, replica: Replica, wanted: int, stream: str = "stdout") -> list[str]:
+        """The first `wanted` lines on a stream, once they are there."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                found = [
+                    line.text
+                    for line in await self.driver.logs(replica, 0)
+                    if line.stream == stream
+                ]
+                if len(found) >= wanted:
+                    return found[:wanted]
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def target(kind: Kind, home: Path) -> AsyncIterator[Target]:
+    """Open one, and at the end stop what runs there and see that nothing is left of it."""
+    blobs = Blobs.open(f"file:{home / 'blobs'}")
+    async with opened(kind, home, blobs) as driver:
+        yield Target(kind, driver, blobs, home)
+        for replica in await driver.observe():
+            await driver.stop(replica, 0)
+    assert leftovers(home) == []
+
+
+def opened(kind: Kind, home: Path, blobs: Blobs) -> AbstractAsyncContextManager[Driver]:
+    if kind == "fake":
+        return FakeDriver.open()
+    return open_process(home, blobs, isolation=kind)
+
+
+def leftovers(home: Path) -> list[int]:
+    """Processes that were told of `home`, on their command line or in their environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                told = Path(f"/proc/{name}/cmdline").read_bytes()
+                told += Path(f"/proc/{name}/environ").read_bytes()
+            except OSError:
+                continue
+            if os.fsencode(home) in told:
+                found.append(int(name))
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
+
+
+async def get(address: str, path: str = "/", body: bytes = b"") -> bytes:
+    """One request on a connection of its own; what came back after the head."""
+    where = unix_path(address)
+    assert where is not None
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_unix_connection(where)
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: test\r\n\r\n".encode() + body)
+        whole = await reader.read()
+        writer.close()
+    return whole.partition(b"\r\n\r\n")[2]
