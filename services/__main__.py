@@ -29,6 +29,7 @@ from shared.database.pool import Database
 from shared.outbox import relay
 from shared.run import Loop, run
 from shared.service import Floor
+from shared.telemetry import FloorTelemetry
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +60,9 @@ async def serve(settings: Embedded, home: Path, database_url: str) -> None:
     async with AsyncExitStack() as stack:  # closed in the reverse order
         database = await stack.enter_async_context(Database.open(database_url, size=20))
         await migrate(database)
-        bus = LocalBus()
-        floor = Floor(database, bus, Blobs.open(environ["BLOBS_URL"]))
+        telemetry = FloorTelemetry()
+        bus = LocalBus(telemetry=telemetry)
+        floor = Floor(database, bus, Blobs.open(environ["BLOBS_URL"]), telemetry)
         loops: list[Loop] = []
         loops += await stack.enter_async_context(api.compose(read(api.Config, environ), floor))
         loops += await stack.enter_async_context(
@@ -76,7 +78,8 @@ async def serve(settings: Embedded, home: Path, database_url: str) -> None:
         api_url = f"http://{settings.host}:{settings.api_port}"
         keep_for_client(home / "client.toml", api_url, token)
         announce(settings, home, token)
-        await run(relay(database_url, database, bus), *loops, grace=settings.grace)
+        outbox = relay(database_url, database, bus, telemetry=telemetry)
+        await run(outbox, *loops, grace=settings.grace)
 
 
 def keep_for_client(path: Path, url: str, token: str) -> None:
@@ -108,12 +111,16 @@ def main() -> None:
     try:
         settings = read(Embedded, os.environ)
         home = Path(settings.slipway_home).absolute()
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.mkdir(
+            parents=True, exist_ok=True, mode=0o711
+        )  # PostgreSQL passes as a user of its own
         with postgres(home / "postgres") as url:
             uvloop.run(serve(settings, home, url))
     except Misconfigured as error:
         print(f"slipway: {error}", file=sys.stderr)
         raise
+    except KeyboardInterrupt:  # before there was anything to end
+        sys.exit(130)
 
 
 if __name__ == "__main__":

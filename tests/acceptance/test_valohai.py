@@ -161,6 +161,7 @@ async def test_an_alias_moves_and_rolls_back_without_a_failed_request(slipway, h
 
     callers = [asyncio.create_task(call_until_over()) for _ in range(3)]
     await until("one")
+    seen.clear()  # a moment ago the alias was new
     await slipway.set_alias(deployment, "production", second.name)
     await until("two")
     back = await slipway.rollback_alias(deployment, "production")
