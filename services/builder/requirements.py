@@ -38,7 +38,7 @@ HARMLESS: Final = (
 SCHEMES: Final = ("https", "http", "git+https", "git+http")
 
 OPTION: Final = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:\s*=\s*|\s+|$)(.*)", re.DOTALL)
-SHORT: Final = re.compile(r"(-[a-zA-Z])(?=[^\s=-])")  # `-rother.txt`
+SHORT: Final = re.compile(r"^(-[a-zA-Z])(?=[^\s=-])")  # `-rother.txt`
 NAMED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)", re.DOTALL)
 SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 ARCHIVE: Final = re.compile(r"\.(whl|zip|tar|tgz|tar\.\w+)$")
@@ -151,13 +151,14 @@ def _vet_option(where: str, line: str, found: _Found) -> None:
 
 def _vet_requirement(where: str, line: str, found: _Found) -> None:
     body = re.split(r"\s--?[a-z]", line, maxsplit=1)[0]
+    plain = body.split(";")[0].strip()
     match = NAMED.fullmatch(body)
     name, rest = match.groups() if match else ("", "")
     if rest.startswith("@"):
         found.names.append(normal(name))
-        _vet_place(where, rest[1:].split(";")[0].split(" #")[0].strip(), found)
-    elif match is None or rest.startswith(("/", "\\", ":", "+")) or ARCHIVE.search(body):
-        _vet_place(where, body.split(";")[0].strip(), found)
+        _vet_place(where, rest[1:].split(";")[0].strip(), found)
+    elif match is None or rest.startswith(("/", "\\", ":", "+")) or ARCHIVE.search(plain):
+        _vet_place(where, plain, found)
     else:
         found.names.append(normal(name))
 

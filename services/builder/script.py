@@ -15,7 +15,9 @@ RESERVED: Final = frozenset(_RESERVED.split())
 BUILTINS: Final = frozenset(_BUILTINS.split())
 
 WORD: Final = re.compile(r"[\w./~@%+:-]+")
-OPERATORS: Final = re.compile(r"[|&;()`\n\\{}]|<<")
+OPERATORS: Final = re.compile(r"[|&;()`\n\\{}<>]")
+QUOTED: Final = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
+EVALUATED: Final = re.compile(r"\"[^\"]*(?:`|\$\()")  # quoted, and yet run
 
 
 def script(lines: Sequence[str]) -> str:
@@ -34,12 +36,13 @@ def script(lines: Sequence[str]) -> str:
 
 
 def _handed_over(line: str) -> str:
-    if "trap" in line or "()" in line or not _complete(line):
+    blank = _without_quotes(line)
+    if "trap" in line or not _complete(line) or "\\" in blank or EVALUATED.search(line):
         return line
-    head, operator, tail = line.rpartition("&&")
-    if not _quoted_whole(head) or not _runs_one_program(tail):
+    at = blank.rfind("&&") + 2 if "&&" in blank else 0
+    if not _is_one_program(line[at:].split(), blank[at:]):
         return line
-    return f"{head}{operator}{' ' if operator else ''}exec {tail.strip()}"
+    return f"{line[:at]}{' ' if at else ''}exec {line[at:].strip()}"
 
 
 def _checked(line: str) -> str:
@@ -64,17 +67,12 @@ def _quoted_whole(text: str) -> bool:
     return True
 
 
-def _runs_one_program(text: str) -> bool:
-    if not _quoted_whole(text) or OPERATORS.search(_without_quotes(text)):
+def _is_one_program(words: Sequence[str], blank: str) -> bool:
+    if not words or OPERATORS.search(blank):
         return False
-    words = text.split()
-    return bool(words) and bool(WORD.fullmatch(words[0])) and words[0] not in BUILTINS | RESERVED
+    return bool(WORD.fullmatch(words[0])) and words[0] not in BUILTINS | RESERVED
 
 
 def _without_quotes(text: str) -> str:
-    """What is left when quoted parts, in which operators mean nothing, are blanked.
-
-    Double quotes keep a command substitution, which is an operator still.
-    """
-    single = re.sub(r"'[^']*'", "''", text)
-    return re.sub(r'"[^"`(\\]*"', '""', single)
+    """The text, just as long, with what is quoted blanked: operators mean nothing there."""
+    return QUOTED.sub(lambda found: "_" * len(found[0]), text)
