@@ -36,7 +36,7 @@ from shared.database import versions
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.errors import Transient
-from shared.events import Event, JobFailed, JobLost, JobPlaced, JobStarted
+from shared.events import Event, JobFailed, JobLost, JobPlaced, JobStarted, JobTerminated
 from shared.lifecycle import State
 from shared.run import pause
 from shared.telemetry import Telemetry
@@ -75,12 +75,14 @@ class Scheduler:
         self._store = Store(database, target)
         self._shipper = Shipper(database, driver)
         self._wake = asyncio.Event()
+        self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
 
     async def on_event(self, event: Event) -> None:
         """Something happened: look soon. What it was, the tables say."""
+        self._to_purge |= event.type == JobTerminated.type
         self._wake.set()
 
     async def act(self, stopping: asyncio.Event, *, every: float = 1.0) -> None:
@@ -112,6 +114,8 @@ class Scheduler:
                 self._begin(step)
         wanted = {work.replica for work in snapshot.works}
         self._hands.forget({*observed, *snapshot.holders, *wanted})
+        if self._to_purge:
+            await self.purge()
 
     async def settle(self) -> None:
         """Returns when everything that was begun has ended."""
@@ -119,6 +123,7 @@ class Scheduler:
 
     async def purge(self) -> None:
         """Forget what is kept of terminated jobs."""
+        self._to_purge = False
         await self._store.purge_logs()
 
     async def _turns(self, stopping: asyncio.Event, every: float) -> None:

@@ -40,13 +40,14 @@ class Stage:
         image: str = IMAGE,
         queued: bool = True,
         target: str = "process",
+        port: int = 8000,
     ) -> JobId:
         """A job of a version of its own, queued as the builder would."""
         endpoint = Endpoint(
             name="predict",
             format="valohai",
             entry=Command(lines=("serve",)),
-            port=8000,
+            port=port,
             readiness="listening",
             gpus=Gpus(types=tuple(types), count=gpus, max_price=max_price),
             environment={"MODE": "fast"},

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from services.scheduler.drivers import open_driver
 from services.scheduler.main import WAKE, Config, compose
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
@@ -106,3 +107,8 @@ async def test_an_unknown_target_is_refused(database, database_url, tmp_path):
 
 def test_it_wakes_for_facts_that_exist():
     assert set(MOVES) & set(WAKE)
+
+
+async def test_the_process_target_opens_in_the_platforms_folder(database, tmp_path):
+    async with open_driver("process", tmp_path, Blobs.open(f"file:{tmp_path}")) as driver:
+        assert await driver.observe() == {}
