@@ -12,7 +12,7 @@ from typing import Any
 from slipway import source
 from slipway.calls.base import Ask, Base, at, given, missing
 from slipway.errors import SlipwayError
-from slipway.types import Alias, Deployment, LogLine, Review, Upload, Version, VersionSummary
+from slipway.types import Alias, Deployment, LogLine, Page, Review, Upload, Version, VersionSummary
 
 
 class Deployments(Base):
@@ -118,7 +118,8 @@ class Deployments(Base):
                 yield line
 
     async def aliases(self, deployment: str, *, project: str | None = None) -> list[Alias]:
-        return await self._all(await self._at(project, deployment, "aliases"), Alias)
+        path = await self._at(project, deployment, "aliases")
+        return (await self._transport.get(path, Page[Alias])).items
 
     async def alias(self, deployment: str, alias: str, *, project: str | None = None) -> Alias:
         return await self._transport.get(

@@ -17,7 +17,7 @@ NEWEST: Final = "newest"
 class Events(Base):
     async def gpus(self) -> list[GpuType]:
         """GPU types with how many there are and how many are free."""
-        return await self._all("/gpus", GpuType)
+        return (await self._transport.get("/gpus", Page[GpuType])).items
 
     async def events(self, *, after: str | None = None, limit: int = 1000) -> list[Event]:
         """What happened after the cursor `after`, oldest first; the last one's `cursor` is set."""

@@ -97,7 +97,8 @@ class Jobs(Deployments):
         except SlipwayError as error:
             if not missing(error):
                 raise
-        return choose(called, await self.jobs())
+        named = await self.jobs(name=called)
+        return choose(called, named or await self.jobs())
 
     async def stop(self, job: str) -> Job:
         """Begin to stop it; `wait_for_job(job, "stopped")` waits for the end."""

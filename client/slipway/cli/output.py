@@ -100,9 +100,11 @@ class Output:
             sys.stderr.write(msgspec.json.encode(error.problem).decode() + "\n")
             return
         self._err.print(Text.assemble(("error: ", "bold red"), plain(str(error))))
+        told = str(error)
         for wrong in error.errors:
-            name = f"{wrong.field}: " if wrong.field else ""
-            self._err.print(Text(f"  {plain(name + wrong.message)}"))
+            said = f"{wrong.field}: {wrong.message}" if wrong.field else wrong.message
+            if not told.endswith(said):  # one that is wrong alone is in the detail already
+                self._err.print(Text(f"  {plain(said)}"))
         if error.hint:
             self._err.print(Text(plain(error.hint), style="dim"))
 

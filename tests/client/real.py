@@ -1,0 +1,115 @@
+"""The API as it is, on a real database; the test plays the builder and the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.api.first import OWNER, PROJECT, first_token
+from services.api.main import Config, compose
+from shared.blobs import Blobs
+from shared.bus.local import LocalBus
+from shared.database import logs
+from shared.database.jobs import PostgresJobs
+from shared.database.pool import Database
+from shared.events import JobFailed, JobPlaced, JobQueued, JobStarted, JobStopped
+from shared.ids import JobId
+from shared.outbox import relay
+from shared.run import Loop
+from shared.service import Floor
+
+JOBS = "SELECT id, attempt, state::text FROM jobs WHERE version = $1"
+READY = """
+UPDATE versions SET state = 'ready', images = '{"predict": "sha256:0"}',
+       notes = ARRAY['the host''s Python runs the code'] WHERE id = $1
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def listening(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+
+
+async def _run(loop: Loop, stopping: asyncio.Event) -> None:
+    await loop(stopping)
+
+
+class Real:
+    def __init__(self, url: str, token: str, database: Database) -> None:
+        self.url, self.token = url, token
+        self.project = f"{OWNER}/{PROJECT}"
+        self._database = database
+        self._jobs = PostgresJobs(database)
+
+    @classmethod
+    @asynccontextmanager
+    async def serve(cls, database: Database, url: str, folder: Path) -> AsyncIterator[Real]:
+        port, stopping = free_port(), asyncio.Event()
+        config = Config(database_url=url, api_port=port, router_url="http://127.0.0.1:1", grace=2.0)
+        floor = Floor(database, LocalBus(), Blobs.open(f"file:{folder}"))
+        token = await first_token(database)
+        async with compose(config, floor) as loops, asyncio.TaskGroup() as group:
+            for loop in (*loops, relay(url, database, floor.bus)):
+                group.create_task(_run(loop, stopping))
+            await listening(port)
+            yield cls(f"http://127.0.0.1:{port}", token, database)
+            stopping.set()
+
+    async def build(self, version: str) -> None:
+        await self._database.execute(READY, version)
+
+    async def queue(self, version: str, reason: str) -> None:
+        await self.build(version)
+        for job, attempt, state in await self._of(version):
+            if state in ("submitted", "building"):
+                await self._jobs.advance(JobQueued(job=job, attempt=attempt))
+        await self._database.execute(
+            "UPDATE jobs SET reason = $2 WHERE version = $1", version, reason
+        )
+
+    async def run(self, version: str) -> None:
+        await self.queue(version, "")
+        for job, attempt, _ in await self._of(version):
+            await self._jobs.place(JobPlaced(job=job, attempt=attempt))
+            started = JobStarted(job=job, attempt=attempt, address="http://127.0.0.1:1")
+            await self._jobs.advance(started)
+
+    async def fail(self, version: str, reason: str) -> None:
+        await self._database.execute(
+            "UPDATE versions SET state = 'failed', reason = $2 WHERE id = $1", version, reason
+        )
+        for job, attempt, _ in await self._of(version):
+            await self._jobs.advance(JobFailed(job=job, attempt=attempt, reason=reason))
+
+    async def stopped(self, job: str) -> None:
+        found = await self._jobs.get(JobId(job))
+        assert found is not None
+        assert await self._jobs.advance(JobStopped(job=found.id, attempt=found.attempt))
+
+    async def print(self, subject: str, *texts: str) -> None:
+        last = await logs.last(self._database, subject, 1)
+        lines = [
+            logs.Line(line=last + at, at=datetime.now(UTC), stream="stdout", text=text)
+            for at, text in enumerate(texts, 1)
+        ]
+        await logs.keep(self._database, subject, 1, lines)
+
+    async def _of(self, version: str) -> list[tuple[JobId, int, str]]:
+        rows = await self._database.fetch(JOBS, version)
+        return [(JobId(row["id"]), row["attempt"], row["state"]) for row in rows]
