@@ -24,9 +24,7 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 
 
-async def chunks(
-    request: web.Request, limit: int, *, rate: int = RATE, grace: float = GRACE
-) -> AsyncIterator[bytes]:
+async def chunks(request: web.Request, limit: int, *, rate: int = RATE) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Refused when it is too large, too slow or ends too early."""
     length = request.content_length
     if length is not None and length > limit:
@@ -36,7 +34,7 @@ async def chunks(
     began, size = asyncio.get_running_loop().time(), 0
     while True:
         try:
-            async with asyncio.timeout_at(began + grace + size / rate):
+            async with asyncio.timeout_at(began + GRACE + size / rate):
                 chunk = await request.content.readany()
         except TimeoutError:
             raise refused.too_slow() from None
@@ -130,17 +128,61 @@ def safe(text: str) -> str:
 
 
 def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:
+    """Raises Invalid naming the field."""
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        raise invalid(_with_keys(value, kind, str(error))) from None
+
+
+ANY: Final = "[...]"  # how msgspec writes a key that it does not tell
+TRIED: Final = 1000  # keys, before it stays untold
+
+
+def _with_keys(value: Any, kind: Any, said: str) -> str:
+    """What msgspec said, with the keys in the path: those without which it says something else."""
+    path = said
+    for _ in range(said.count(ANY)):
+        place = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", path.partition(ANY)[0].rpartition("`$")[2])
+        keys: list[Any] = [name or int(number) for name, number in place]
+        found = next(
+            (k for k in _keys(value, keys) if _says(_only(value, keys, k), kind) == said), None
+        )
+        if found is None:
+            return path
+        value, path = _only(value, keys, found), path.replace(ANY, f".{found[:40]}", 1)
+    return path
+
+
+def _keys(value: Any, path: list[Any]) -> list[str]:
+    for step in path:
+        value = value[step]
+    return list(value)[:TRIED] if isinstance(value, dict) else []
+
+
+def _only(value: Any, path: list[Any], key: str) -> Any:
+    """`value` with nothing but `key` in the object at `path`."""
+    if not path:
+        return {key: value[key]}
+    step, inner = path[0], _only(value[path[0]], path[1:], key)
+    if isinstance(value, dict):
+        return value | {step: inner}
+    return [*value[:step], inner, *value[step + 1 :]]
+
+
+def _says(value: Any, kind: Any) -> str:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 _MESSAGE: Final = re.compile(
     r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`(?: in `(?P<of>[^`]*)`)?)?", re.S
 )
 _FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.S)
-_PATTERN: Final = re.compile(r"Expected `str` matching regex '(.*)'", re.S)
+_PATTERN: Final = re.compile(r"Expected `str` matching regex (.*)", re.S)
 
 
 def invalid(said: str) -> Invalid:

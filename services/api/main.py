@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from services.api import answers
 from services.api.context import Context
+from services.api.line import line
+from services.api.metrics import Metrics
 from services.api.routes import application
 from shared import config, http, service
 from shared.errors import Transient
@@ -33,6 +35,8 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         streams=config.streams,
     )
 
+    metrics = Metrics(floor.telemetry)
+
     async def ready() -> str | None:
         try:
             await floor.database.value("SELECT 1")
@@ -41,12 +45,14 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         return None
 
     door = http.serve(
-        application(context),
+        application(context, metrics),
         host=config.host,
         port=config.api_port,
         ready=ready,
         linger=config.linger,
         grace=config.grace / 2,
+        telemetry=metrics,
+        line=line,
     )
     yield [door, every(600.0, answers.forget(floor.database))]
 

@@ -14,6 +14,7 @@ from services.api.answer import Answer
 from services.api.call import Call
 from services.api.context import Context
 from services.api.guard import guard
+from services.api.metrics import Metrics
 from services.api.openapi import document
 from services.api.operation import Operation
 from services.api.operations import OPERATIONS
@@ -22,8 +23,8 @@ PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 """What any name in a path looks like; nothing else can exist."""
 
 
-def application(context: Context) -> web.Application:
-    app = web.Application(middlewares=[guard])
+def application(context: Context, metrics: Metrics) -> web.Application:
+    app = web.Application(middlewares=[metrics.measure, guard])
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, _handler(operation, context))
     openapi = msgspec.json.encode(document(OPERATIONS))

@@ -17,10 +17,11 @@ from shared.endpoint import Endpoint, Route
 from shared.lifecycle import State
 from shared.problems import Wrong
 
+# `$(?!\n)`: Python's `$` also matches before a line end, JSON Schema's does not
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)",
         description="lower-case letters, digits and dashes; 1 to 63 characters",
         examples=["mnist"],
     ),
@@ -28,7 +29,7 @@ Name = Annotated[
 VersionName = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$(?!\n)",
         description="letters, digits, dots, dashes and underscores; 1 to 64 characters",
         examples=["20261121.0"],
     ),
@@ -38,21 +39,21 @@ EndpointName = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        pattern=r"^[^\x00-\x1f\x7f/]+$",
+        pattern=r"^[^\x00-\x1f\x7f/]+$(?!\n)",
         description="any text of up to 100 characters without / or control characters",
     ),
 ]
 Digest = Annotated[
-    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="sha256:<64 hex digits>")
+    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$(?!\n)", description="sha256:<64 hex digits>")
 ]
 Role = Literal["admin", "write", "read"]
 
 PATTERNS: Final = {
-    meta.pattern: meta.description
+    repr(meta.pattern): meta.description
     for kind in (Name, VersionName, EndpointName, Digest)
     for meta in get_args(kind)[1:]
 }
-"""What a pattern means, in words for a person."""
+"""What a pattern, as msgspec quotes it, means in words for a person."""
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

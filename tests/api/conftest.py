@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
 from collections.abc import AsyncIterator, Mapping
@@ -10,16 +11,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp import ClientSession, DummyCookieJar
+from aiohttp.test_utils import unused_port
 
 from services.api import token
 from services.api.context import Context
+from services.api.line import line
+from services.api.metrics import Metrics
 from services.api.routes import application
 from shared import ids
 from shared.blobs import Blobs
 from shared.database.pool import Database
-from shared.http import health
+from shared.http import serve
+from shared.telemetry import FloorTelemetry
 
 ROUTER = "http://router.test"
 VALOHAI = """
@@ -66,9 +70,9 @@ class Said(msgspec.Struct):
 class World:
     """Asks the API as somebody. `as_` names a token of `tokens`."""
 
-    def __init__(self, session: ClientSession, server: TestServer, database: Database) -> None:
+    def __init__(self, session: ClientSession, port: int, database: Database) -> None:
         self.session = session
-        self.server = server
+        self.port = port
         self.database = database
         self.tokens: dict[str, str] = {}
         self.place = "/v1/projects/ann/house"
@@ -88,9 +92,13 @@ class World:
             data = msgspec.json.encode(json)
         if data is not None:
             sent["Content-Type"] = "application/json"
-        url = self.server.make_url(path)
+        url = f"http://127.0.0.1:{self.port}{path}"
         async with self.session.request(
-            method, url, data=data, headers={**sent, **(headers or {})}, allow_redirects=False
+            method,
+            url,
+            data=None if data is None else io.BytesIO(data),
+            headers={**sent, **(headers or {})},
+            allow_redirects=False,
         ) as answer:
             raw = await answer.read()
             told = raw and "json" in answer.content_type
@@ -180,23 +188,41 @@ async def context(database: Database, tmp_path: Path) -> Context:
 
 
 @pytest.fixture
-async def app(context: Context) -> web.Application:
-    async def ready() -> None:
-        return None
-
-    app = application(context)
-    app.add_routes(health(context.stopping, ready))
-    return app
+async def metrics() -> Metrics:
+    return Metrics(FloorTelemetry())
 
 
 @pytest.fixture
-async def world(app: web.Application, database: Database) -> AsyncIterator[World]:
+async def port(context: Context, metrics: Metrics) -> AsyncIterator[int]:
+    """Where the API listens, as main serves it."""
+    app, port, stopping = application(context, metrics), unused_port(), asyncio.Event()
+    loop = serve(app, host="127.0.0.1", port=port, grace=1.0, telemetry=metrics, line=line)
+    serving = asyncio.ensure_future(loop(stopping))
+    while not await listens(port):
+        await asyncio.sleep(0)
+    yield port
+    stopping.set()
+    await serving
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+@pytest.fixture
+async def world(port: int, database: Database) -> AsyncIterator[World]:
     """Owners ann and bob with a project each; tokens `ann`, `reader`, `bob` and `admin`."""
     for owner, project in (("ann", "house"), ("bob", "barn")):
         await database.execute("INSERT INTO owners (name) VALUES ($1)", owner)
         await database.execute("INSERT INTO projects (owner, name) VALUES ($1, $2)", owner, project)
-    async with TestServer(app) as server, ClientSession() as session:
-        world = World(session, server, database)
+    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+        world = World(session, port, database)
         await world.token("ann", "ann", "write")
         await world.token("reader", "ann", "read")
         await world.token("bob", "bob", "write")

@@ -1,0 +1,102 @@
+"""Reviews: what would happen, without anything happening."""
+
+from __future__ import annotations
+
+from services.api.gpus import Stock, check, price, would_wait
+from services.api.types import GpuType
+from shared.endpoint import Command, Endpoint, Gpus
+from tests.api.conftest import World
+
+
+def stock(*ahead: tuple[str, ...]) -> Stock:
+    return Stock(
+        types=(
+            GpuType(type="a100", total=2, free=1, price_per_hour=4.0),
+            GpuType(type="rtx3090", total=4, free=4, price_per_hour=1.0),
+        ),
+        ahead=ahead,
+    )
+
+
+def wish(count: int, *types: str, max_price: float | None = None) -> Endpoint:
+    return Endpoint(
+        name="x",
+        format="proximl",
+        entry=Command(lines=("serve",)),
+        port=80,
+        readiness="none",
+        gpus=Gpus(types=types, count=count, max_price=max_price),
+    )
+
+
+def test_a_wish_waits_when_its_gpus_are_held_or_others_are_before_it() -> None:
+    assert not would_wait([wish(0)], stock())
+    assert not would_wait([wish(1, "a100")], stock())
+    assert would_wait([wish(2, "a100")], stock())
+    assert not would_wait([wish(2, "a100", "rtx3090")], stock())
+    assert would_wait([wish(1, "a100")], stock(("a100",)))
+    assert would_wait([wish(1, "a100")], stock(()))
+    assert not would_wait([wish(1, "a100")], stock(("rtx3090",)))
+    assert would_wait([wish(3), wish(2)], stock())
+
+
+def test_the_price_is_that_of_the_type_it_would_get() -> None:
+    assert price(wish(0), stock()) == 0
+    assert price(wish(1, "a100"), stock()) == 4
+    assert price(wish(2, "a100", "rtx3090"), stock()) == 2
+    assert price(wish(2), stock()) == 2
+
+
+def test_what_can_never_be_had_is_named() -> None:
+    for endpoint, field in (
+        (wish(3, "a100"), "r.gpu_count"),
+        (wish(1, "t4"), "r.gpu_types"),
+        (wish(1, max_price=0.5), "r.max_price"),
+    ):
+        error = check(endpoint, stock(), "r.")
+        assert error is not None
+        assert error.field == field
+    assert check(wish(4), stock(), "r.") is None
+    assert check(wish(0, "t4"), stock(), "r.") is None
+
+
+async def test_a_review_writes_nothing(world: World) -> None:
+    await world.gpus(a100=1)
+    counted = "SELECT count(*) FROM events"
+    before = await world.database.value(counted)
+    path = f"{world.place}/endpoints/review"
+    said = await world.made(path, await world.endpoint(gpu_types=["a100"]))
+    assert (said["ok"], said["would_queue"], said["price_per_hour"]) == (True, False, 1.5)
+    said = await world.made(path, await world.endpoint(gpu_types=["t4"]))
+    assert (said["ok"], [wrong["field"] for wrong in said["errors"]]) == (
+        False,
+        ["resources.gpu_types"],
+    )
+    assert await world.database.value(counted) == before
+
+
+async def test_a_review_says_that_it_would_queue_and_is_free_meanwhile(world: World) -> None:
+    await world.gpus(a100=1)
+    job = await world.made(f"{world.place}/endpoints", await world.endpoint(gpu_types=["a100"]))
+    await world.database.execute(
+        "INSERT INTO allocations (gpu, job, attempt) VALUES ('process/a100-0', $1, 1)", job["id"]
+    )
+    await world.put_state(job["id"], "running")
+    shown = (await world.ask("GET", f"/v1/jobs/{job['id']}")).body
+    assert (shown["gpus"], shown["price_per_hour"]) == (["process/a100-0"], 1.5)
+    types = (await world.ask("GET", "/v1/gpus")).body["items"]
+    assert types == [{"type": "a100", "total": 1, "free": 0, "price_per_hour": 1.5}]
+    wish = await world.endpoint("second", gpu_types=["a100"])
+    said = await world.made(f"{world.place}/endpoints/review", wish)
+    assert said["would_queue"]
+    assert "queue until GPUs become available" in said["message"]
+    assert "not billed" in said["message"]
+
+
+async def test_a_version_is_reviewed_by_the_same_checks(world: World) -> None:
+    path = f"{world.place}/deployments/mnist/versions"
+    said = await world.made(f"{path}/review", await world.wish())
+    assert (said["ok"], said["price_per_hour"]) == (True, 0.0)
+    await world.version(name="v1")
+    said = await world.made(f"{path}/review", await world.wish(name="v1", files={}))
+    assert [wrong["field"] for wrong in said["errors"]] == ["name", "files.digit.model"]
