@@ -11,9 +11,17 @@ import pytest
 from services.scheduler.driver import Phase, Replica
 from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.reconcile import Policy
-from services.scheduler.scheduler import Options, Scheduler
+from services.scheduler.scheduler import STARTS, Options, Scheduler
 from shared.database.pool import Database
-from shared.events import Event, JobFailed, JobPlaced, JobRestarted, JobStopping, JobTerminated
+from shared.events import (
+    Event,
+    JobFailed,
+    JobPlaced,
+    JobRestarted,
+    JobStopped,
+    JobStopping,
+    JobTerminated,
+)
 from shared.ids import JobId
 from tests.scheduler.stage import IMAGE, Stage, metadata
 
@@ -393,3 +401,34 @@ async def test_it_acts_on_news_and_finishes_when_told_to_stop(stage, scheduler, 
     async with asyncio.timeout(5):
         await acting
     assert list(driver.workloads) == [Replica(job, 1)]
+
+
+async def test_what_was_in_hand_when_a_look_began_is_left_alone(stage, scheduler, driver):
+    job = await running(stage, scheduler)
+    driver.may_stop.clear()
+    await stage.say(JobStopping(job=job))
+    await scheduler.turn()
+    driver.may_look.clear()
+    look = asyncio.create_task(scheduler.turn())  # its picture still shows the replica
+    await asyncio.sleep(0)
+    driver.may_stop.set()
+    await scheduler.settle()
+    driver.may_look.set()
+    await look
+    await scheduler.settle()
+    assert driver.stops == [Replica(job, 1)]
+
+
+async def test_a_start_that_had_to_wait_looks_again_whether_it_is_wanted(stage, scheduler, driver):
+    driver.may_start.clear()
+    first = [await stage.job() for _ in range(STARTS)]
+    late = await stage.job()
+    await scheduler.turn()
+    for fact in (JobStopping(job=late), JobStopped(job=late), JobRestarted(job=late)):
+        assert await stage.say(fact)  # by another scheduler
+    assert await stage.jobs.place(JobPlaced(job=late, attempt=2))
+    driver.may_start.set()
+    await scheduler.settle()
+    assert sorted(driver.starts) == sorted(Replica(job, 1) for job in first)
+    await turns(scheduler)
+    assert Replica(late, 2) in driver.workloads

@@ -40,6 +40,8 @@ class FakeDriver:
         self.troubles = 0  # how many of the next starts and stops raise Transient
         self.may_start = asyncio.Event()
         self.may_stop = asyncio.Event()
+        self.may_look = asyncio.Event()  # else `observe` answers later, with what it saw before
+        self.may_look.set()
         self.may_start.set()
         self.may_stop.set()
         self.workloads: dict[Replica, Workload] = {}  # what exists now
@@ -77,8 +79,10 @@ class FakeDriver:
                 self.changed.set()
 
     async def observe(self) -> Mapping[Replica, Observed]:
+        seen = dict(self._seen)
         await asyncio.sleep(0)
-        return dict(self._seen)
+        await self.may_look.wait()
+        return seen
 
     async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
         await asyncio.sleep(0)
