@@ -70,7 +70,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     door = Door(
         table,
         Proxy(),
-        Telemetry(),
+        Telemetry(floor.telemetry),
         lambda: None if refresh.ready.is_set() else "the routes are not known yet",
         Options(
             domain=config.router_domain.lower().encode(),
@@ -91,7 +91,8 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             host=config.host,
             port=config.router_port,
             linger=config.linger,
-            grace=config.grace,
+            # what is in hand is cut off before the process itself is
+            grace=max(1.0, config.grace - config.linger - 1.0),
         ),
     ]
 

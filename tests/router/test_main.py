@@ -1,0 +1,84 @@
+"""The router put together as it runs, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from services.router.main import Config, compose
+from shared.blobs import Blobs
+from shared.bus.local import LocalBus
+from shared.config import read
+from shared.database.jobs import PostgresJobs
+from shared.database.pool import Database
+from shared.events import JobPlaced, JobQueued, JobStarted, JobStopping
+from shared.service import Floor
+from tests.router.conftest import PREFIX, Router
+from tests.router.origin import Origin, ok, origin
+from tests.router.test_refresh import JOB, event, jobs
+
+__all__ = ["jobs"]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def until(router: Router, status: int, path: str = PREFIX) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                if (await router.ask(path)).status == status:
+                    return
+            except OSError:  # the door is not open yet
+                pass
+            await asyncio.sleep(0.01)
+
+
+async def test_traffic_follows_what_is_announced(
+    database: Database, database_url: str, jobs: PostgresJobs, tmp_path: Path
+) -> None:
+    bus = LocalBus()
+    config = read(
+        Config, {"DATABASE_URL": database_url, "ROUTER_PORT": str(free_port()), "GRACE": "3"}
+    )
+    router = Router(None, None, None, config.router_port)  # type: ignore[arg-type]
+    stopping = asyncio.Event()
+    floor = Floor(database, bus, Blobs.open(f"file:{tmp_path}"))
+    async with (
+        origin(ok(b"served")) as found,
+        compose(config, floor) as loops,
+        asyncio.TaskGroup() as group,
+    ):
+        for loop in loops:
+            group.create_task(loop(stopping))  # type: ignore[arg-type]
+        await until(router, 200, "/readyz")
+        assert (await router.ask(PREFIX)).problem == "not-running"
+        await begin(bus, jobs, found)
+        await until(router, 200)
+        assert (await router.ask("/endpoints/" + JOB)).body == b"served"
+        stop = JobStopping(job=JOB)
+        assert await jobs.advance(stop)
+        async with bus.announcer() as announce:
+            await announce([event(stop)])
+        await until(router, 503)
+        assert b"slipway_router_requests_total" in (await router.ask("/metrics")).body
+        stopping.set()
+    for writer in router.clients:
+        writer.close()
+
+
+async def begin(bus: LocalBus, jobs: PostgresJobs, found: Origin) -> None:
+    placed, started = JobPlaced(job=JOB), JobStarted(job=JOB, address=found.address)
+    assert await jobs.advance(JobQueued(job=JOB))
+    assert await jobs.place(placed)
+    assert await jobs.advance(started)
+    async with bus.announcer() as announce:
+        await announce([event(placed), event(started)])
+
+
+def test_every_setting_has_a_default_but_the_database() -> None:
+    assert read(Config, {"DATABASE_URL": "x"}).router_port == 8000
