@@ -61,4 +61,4 @@ async def _follow(call: Call[Following, None], place: int) -> web.StreamResponse
                 await out.send(cursor.make("events", place), row["type"], _view(row))
             if len(rows) < stream.BATCH:
                 await out.rest()
-    return stream.response(call)
+    return out.response

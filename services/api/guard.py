@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from aiohttp.web_urldispatcher import SystemRoute
 
 from services.api.refused import Refused
 from shared import ids
@@ -62,6 +63,12 @@ def answer(what: Problem, headers: Mapping[str, str]) -> web.Response:
     return response
 
 
+def operation(request: web.Request) -> str:
+    """Its name; what people make up is not one."""
+    route = request.match_info.route
+    return "none" if isinstance(route, SystemRoute) else getattr(route.handler, "__name__", "none")
+
+
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The last resort: whatever a handler raises is answered as a problem."""
@@ -71,8 +78,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception as error:
         expected = told(error)
+        if request.writer.output_size > 0:
+            log.exception("the answer of %s is cut short", operation(request))
+            raise ConnectionError("the answer has begun") from error
         if isinstance(error, Transient):
-            log.warning("%s %s: %s", request.method, request.match_info.route.name, error)
+            log.warning("%s %s: %s", request.method, operation(request), error)
         if expected is None:
             return _bug(request)
         return answer(*expected)
@@ -80,5 +90,5 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _bug(request: web.Request) -> web.Response:
     number = ids.new("e")
-    log.exception("error %s in %s", number, request.match_info.route.name)
+    log.exception("error %s in %s", number, operation(request))
     return answer(problem("internal", 500, "This is our fault", f"error {number}"), {})

@@ -92,4 +92,4 @@ async def _follow(call: Call[Any, Any], subject: str, ended: Ended) -> web.Strea
             if len(rows) < stream.BATCH:
                 await out.rest()
         await out.send("", "end", over)
-    return stream.response(call)
+    return out.response

@@ -7,11 +7,10 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp.web_urldispatcher import SystemRoute
 from prometheus_client import Gauge, Histogram
 
 from services.api import refused
-from services.api.guard import answer
+from services.api.guard import answer, operation
 from shared.problems import Problem
 from shared.telemetry import SECONDS, Telemetry
 
@@ -55,13 +54,7 @@ class Metrics(Telemetry):
             self._in_hand -= 1
             self.in_hand.set(self._in_hand)
             took = time.monotonic() - began
-            self.requests.labels(_name(request), str(status)).observe(took)
-
-
-def _name(request: web.Request) -> str:
-    """Of the operation; what people make up is not a label."""
-    route = request.match_info.route
-    return "none" if isinstance(route, SystemRoute) else getattr(route.handler, "__name__", "none")
+            self.requests.labels(operation(request), str(status)).observe(took)
 
 
 def _too_many() -> tuple[Problem, dict[str, str]]:

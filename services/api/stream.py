@@ -40,7 +40,7 @@ def wanted(request: web.Request, follow: bool) -> bool:
 class Stream:
     def __init__(self, call: Call[Any, Any], response: web.StreamResponse) -> None:
         self._call = call
-        self._response = response
+        self.response = response
         self._secret = token.presented(call.request.headers.get("Authorization"))
         self._wait = FASTEST
         self._wrote = self._checked = self._now()
@@ -77,7 +77,7 @@ class Stream:
             self._checked = self._now()
 
     async def _write(self, content: bytes) -> None:
-        writing = asyncio.ensure_future(self._response.write(content))
+        writing = asyncio.ensure_future(self.response.write(content))
         began = self._now()
         try:
             while not (await asyncio.wait({writing}, timeout=CHECK))[0]:
@@ -114,14 +114,7 @@ async def opened(call: Call[Any, Any]) -> AsyncIterator[Stream]:
         response.charset = "utf-8"
         response.force_close()
         await response.prepare(call.request)
-        call.request["stream"] = response
         with suppress(Ended):
             yield Stream(call, response)
     finally:
         context.streaming -= 1
-
-
-def response(call: Call[Any, Any]) -> web.StreamResponse:
-    """What the handler of a stream returns when it is over."""
-    done: web.StreamResponse = call.request["stream"]
-    return done

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import msgspec
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from services.api.openapi import document
 from services.api.operations import OPERATIONS
