@@ -209,6 +209,13 @@ def rabbitmq(folder: Path) -> Iterator[Rabbit]:
     if given := os.environ.get("AMQP_URL"):
         yield Given(given)
         return
+    with private(folder) as server:
+        yield server
+
+
+@contextmanager
+def private(folder: Path) -> Iterator[Rabbit]:
+    """A broker of one's own, that can be killed."""
     folder.mkdir(parents=True, exist_ok=True)
     server = _choose(folder)
     try:

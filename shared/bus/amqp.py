@@ -62,7 +62,6 @@ class AmqpBus:
             subscription,
             topics,
             lasting=lasting,
-            log=self._log,
             parking=self._parking,
         )
         return consumer.run

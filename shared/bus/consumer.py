@@ -47,18 +47,14 @@ class Consumer:
         topics: Sequence[str],
         *,
         lasting: bool,
-        log: bool,
         parking: Publisher,
-        look: float = LOOK,
     ) -> None:
         self._url = url
         self._name = name
         self._subscription = subscription
         self._topics = topics
         self._lasting = lasting
-        self._log = log
         self._parking = parking
-        self._look = look
 
     async def run(self, stopping: asyncio.Event) -> None:
         failures = refusals = 0
@@ -82,7 +78,7 @@ class Consumer:
             async with within(SETUP):
                 channel = await connection.channel(publisher_confirms=False)
                 await channel.set_qos(prefetch_count=self._subscription.ahead)
-                await topology.declare(channel, self._name, log=self._log)
+                await topology.declare(channel, self._name)
                 queue = await topology.declare_queue(
                     channel,
                     self._name,
@@ -126,7 +122,7 @@ class Consumer:
     async def _watch(self, channel: AbstractChannel, queue: str, over: asyncio.Event) -> None:
         """Returns once `over`. Raises Transient when the broker does not know of us any more."""
         while True:
-            await pause(self._look, over)
+            await pause(LOOK, over)
             if over.is_set():
                 return
             async with within(CALL):

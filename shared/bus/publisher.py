@@ -109,7 +109,10 @@ class Publisher:
         await self.close()
         self._connection = await connect(self._url, f"{self._name} publisher")
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        events = await topology.declare(channel, self._name, log=self._log)
+        events = await topology.declare(channel, self._name)
+        if self._log:
+            async with self._connection.channel() as aside:
+                await topology.declare_log(aside, self._name)
         parked = await channel.get_exchange(topology.parked(self._name), ensure=False)
         self._exchanges = Exchanges(channel, events, parked)
         return self._exchanges

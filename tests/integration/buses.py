@@ -71,6 +71,16 @@ class AmqpLab:
                 await message.ack()
         return found
 
+    async def parked_when_there(self, of: Event) -> str:
+        """The reason with which `of` is parked, however long its queue takes to appear."""
+        async with asyncio.timeout(SOON):
+            while True:
+                try:
+                    found = dict(await self.parked(1))
+                    return found[of.id]
+                except aio_pika.exceptions.ChannelNotFoundEntity:
+                    await asyncio.sleep(0.05)
+
     async def publish(self, body: bytes, topic: str) -> None:
         async with broker(self.url) as channel:
             exchange = await channel.get_exchange(f"{self.name}.events", ensure=False)
