@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -32,6 +33,9 @@ from shared.run import chain, pause
 log = logging.getLogger(__name__)
 
 LOOK: Final = 10.0  # seconds between looks whether the broker still knows us
+STEADY: Final = 10.0  # seconds of life after which a session counts as one that worked
+FORGET: Final = 30.0  # seconds that the broker may take to delete a queue
+SILENCES: Final = 4  # calls in a row that a queue may leave unanswered until it is made anew
 REFUSED: Final = (AuthenticationError, ProbableAuthenticationError, ChannelPreconditionFailed)
 REFUSALS: Final = 5  # in a row, until the process gives up rather than idle for ever
 
@@ -55,28 +59,35 @@ class Consumer:
         self._topics = topics
         self._lasting = lasting
         self._parking = parking
+        self._silences = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         failures = refusals = 0
         while not stopping.is_set():
+            began = time.monotonic()
             try:
                 await self._session(stopping)
-                failures = refusals = 0
+                refusals = 0
             except Transient as error:
                 refusals = refusals + 1 if isinstance(error.__cause__, REFUSED) else 0
                 if refusals == REFUSALS:
                     raise Permanent(f"{self._subscription.queue}: {error}") from error
                 log.warning("%s: no events for now: %s", self._subscription.queue, error)
-                await pause(backoff(failures), stopping)
-                failures += 1
+            failures = failures + 1 if time.monotonic() - began < STEADY else 0
+            await pause(backoff(failures), stopping)
 
     async def _session(self, stopping: asyncio.Event) -> None:
-        """Returns when told to stop or when the session was lost. Raises Transient at its start."""
+        """Returns when told to stop or when the broker ended it. Raises Transient when it was lost.
+
+        Either way, what was in hand is over.
+        """
         connection = await connect(self._url, f"{self._name} {self._subscription.queue}")
         over = asyncio.Event()
         try:
-            async with within(SETUP):
+            async with within(FORGET):
                 channel = await connection.channel(publisher_confirms=False)
+                await self._forget_a_silent_queue(channel)
+            async with within(SETUP):
                 await channel.set_qos(prefetch_count=self._subscription.ahead)
                 await topology.declare(channel, self._name)
                 queue = await topology.declare_queue(
@@ -98,6 +109,7 @@ class Consumer:
         over: asyncio.Event,
         stopping: asyncio.Event,
     ) -> None:
+        lost: Transient | None = None
         async with asyncio.TaskGroup() as in_hand:
 
             async def take(message: AbstractIncomingMessage) -> None:
@@ -106,18 +118,40 @@ class Consumer:
 
             told = in_hand.create_task(chain(stopping, over))
             try:
-                async with within(CALL):
-                    tag = await queue.consume(take)
-                log.info("%s: listening", self._subscription.queue)
-                await self._watch(channel, queue.name, over)
-                if stopping.is_set() and not channel.is_closed:
-                    async with within(CALL):
-                        await queue.cancel(tag)
+                await self._listen(channel, queue, take, over, stopping)
             except Transient as error:
-                log.warning("%s: session lost: %s", self._subscription.queue, error)
+                lost = error  # raised inside, it would end the handlers
             finally:
                 over.set()
                 told.cancel()
+        if lost is not None:
+            raise lost
+
+    async def _listen(
+        self,
+        channel: AbstractChannel,
+        queue: AbstractQueue,
+        take: Callable[[AbstractIncomingMessage], Awaitable[None]],
+        over: asyncio.Event,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._silences += 1
+        async with within(CALL):
+            tag = await queue.consume(take)
+        self._silences = 0
+        log.info("%s: listening", self._subscription.queue)
+        await self._watch(channel, queue.name, over)
+        if stopping.is_set() and not channel.is_closed:
+            async with within(CALL):
+                await queue.cancel(tag)
+
+    async def _forget_a_silent_queue(self, channel: AbstractChannel) -> None:
+        """A queue that a broker lost the state of (see topology.py) would be silent for ever, and
+        keep every event from being announced. What it held is in the database."""
+        if self._silences >= SILENCES:
+            log.error("%s: the queue does not answer and is made anew", self._subscription.queue)
+            self._silences = 0
+            await channel.queue_delete(f"{self._name}.{self._subscription.queue}")
 
     async def _watch(self, channel: AbstractChannel, queue: str, over: asyncio.Event) -> None:
         """Returns once `over`. Raises Transient when the broker does not know of us any more."""

@@ -276,3 +276,21 @@ async def test_the_same_event_announced_twice_comes_twice(lab: Lab, announce: An
     async with listening(announce, listener):
         assert await announce([told, told]) == [told.id, told.id]
         await until(lambda: listener.ids == [told.id, told.id])
+
+
+async def test_a_queue_that_does_not_last_is_a_queue_like_the_others_while_it_is_there(
+    lab: Lab, announce: Announcer
+) -> None:
+    async def fails_for_some(given: Event) -> None:
+        if given.subject == "twice" and listener.ids.count(given.id) == 1:
+            raise Transient("once more")
+        if given.subject == "never":
+            raise Permanent("never")
+
+    listener = Listener(lab, "one", handler=fails_for_some, at_once=1, lasting=False)
+    told = [event(subject) for subject in ("a", "twice", "b", "never", "c")]
+    async with listening(announce, listener):
+        assert await announce(told) == ids(told)
+        assert await lab.parked(1) == [(told[3].id, "permanent: never")]
+        await listener.saw(*told)
+    assert [one.subject for one in listener.seen] == ["a", "twice", "twice", "b", "never", "c"]

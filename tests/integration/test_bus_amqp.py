@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import msgspec
@@ -299,13 +300,41 @@ async def test_a_queue_that_is_not_lasting_goes_away_soon_after_its_subscriber(
                 await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize(("silences", "kept"), [(1, True), (2, False)])
+async def test_a_queue_that_never_answers_is_made_anew(
+    lab: AmqpLab, monkeypatch: pytest.MonkeyPatch, silences: int, kept: bool
+) -> None:
+    monkeypatch.setattr(consumer, "CALL", 0.3)
+    monkeypatch.setattr(consumer, "SILENCES", 2)
+    listener, before, told = Listener(lab, "one"), event(), event()
+    consume, calls = aio_pika.Queue.consume, 0
+
+    async def silent_at_first(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls <= silences:
+            await asyncio.Event().wait()
+        return await consume(*args, **kwargs)
+
+    async with lab.bus.announcer() as announce:
+        async with listening(announce, Listener(lab, "one")):
+            pass
+        await announce([before])
+        monkeypatch.setattr(aio_pika.Queue, "consume", silent_at_first)
+        async with listening(announce, listener):
+            await announce([told])
+            await listener.saw(told)
+    assert (before.id in listener.ids) == kept
+
+
 def test_every_queue_says_all_that_releases_differ_in() -> None:
-    for lasting in (True, False):
-        said = arguments("slipway", lasting=lasting)
-        assert said["x-queue-type"] == "quorum"
-        assert said["x-delivery-limit"] >= 100, "deaths of consumers are counted too"
-        assert said["x-dead-letter-exchange"] == "slipway.parked"
-    assert arguments("slipway", lasting=True)["x-overflow"] == "reject-publish"
+    lasting, passing = (arguments("slipway", lasting=lasting) for lasting in (True, False))
+    assert (lasting["x-queue-type"], passing["x-queue-type"]) == ("quorum", "classic")
+    assert lasting["x-delivery-limit"] >= 100, "deaths of consumers are counted too"
+    assert lasting["x-dead-letter-exchange"] == "slipway.parked"
+    assert lasting["x-overflow"] == "reject-publish", "what must not be lost is refused"
+    assert passing["x-overflow"] == "drop-head"
+    assert passing["x-expires"]
 
 
 def test_attempts_to_connect_grow_apart_and_never_fall_into_step() -> None:
@@ -324,6 +353,7 @@ async def test_a_broker_killed_and_started_again_still_has_what_it_confirmed(
             async with bus.announcer() as announce:
                 async with listening(announce, Listener(lab, "one")):
                     pass
+                await until(lambda: registered(tmp_path, "slipway.one"))
                 told = [event(str(n)) for n in range(20)]
                 assert await announce(told) == ids(told)
                 await asyncio.to_thread(server.kill)
@@ -333,3 +363,9 @@ async def test_a_broker_killed_and_started_again_still_has_what_it_confirmed(
                 await asyncio.to_thread(server.restart)
                 await listener.saw(*told)
                 await listener.stop()
+
+
+def registered(folder: Path, queue: str) -> bool:
+    """Whether the broker has written down that it has the queue; it takes half a second."""
+    files = folder.glob("data/*/quorum/*/names.dets")
+    return any(queue.encode() in file.read_bytes() for file in files)
