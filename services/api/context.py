@@ -32,5 +32,6 @@ class Context:
         self.streaming = 0
         self.tokens = Tokens(database)
         self.stopping = asyncio.Event()  # streams end when it is set
+        self.inspected: dict[tuple[str, str], bytes | None] = {}
         self.inspecting = asyncio.Semaphore(INSPECTIONS)
         self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

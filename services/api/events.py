@@ -24,11 +24,10 @@ async def index(call: Call[Following, None]) -> Answer | web.StreamResponse:
     if stream.wanted(call.request, call.query.follow):
         return await _follow(call, place)
     count = limit(call.query)
-    rows = await call.database.fetch(EVENTS_AFTER, call.who.only, place, count + 1)
-    more, rows = len(rows) > count, rows[:count]
-    last = cursor.make("events", rows[-1]["position"] if rows else place)
+    rows = await call.database.fetch(EVENTS_AFTER, call.who.only, place, count)
+    last = rows[-1]["position"] if rows else place
     items = [_view(row) for row in rows]
-    return Answer(Events(items=items, next=last if more else None, last=last))
+    return Answer(Events(items=items, next=cursor.make("events", last)))
 
 
 async def _start(call: Call[Following, None]) -> int:

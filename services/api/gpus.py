@@ -36,7 +36,7 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def check(endpoint: Endpoint, stock: Stock, field: str) -> Invalid | None:
+def check(endpoint: Endpoint, stock: Stock) -> Invalid | None:
     """Why the endpoint can never have the GPUs it wants on this target."""
     wish = endpoint.gpus
     if wish.count == 0 or stock.fitting(wish):
@@ -45,13 +45,11 @@ def check(endpoint: Endpoint, stock: Stock, field: str) -> Invalid | None:
     unknown = [name for name in wish.types if name not in names]
     if unknown:
         allowed = ", ".join([*names, "cpu"])
-        return Invalid(
-            f"{field}gpu_types", f"must be of {allowed}; this target has no {unknown[0][:40]}"
-        )
+        return Invalid("gpu_types", f"must be of {allowed}; this target has no {unknown[0][:40]}")
     if wish.max_price is not None and stock.fitting(msgspec.structs.replace(wish, max_price=None)):
-        return Invalid(f"{field}max_price", "is below the price of every type that would do")
+        return Invalid("max_price", "is below the price of every type that would do")
     most = max((gpu.total for gpu in stock.types if gpu.type in (wish.types or names)), default=0)
-    return Invalid(f"{field}gpu_count", f"must be at most {most}: there are no more on this target")
+    return Invalid("gpu_count", f"must be at most {most}: there are no more on this target")
 
 
 def would_wait(endpoints: Sequence[Endpoint], stock: Stock) -> bool:

@@ -109,5 +109,5 @@ def _response(answer: Answer | web.StreamResponse) -> web.StreamResponse:
         status=answer.status,
         body=answer.encoded() or None,
         content_type="application/json" if answer.value is not None else None,
-        headers=answer.headers,
+        headers={"Cache-Control": "no-store", **answer.headers},
     )

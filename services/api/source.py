@@ -21,6 +21,7 @@ from shared.errors import Invalid
 from shared.problems import Wrong
 
 CONFIG: Final = 1 << 20  # bytes of a valohai.yaml
+REMEMBERED: Final = 64  # archives that were found sound
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,12 +38,23 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
         named |= {f"files.{endpoint}.{file}": digest for file, digest in files.items()}
     await _check_uploads(context, project, named)
     found = await _inspect(context, asked.source, "source", valohai.FILENAME)
-    endpoints = _of_version(asked, found)
+    endpoints = await asyncio.to_thread(_of_version, asked, found)
     definition = Definition(source=asked.source, endpoints=endpoints, files=asked.files)
-    return await _plan(context, target, definition, "endpoint.{name}.")
+    stock = await gpus.stock_of(context.database, target)
+    errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
+    field = "endpoint.resources.devices"
+    _check(
+        [
+            Wrong(field=field, message=f"{name}: {error.message}")
+            for name, error in errors
+            if error is not None
+        ]
+    )
+    return Plan(definition=definition, stock=stock)
 
 
 def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
+    """Blocks for as long as it takes to read a large file: call it in a thread."""
     text: str | bytes | None = found if asked.config is None else asked.config
     if text is None:
         raise Invalid("source", f"has no {valohai.FILENAME} at its root, and no config was sent")
@@ -58,50 +70,52 @@ def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
 
 async def endpoint(context: Context, project: Project, target: str, asked: NewEndpoint) -> Plan:
     """Raises Invalid with all that is wrong."""
-    known = await _types(context, target)
+    stock = await gpus.stock_of(context.database, target)
+    known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known)
     source = asked.model.source_uri
     await _check_uploads(context, project, {"model.source_uri": source})
     await _inspect(context, source, "model.source_uri", "")
+    error = gpus.check(made, stock)
+    if error is not None:
+        raise Invalid(f"resources.{error.field}", error.message)
     definition = Definition(source=source, endpoints=(made,))
-    return await _plan(context, target, definition, "resources.")
-
-
-async def _types(context: Context, target: str) -> set[str]:
-    stock = await gpus.stock_of(context.database, target)
-    return {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
-
-
-async def _check_uploads(context: Context, project: Project, named: dict[str, str]) -> None:
-    wrongs = await uploads.unknown(context.database, project.seq, named)
-    if wrongs:
-        raise Invalid.of(wrongs)
-
-
-async def _plan(context: Context, target: str, definition: Definition, field: str) -> Plan:
-    stock = await gpus.stock_of(context.database, target)
-    wrongs: Sequence[Wrong] = [
-        wrong
-        for endpoint in definition.endpoints
-        if (error := gpus.check(endpoint, stock, field.format(name=endpoint.name)))
-        for wrong in error.errors
-    ]
-    if wrongs:
-        raise Invalid.of(wrongs)
     return Plan(definition=definition, stock=stock)
 
 
+async def _check_uploads(context: Context, project: Project, named: dict[str, str]) -> None:
+    _check(await uploads.unknown(context.database, project.seq, named))
+
+
+def _check(wrongs: Sequence[Wrong]) -> None:
+    if wrongs:
+        raise Invalid.of(wrongs)
+
+
 async def _inspect(context: Context, digest: str, field: str, wanted: str) -> bytes | None:
-    """Look through an archive in a thread; the content of the member `wanted`, if it is there."""
-    async with context.inspecting:
-        with tempfile.TemporaryDirectory(prefix="slipway-source-") as folder:
-            path = Path(folder) / "source"
-            with path.open("wb") as file:
-                async for chunk in context.blobs.stream(digest):
-                    await asyncio.to_thread(file.write, chunk)
-            return await asyncio.to_thread(_look, path, field, wanted)
+    """The content of the member `wanted` of a sound archive, if it is there.
+
+    A digest names the same archive for ever, so a sound one is remembered.
+    """
+    seen, key = context.inspected, (digest, wanted)
+    if key not in seen:
+        async with context.inspecting:
+            found = await _look(context, digest, field, wanted)
+        if len(seen) >= REMEMBERED:
+            seen.pop(next(iter(seen)))
+        seen[key] = found
+    return seen[key]
 
 
-def _look(path: Path, field: str, wanted: str) -> bytes | None:
+async def _look(context: Context, digest: str, field: str, wanted: str) -> bytes | None:
+    with tempfile.TemporaryDirectory(prefix="slipway-source-") as folder:
+        path = Path(folder) / "source"
+        with path.open("wb") as file:
+            async for chunk in context.blobs.stream(digest):
+                await asyncio.to_thread(file.write, chunk)
+        return await asyncio.to_thread(_read, path, field, wanted)
+
+
+def _read(path: Path, field: str, wanted: str) -> bytes | None:
     archive.inspect(path, field=field)
     return archive.read_member(path, wanted, CONFIG, field=field) if wanted else None

@@ -339,11 +339,10 @@ class Event(Give, frozen=True, kw_only=True):
 
 
 class Events(Give, frozen=True, kw_only=True):
-    """`next` is there when there are more now; `last` always says where to go on later."""
+    """`next` is always there: what happens never ends. An empty page means nothing new yet."""
 
     items: list[Event]
-    next: str | None = None
-    last: str
+    next: str
 
 
 # What may stand behind the question mark

@@ -221,6 +221,24 @@ async def test_gpus_that_can_never_be_had_are_refused(world: World) -> None:
     )
 
 
+async def test_a_valohai_endpoint_names_its_devices(world: World) -> None:
+    text = """
+- endpoint:
+    name: greet
+    image: python:3.11
+    server-command: serve
+    resources:
+      devices:
+        nvidia.com/gpu: 2
+"""
+    said = await world.ask("POST", V, await world.wish(config=text, files={}))
+    assert (said.status, said.fields) == (422, ["endpoint.resources.devices"]), said
+    await world.gpus(a100=2)
+    version = await world.version(config=text, files={})
+    job = (await world.ask("GET", f"/v1/jobs/{version['jobs']['greet']}")).body
+    assert (job["gpu_count"], job["gpu_types"]) == (2, [])
+
+
 async def test_a_megabyte_of_valohai_yaml_is_a_question_of_fields(world: World) -> None:
     wish = await world.wish(config="[" * 50_000)
     said = await world.ask("POST", V, wish)
