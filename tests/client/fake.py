@@ -297,7 +297,8 @@ class Fake:
         return answer(made, 201)
 
     async def list_versions(self, request: web.Request) -> web.Response:
-        mine = [v for (d, _), v in self.versions.items() if d == request.match_info["deployment"]]
+        asked = self.deployments[request.match_info["deployment"]]["name"]
+        mine = [v for (d, _), v in self.versions.items() if d == asked]
         return self._page(request, mine[::-1])
 
     def _called(self, request: web.Request) -> Thing:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import AsyncClient, Failed, SlipwayError
+from slipway import AsyncClient, Failed, SlipwayError, source
 from slipway.deploy import Step
 from slipway.errors import Ambiguous, BadSource, NotFound, Slow
 from slipway.types import Job, Version
@@ -43,13 +43,14 @@ async def test_deploying_waits_and_then_moves_the_alias(
     steps: list[Step] = []
 
     async def play() -> None:
-        while not (made := [step.version for step in steps if step.version]):
-            await asyncio.sleep(0)
-        await platform.print(made[0].id, "collecting flask")
-        await platform.queue(made[0].id, "all GPUs are held")
-        while not [step for step in steps if step.job]:
-            await asyncio.sleep(0.01)
-        await platform.run(made[0].id)
+        async with asyncio.timeout(30):
+            while not (made := [step.version for step in steps if step.version]):
+                await asyncio.sleep(0.01)
+            await platform.print(made[0].id, "collecting flask")
+            await platform.queue(made[0].id, "all GPUs are held")
+            while not [step for step in steps if step.job]:
+                await asyncio.sleep(0.01)
+            await platform.run(made[0].id)
 
     playing = asyncio.create_task(play())
     version = await client.deploy(code, version="v1", alias="production", watch=steps.append)
@@ -248,8 +249,6 @@ async def test_a_file_given_for_an_endpoint_must_be_a_file(client: AsyncClient, 
 async def test_a_version_is_deployed_from_an_archive_too(
     client: AsyncClient, code: Path, tmp_path: Path
 ) -> None:
-    from slipway import source
-
     archive = tmp_path / "iris.tar.gz"
     with archive.open("wb") as file:
         packed = source.pack(code, file)
