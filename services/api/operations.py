@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from services.api import (
     aliases,
@@ -17,7 +17,7 @@ from services.api import (
     uploads,
     versions,
 )
-from services.api.operation import Operation
+from services.api.operation import Handler, Operation
 from services.api.types import (
     Alias,
     Connection,
@@ -53,63 +53,54 @@ from services.api.types import (
 P: Final = "/v1/projects/{owner}/{project}"
 D: Final = P + "/deployments/{deployment}"
 
+
+def _get(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
+    asked = {"role": "read", **more}
+    return Operation(
+        method="GET", path=path, handler=handler, summary=summary, answer=answer, **asked
+    )
+
+
+def _post(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
+    asked = {"role": "write", **more}
+    return Operation(
+        method="POST", path=path, handler=handler, summary=summary, answer=answer, **asked
+    )
+
+
 ACCOUNTS: Final = (
-    Operation(
-        method="GET",
-        path="/v1/whoami",
-        handler=owners.whoami,
-        role="read",
-        summary="Whom the token speaks for, and where traffic goes",
-        answer=Whoami,
-    ),
-    Operation(
-        method="POST",
-        path="/v1/owners",
-        handler=owners.make,
+    _get("/v1/whoami", owners.whoami, "Whom the token speaks for, and where traffic goes", Whoami),
+    _post(
+        "/v1/owners",
+        owners.make,
+        "Make an owner",
+        Owner,
         role="admin",
-        summary="Make an owner",
         body=NewOwner,
-        answer=Owner,
         status=201,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path="/v1/owners",
-        handler=owners.index,
-        role="read",
-        summary="Owners that the token sees, by name",
-        query=Paging,
-        answer=Page[Owner],
+    _get(
+        "/v1/owners", owners.index, "Owners that the token sees, by name", Page[Owner], query=Paging
     ),
-    Operation(
-        method="GET",
-        path="/v1/owners/{owner}",
-        handler=owners.show,
-        role="read",
-        summary="One owner",
-        answer=Owner,
-    ),
-    Operation(
-        method="POST",
-        path="/v1/owners/{owner}/tokens",
-        handler=owners.make_token,
-        role="write",
-        summary="Make a token; it is shown this once",
+    _get("/v1/owners/{owner}", owners.show, "One owner", Owner),
+    _post(
+        "/v1/owners/{owner}/tokens",
+        owners.make_token,
+        "Make a token; it is shown this once",
+        MadeToken,
         body=NewToken,
         may_omit_body=True,
-        answer=MadeToken,
         status=201,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path="/v1/owners/{owner}/tokens",
-        handler=owners.tokens,
+    _get(
+        "/v1/owners/{owner}/tokens",
+        owners.tokens,
+        "Tokens of an owner, newest first, without their secrets",
+        Page[Token],
         role="write",
-        summary="Tokens of an owner, newest first, without their secrets",
         query=Paging,
-        answer=Page[Token],
     ),
     Operation(
         method="DELETE",
@@ -119,44 +110,31 @@ ACCOUNTS: Final = (
         summary="Revoke a token; it is refused everywhere within 5 seconds",
         status=204,
     ),
-    Operation(
-        method="POST",
-        path="/v1/projects",
-        handler=projects.make,
-        role="write",
-        summary="Make a project",
+    _post(
+        "/v1/projects",
+        projects.make,
+        "Make a project",
+        Project,
         body=NewProject,
-        answer=Project,
         status=201,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path="/v1/projects",
-        handler=projects.index,
-        role="read",
-        summary="Projects that the token sees, oldest first",
+    _get(
+        "/v1/projects",
+        projects.index,
+        "Projects that the token sees, oldest first",
+        Page[Project],
         query=Paging,
-        answer=Page[Project],
     ),
-    Operation(
-        method="GET",
-        path=P,
-        handler=projects.show,
-        role="read",
-        summary="One project",
-        answer=Project,
-    ),
+    _get(P, projects.show, "One project", Project),
 )
 
 DEPLOYING: Final = (
-    Operation(
-        method="POST",
-        path=P + "/uploads",
-        handler=uploads.make,
-        role="write",
-        summary="Upload code or a file as the raw body",
-        answer=Upload,
+    _post(
+        P + "/uploads",
+        uploads.make,
+        "Upload code or a file as the raw body",
+        Upload,
         status=201,
         upload=True,
     ),
@@ -167,97 +145,62 @@ DEPLOYING: Final = (
         role="read",
         summary="Whether the project has uploaded this, so that it need not again",
     ),
-    Operation(
-        method="POST",
-        path=P + "/deployments",
-        handler=deployments.make,
-        role="write",
-        summary="Make a deployment",
+    _post(
+        P + "/deployments",
+        deployments.make,
+        "Make a deployment",
+        Deployment,
         body=NewDeployment,
-        answer=Deployment,
         status=201,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path=P + "/deployments",
-        handler=deployments.index,
-        role="read",
-        summary="Deployments, oldest first",
+    _get(
+        P + "/deployments",
+        deployments.index,
+        "Deployments, oldest first",
+        Page[Deployment],
         query=Paging,
-        answer=Page[Deployment],
     ),
-    Operation(
-        method="GET",
-        path=D,
-        handler=deployments.show,
-        role="read",
-        summary="One deployment and where its aliases point",
-        answer=Deployment,
-    ),
-    Operation(
-        method="POST",
-        path=D + "/versions/review",
-        handler=versions.preview,
-        role="write",
-        summary="What would happen if this version were made; nothing is",
+    _get(D, deployments.show, "One deployment and where its aliases point", Deployment),
+    _post(
+        D + "/versions/review",
+        versions.preview,
+        "What would happen if this version were made; nothing is",
+        Review,
         body=NewVersion,
-        answer=Review,
     ),
-    Operation(
-        method="POST",
-        path=D + "/versions",
-        handler=versions.make,
-        role="write",
-        summary="Make a version of a valohai.yaml's endpoints, and a job for each",
+    _post(
+        D + "/versions",
+        versions.make,
+        "Make a version of a valohai.yaml's endpoints, and a job for each",
+        Version,
         body=NewVersion,
-        answer=Version,
         status=201,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path=D + "/versions",
-        handler=versions.index,
-        role="read",
-        summary="Versions, newest first",
+    _get(
+        D + "/versions",
+        versions.index,
+        "Versions, newest first",
+        Page[VersionSummary],
         query=Paging,
-        answer=Page[VersionSummary],
     ),
-    Operation(
-        method="GET",
-        path=D + "/versions/{version}",
-        handler=versions.show,
-        role="read",
-        summary="A version by its name or by an alias",
-        answer=Version,
-    ),
-    Operation(
-        method="GET",
-        path=D + "/versions/{version}/logs",
-        handler=logs.of_version,
-        role="read",
-        summary="The build's log, newest first; as a stream, oldest first",
+    _get(D + "/versions/{version}", versions.show, "A version by its name or by an alias", Version),
+    _get(
+        D + "/versions/{version}/logs",
+        logs.of_version,
+        "The build's log, newest first; as a stream, oldest first",
+        Page[LogLine],
         query=Following,
-        answer=Page[LogLine],
         streams=True,
         refusals=(503,),
     ),
-    Operation(
-        method="GET",
-        path=D + "/aliases",
-        handler=aliases.index,
-        role="read",
-        summary="Aliases by name",
-        answer=Page[Alias],
-    ),
-    Operation(
-        method="GET",
-        path=D + "/aliases/{alias}",
-        handler=aliases.show,
-        role="read",
-        summary="One alias and where it pointed before",
-        answer=Alias,
+    _get(D + "/aliases", aliases.index, "Aliases by name", Page[Alias]),
+    _get(
+        D + "/aliases/{alias}",
+        aliases.show,
+        "One alias and where it pointed before",
+        Alias,
         etag=True,
     ),
     Operation(
@@ -271,135 +214,96 @@ DEPLOYING: Final = (
         etag=True,
         refusals=(409, 412),
     ),
-    Operation(
-        method="POST",
-        path=D + "/aliases/{alias}/rollback",
-        handler=aliases.rollback,
-        role="write",
-        summary="Point an alias at the version before the present one",
+    _post(
+        D + "/aliases/{alias}/rollback",
+        aliases.rollback,
+        "Point an alias at the version before the present one",
+        Alias,
         body=RollBack,
         may_omit_body=True,
-        answer=Alias,
         etag=True,
         refusals=(409, 412),
     ),
-    Operation(
-        method="POST",
-        path=P + "/endpoints/review",
-        handler=endpoints.preview,
-        role="write",
-        summary="What would happen if this endpoint were submitted; nothing is",
+    _post(
+        P + "/endpoints/review",
+        endpoints.preview,
+        "What would happen if this endpoint were submitted; nothing is",
+        Review,
         body=NewEndpoint,
-        answer=Review,
     ),
-    Operation(
-        method="POST",
-        path=P + "/endpoints",
-        handler=endpoints.make,
-        role="write",
-        summary="Submit a proxiML endpoint",
+    _post(
+        P + "/endpoints",
+        endpoints.make,
+        "Submit a proxiML endpoint",
+        Job,
         body=NewEndpoint,
-        answer=Job,
         status=201,
         refusals=(409,),
     ),
 )
 
 RUNNING: Final = (
-    Operation(
-        method="GET",
-        path=P + "/jobs",
-        handler=jobs.of_project,
-        role="read",
-        summary="A project's jobs, newest first",
-        query=JobsQuery,
-        answer=Page[Job],
+    _get(
+        P + "/jobs", jobs.of_project, "A project's jobs, newest first", Page[Job], query=JobsQuery
     ),
-    Operation(
-        method="GET",
-        path="/v1/jobs",
-        handler=jobs.index,
-        role="read",
-        summary="Jobs that the token sees, newest first",
-        query=JobsQuery,
-        answer=Page[Job],
+    _get(
+        "/v1/jobs", jobs.index, "Jobs that the token sees, newest first", Page[Job], query=JobsQuery
     ),
-    Operation(
-        method="GET",
-        path="/v1/jobs/{job}",
-        handler=jobs.show,
-        role="read",
-        summary="One job",
-        answer=Job,
-    ),
-    Operation(
-        method="POST",
-        path="/v1/jobs/{job}/stop",
-        handler=jobs.stop,
-        role="write",
-        summary="Stop a job; stopping it twice is stopping it once",
+    _get("/v1/jobs/{job}", jobs.show, "One job", Job),
+    _post(
+        "/v1/jobs/{job}/stop",
+        jobs.stop,
+        "Stop a job; stopping it twice is stopping it once",
+        Job,
         body=Empty,
         may_omit_body=True,
-        answer=Job,
         refusals=(409,),
     ),
-    Operation(
-        method="POST",
-        path="/v1/jobs/{job}/restart",
-        handler=jobs.restart,
-        role="write",
-        summary="Queue a stopped job again, from its original image",
+    _post(
+        "/v1/jobs/{job}/restart",
+        jobs.restart,
+        "Queue a stopped job again, from its original image",
+        Job,
         body=Empty,
         may_omit_body=True,
-        answer=Job,
         refusals=(409,),
     ),
-    Operation(
-        method="POST",
-        path="/v1/jobs/{job}/terminate",
-        handler=jobs.terminate,
-        role="write",
-        summary="Give a stopped or failed job up for good",
+    _post(
+        "/v1/jobs/{job}/terminate",
+        jobs.terminate,
+        "Give a stopped or failed job up for good",
+        Job,
         body=Empty,
         may_omit_body=True,
-        answer=Job,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path="/v1/jobs/{job}/connection",
-        handler=jobs.connection,
-        role="read",
-        summary="How to call a running job",
-        answer=Connection,
+    _get(
+        "/v1/jobs/{job}/connection",
+        jobs.connection,
+        "How to call a running job",
+        Connection,
         refusals=(409,),
     ),
-    Operation(
-        method="GET",
-        path="/v1/jobs/{job}/logs",
-        handler=logs.of_job,
-        role="read",
-        summary="A job's log, newest first; as a stream, oldest first",
+    _get(
+        "/v1/jobs/{job}/logs",
+        logs.of_job,
+        "A job's log, newest first; as a stream, oldest first",
+        Page[LogLine],
         query=Following,
-        answer=Page[LogLine],
         streams=True,
     ),
-    Operation(
-        method="GET",
-        path="/v1/gpus",
-        handler=gpus.index,
-        role="read",
-        summary="GPU types: how many there are, how many are free, what one costs",
-        answer=Page[GpuType],
+    _get(
+        "/v1/gpus",
+        gpus.index,
+        "GPU types: how many there are, how many are free, what one costs",
+        Page[GpuType],
     ),
-    Operation(
-        method="GET",
-        path="/v1/events",
-        handler=events.index,
-        role="read",
-        summary="What happened, oldest first, as CloudEvents; also as a stream",
+    _get(
+        "/v1/events",
+        events.index,
+        "What happened, oldest first, as CloudEvents; also as a stream",
+        Events,
         query=Following,
-        answer=Events,
         streams=True,
     ),
 )
