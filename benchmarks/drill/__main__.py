@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -23,23 +25,31 @@ from benchmarks.drill.checker import Record, check
 from benchmarks.drill.faulty import FAULTS
 from benchmarks.drill.load import Client, Load, Promises, empty_source, retried
 from benchmarks.drill.scene import GPUS, VICTIMS, Scene, Subscriber, leftovers, stage
+from tests.acceptance.platform import ROOT
 from tests.servers import rabbitmq
 
 ENDED = ("stopped", "failed", "terminated")
+SHARED = ROOT / ".cache"  # where replicas see it; each has a /tmp of its own
 
 
 class Drill:
-    def __init__(self, scene: Scene, load: Load, promises: Promises, referee: Path) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        subscriber: Subscriber,
+        load: Load,
+        promises: Promises,
+        referee: Path,
+    ) -> None:
         self._scene = scene
+        self._subscriber = subscriber
         self._load = load
         self._promises = promises
         self._referee = referee
-        self._subscriber = Subscriber(scene.broker.url)
 
     async def run(self, kills: int, patience: float, rng: random.Random) -> Record:
-        calm, over = asyncio.Event(), asyncio.Event()  # no more jobs; no more anything
+        calm, over = asyncio.Event(), asyncio.Event()  # no more jobs; no more kills
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._subscriber.run(over))
             keeper = group.create_task(self._scene.keep_alive(over))
             jobs = group.create_task(self._load.until(calm))
             await self._kill(kills, rng)
@@ -64,27 +74,35 @@ class Drill:
 
     async def _settle(self, patience: float) -> Record:
         """Wait as long as it helps; what is not right by then is for the checker to tell."""
-        deadline = time.monotonic() + patience
-        for look in (self._all_ended, self._all_heard, self._all_gone):
-            try:
-                await retried(look, within=max(1.0, deadline - time.monotonic()))
-            except AssertionError as error:
-                print(f"  {error}", flush=True)
-        collisions = self._referee / "collisions"
+        try:
+            await retried(self._look, within=patience)
+        except AssertionError as error:
+            print(f"  {error}", flush=True)
         holds = await self._scene.holds()
         return Record(
             accepted=dict(self._promises.accepted),
             ended=await self._scene.states(),
+            reasons=await self._scene.reasons(),
             announced=await self._scene.logged(),
             received=frozenset(self._subscriber.received),
             holds=holds,
-            collisions=tuple(collisions.read_text().splitlines()) if collisions.exists() else (),
+            collisions=await self._scene.collisions(),
             leftovers=leftovers(self._referee),
             gpus=GPUS,
             free=GPUS - sum(hold.until is None for hold in holds),
         )
 
-    async def _all_ended(self) -> None:
+    async def _look(self) -> None:
+        """Raises AssertionError while something is still on its way."""
+        await self._stop_all()
+        held = sum(hold.until is None for hold in await self._scene.holds())
+        assert not held, f"{held} GPUs are still held"
+        missing = await self._scene.logged() - self._subscriber.received
+        assert not missing, f"{len(missing)} events have not reached the subscriber"
+        left = leftovers(self._referee)
+        assert not left, f"{len(left)} processes of replicas live on"
+
+    async def _stop_all(self) -> None:
         states = await self._scene.states()
         unended = [
             job
@@ -96,31 +114,41 @@ class Drill:
                 await self._load.stop(job)
         assert not unended, f"{len(unended)} jobs have not ended"
 
-    async def _all_heard(self) -> None:
-        missing = await self._scene.logged() - self._subscriber.received
-        assert not missing, f"{len(missing)} events have not reached the subscriber"
 
-    async def _all_gone(self) -> None:
-        left = leftovers(self._referee)
-        assert not left, f"{len(left)} processes of replicas live on"
+@asynccontextmanager
+async def listening(url: str) -> AsyncIterator[Subscriber]:
+    """A subscriber that is there before the first event, and to the end."""
+    subscriber, over = Subscriber(url), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(subscriber.run(over))
+        await subscriber.until_it_hears()
+        yield subscriber
+        over.set()
 
 
 async def drill(kills: int, seed: int, fault: str | None, patience: float) -> tuple[Record, Scene]:
     rng = random.Random(seed)
     home = Path(tempfile.mkdtemp(prefix="slipway-drill-"))
-    referee = Path(tempfile.mkdtemp(prefix="slipway-referee-"))
+    SHARED.mkdir(exist_ok=True)
+    referee = Path(tempfile.mkdtemp(prefix="slipway-referee-", dir=SHARED))
+    for number in range(GPUS):
+        (referee / f"gpu-{number}").touch()  # replicas can't: the machine is read-only to them
+    promises = Promises(home / "promises")
     try:
         with rabbitmq(home / "rabbit") as broker:
-            async with stage(home, broker) as scene, aiohttp.ClientSession() as http:
+            async with (
+                listening(broker.url) as subscriber,
+                stage(home, broker) as scene,
+                aiohttp.ClientSession() as http,
+            ):
                 client = Client(http, scene.platform.api_url, scene.platform.token)
-                promises = Promises(home / "promises")
                 source = await client.upload(empty_source())
                 await scene.plant(fault)
                 load = Load(client, promises, referee, source, rng)
-                record = await Drill(scene, load, promises, referee).run(kills, patience, rng)
-                promises.close()
-                return record, scene
+                work = Drill(scene, subscriber, load, promises, referee)
+                return await work.run(kills, patience, rng), scene
     finally:
+        promises.close()
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(referee, ignore_errors=True)
 
@@ -149,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plant", choices=sorted(FAULTS), help="a fault that must be caught")
     asked = parser.parse_args(arguments)
     began = time.monotonic()
+    logging.disable(logging.ERROR)  # the drill's own ends of what it kills
     print(f"drill: {asked.kills} kills, seed {asked.seed}, planted: {asked.plant}", flush=True)
     record, scene = asyncio.run(drill(asked.kills, asked.seed, asked.plant, asked.patience))
     return report(record, scene, time.monotonic() - began)

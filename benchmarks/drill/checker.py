@@ -23,6 +23,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     accepted: Mapping[str, str]  # job id, as answered to the client -> the state it has to end in
     ended: Mapping[str, tuple[str, ...]]  # job id -> its state, for every row there is
+    reasons: Mapping[str, str] = {}  # job id -> why it failed, as the platform says
     announced: frozenset[str]  # ids of all events of the log
     received: frozenset[str]  # ids of all events that the subscriber got
     holds: tuple[Hold, ...]  # as the database has them
@@ -51,7 +52,8 @@ def _lost_jobs(record: Record) -> list[str]:
             case ():
                 wrong.append(f"job {job} was accepted and is not there")
             case (only,) if only != state:
-                wrong.append(f"job {job} ended as {only}, not as {state}")
+                why = record.reasons.get(job, "")
+                wrong.append(f"job {job} ended as {only}, not as {state} {why}".rstrip())
             case (_, _, *_):
                 wrong.append(f"job {job} is there more than once")
     return wrong

@@ -18,18 +18,20 @@ T = TypeVar("T")
 
 GPU: Final = "drill"
 FAIL: Final = "broken"  # jobs of this kind have to fail
-
+COLLISION: Final = "COLLISION on GPU"
 ROUTE: Final = {"path": "/x", "verb": "POST", "file": "nowhere", "function": "f", "body": []}
 
 
 def command(referee: Path) -> str:
     """A server that holds a lock for the GPU it was given as long as it lives.
 
-    The kernel tells it when another replica holds the same GPU: then it leaves a line.
+    The kernel tells it when another replica holds the same GPU: then it says so in its log.
     """
     lock = f'"{referee}/gpu-$CUDA_VISIBLE_DEVICES"'
-    taken = f'echo "$SLIPWAY_JOB on $CUDA_VISIBLE_DEVICES" >> {referee}/collisions'
-    return f"flock -n -E 97 {lock} sh -c 'sleep 3600; : {referee}' || {{ [ $? = 97 ] && {taken}; }}"
+    return (
+        f"flock -n -E 97 {lock} sh -c 'sleep 3600; : {referee}'; code=$?; "
+        f'[ $code != 97 ] || echo "{COLLISION} $CUDA_VISIBLE_DEVICES"; exit $code'
+    )
 
 
 def empty_source() -> bytes:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from benchmarks.drill.checker import Hold
 from benchmarks.drill.faulty import FAULTS, SQL
-from benchmarks.drill.load import GPU
+from benchmarks.drill.load import COLLISION, GPU
 from shared.bus.amqp import open_amqp
 from shared.errors import Transient
 from shared.events import Event
@@ -24,7 +27,8 @@ GPUS: Final = 3
 BROKER: Final = "broker"
 VICTIMS: Final = (*SERVICES, BROKER)
 
-ENDED = "SELECT id, state FROM jobs"
+ENDED = "SELECT id, state, reason FROM jobs"
+COLLISIONS = f"SELECT subject, text FROM logs WHERE text LIKE '{COLLISION}%'"
 LOGGED = "SELECT id::text FROM events"
 HOLDS = "SELECT gpu, job || '-' || attempt AS holder, held_at, released_at FROM allocations"
 
@@ -35,6 +39,23 @@ class Subscriber:
     def __init__(self, url: str) -> None:
         self._url = url
         self.received: set[str] = set()
+
+    async def until_it_hears(self) -> None:
+        """Announce something that is not in the log until it comes back."""
+        probe = Event(
+            id=str(uuid.uuid4()),
+            source="/drill",
+            type="slipway.drill.began.v1",
+            subject="drill",
+            time=datetime.now(UTC),
+            data=msgspec.Raw(b"{}"),
+        )
+        async with open_amqp(self._url) as bus, bus.announcer() as announce:
+            while probe.id not in self.received:
+                with suppress(Transient):
+                    await announce([probe])
+                await asyncio.sleep(0.1)
+        self.received.discard(probe.id)
 
     async def run(self, stopping: asyncio.Event) -> None:
         async def keep(event: Event) -> None:
@@ -83,6 +104,13 @@ class Scene:
         for row in await self._rows(ENDED):
             found[row["id"]] = (*found.get(row["id"], ()), row["state"])
         return found
+
+    async def reasons(self) -> dict[str, str]:
+        return {row["id"]: row["reason"] for row in await self._rows(ENDED) if row["reason"]}
+
+    async def collisions(self) -> tuple[str, ...]:
+        rows = await self._rows(COLLISIONS)
+        return tuple(f"{row['subject']}: {row['text']}" for row in rows)
 
     async def logged(self) -> frozenset[str]:
         return frozenset(row["id"] for row in await self._rows(LOGGED))
