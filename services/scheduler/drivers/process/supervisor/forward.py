@@ -20,6 +20,7 @@ RETRY = 10.0  # seconds that a connection waits for a server between two lives
 PAUSE = 0.01
 HOSTS = ("127.0.0.1", "::1")
 BACKLOG = 1024
+BROKEN = select.POLLHUP | select.POLLERR
 
 
 class Side(asyncio.Protocol):
@@ -66,11 +67,16 @@ class Side(asyncio.Protocol):
             else:
                 other.transport.abort()
 
+    def hold(self) -> None:
+        """Read nothing yet."""
+        # not at once: Python 3.11.2 begins to read right after connection_made, paused or not
+        asyncio.get_running_loop().call_soon(self.transport.pause_reading)
+
 
 class Upstream(Side):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
+        self.hold()
 
 
 class Client(Side):
@@ -80,7 +86,7 @@ class Client(Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
+        self.hold()
         self._forward.begin(self)
 
 
@@ -91,9 +97,9 @@ class Forward:
         self._accepted = 0  # in this life, up to the second
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self, listener: socket.socket) -> None:
+    async def open(self, listener: socket.socket) -> asyncio.AbstractServer:
         loop = asyncio.get_running_loop()
-        await loop.create_unix_server(lambda: Client(self), sock=listener, backlog=BACKLOG)
+        return await loop.create_unix_server(lambda: Client(self), sock=listener, backlog=BACKLOG)
 
     def new_life(self) -> None:
         self._accepted = 0
@@ -135,7 +141,7 @@ class Forward:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.05)
             seen = _polled(upstream, select.POLLIN | select.POLLRDHUP)
-            if seen & (select.POLLHUP | select.POLLERR) or upstream.lost or _left(client):
+            if seen & BROKEN or _left(client):
                 upstream.transport.abort()
                 return False
             if seen:  # it spoke, or closed politely: the backlog does neither
@@ -145,6 +151,8 @@ class Forward:
 
 
 def _polled(side: Side, events: int) -> int:
+    if side.lost:
+        return BROKEN
     poll = select.poll()
     poll.register(side.transport.get_extra_info("socket").fileno(), events)
     return sum(event for _, event in poll.poll(0))
@@ -152,4 +160,4 @@ def _polled(side: Side, events: int) -> int:
 
 def _left(client: Client) -> bool:
     """Whether the client has hung up; nothing is read from it to find out."""
-    return client.lost or bool(_polled(client, 0) & (select.POLLHUP | select.POLLERR))
+    return bool(_polled(client, 0) & BROKEN)
