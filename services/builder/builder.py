@@ -21,6 +21,7 @@ from services.builder import claims
 from services.builder.build import Write, workplace
 from services.builder.claims import LEASE, Built, Claim, Failed
 from services.builder.logbook import Logbook, clean
+from services.builder.metrics import BuilderTelemetry
 from shared import ids
 from shared.database.pool import Database
 from shared.endpoint import Definition
@@ -82,6 +83,7 @@ class Builder:
         lease: float = LEASE,
         look_every: float = 2.0,
         drain: float = 5.0,
+        telemetry: BuilderTelemetry | None = None,
     ) -> None:
         self._database = database
         self._make = make
@@ -90,6 +92,7 @@ class Builder:
         self._lease = lease
         self._look_every = look_every
         self._drain = drain
+        self._telemetry = telemetry or BuilderTelemetry()
         self._wanted = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
 
@@ -122,10 +125,12 @@ class Builder:
                 return
             task = asyncio.create_task(self._take(held))
             self._in_hand.add(task)
+            self._telemetry.in_hand.set(len(self._in_hand))
             task.add_done_callback(self._put_down)
 
     def _put_down(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
+        self._telemetry.in_hand.set(len(self._in_hand))
         self._wanted.set()
 
     async def _pause(self, stopped: asyncio.Task[bool]) -> None:
@@ -145,6 +150,7 @@ class Builder:
         try:
             await asyncio.wait({building, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if not building.done():
+                self._telemetry.lost.inc()
                 log.warning("lost the lease of version %s", held.id)
                 return
             await self._record(held, building.result())
@@ -162,8 +168,13 @@ class Builder:
             )
         try:
             async with Logbook.open(self._database, held.id, ours=hold.ours) as book:
+                if held.claims > 1:
+                    book.write("the last try was cut short; building again")
+                began = time.monotonic()
                 outcome = await self._made(held, book.write)
                 book.write(_said(outcome))
+                name = type(outcome).__name__.lower()
+                self._telemetry.took.labels(name).observe(time.monotonic() - began)
                 return outcome
         except Transient:
             log.warning("no log for version %s", held.id, exc_info=True)

@@ -35,7 +35,8 @@ CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 def clean(text: str) -> str:
     """One line of text that is safe to keep and to show on a terminal; tabs stay."""
-    shown = CONTROL.sub("", ESCAPES.sub("", text.rsplit("\r", 1)[-1] if "\r" in text else text))
+    last = text.rstrip("\r").rsplit("\r", 1)[-1]  # a progress bar as it was left
+    shown = CONTROL.sub("", ESCAPES.sub("", last))
     body = shown.encode("utf-8", "replace")
     if len(body) <= LONGEST:
         return body.decode("utf-8")
@@ -91,9 +92,10 @@ class Logbook:
             await self._wanted.wait()
             self._wanted.clear()
             if ours():
-                # the lines stay in hand until the database is back
-                with suppress(Transient):
+                try:
                     await self._flush()
+                except Transient:  # the lines stay in hand until the database is back
+                    self._wanted.set()
             await asyncio.sleep(EVERY)
 
     async def _flush(self) -> None:

@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from aiohttp import web
+
 from services.builder import indexes, machine
 from services.builder.build import Build, Workshop, Write
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built
-from services.builder.door import door
 from services.builder.ground import ground
-from shared import config, service
+from services.builder.metrics import BuilderTelemetry
+from shared import config, http, service
 from shared.endpoint import Definition
+from shared.errors import Transient
 from shared.events import VersionSubmitted
 from shared.run import Loop
 from shared.service import Floor
@@ -36,11 +39,41 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         async def make(definition: Definition, folder: Path, write: Write) -> Built:
             return await Build(shop, definition, folder, write).run()
 
+        telemetry = BuilderTelemetry(floor.telemetry)
         builder = Builder(
-            floor.database, make, folder, at_once=config.at_once, drain=config.grace / 2
+            floor.database,
+            make,
+            folder,
+            at_once=config.at_once,
+            drain=config.grace / 2,
+            telemetry=telemetry,
         )
         hear = floor.bus.subscribe("builder", [VersionSubmitted.type], builder.on_version_submitted)
-        yield [builder.loop, hear, *door(config.host, config.builder_port, config.linger, floor)]
+        yield [builder.loop, hear, *door(config, floor, telemetry)]
+
+
+def door(config: Config, floor: Floor, telemetry: BuilderTelemetry) -> Sequence[Loop]:
+    """For operators; none when its port is 0. Ready means that the database answers."""
+    if config.builder_port == 0:
+        return []
+
+    async def ready() -> str | None:
+        try:
+            await floor.database.value("SELECT 1")
+        except Transient as error:
+            return str(error)
+        return None
+
+    return [
+        http.serve(
+            web.Application(),
+            host=config.host,
+            port=config.builder_port,
+            ready=ready,
+            linger=config.linger,
+            telemetry=telemetry,
+        )
+    ]
 
 
 def workshop(floor: Floor, cache: Path, install_timeout: float) -> Workshop:
