@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+import slipway
 from slipway import AsyncClient
 from slipway.cli import main
 from slipway.cli.output import ago, cell, plain
@@ -32,7 +36,7 @@ class Ran(msgspec.Struct, frozen=True):
         return json.loads(self.out)
 
 
-Run = Callable[..., Awaitable[Ran]]
+Run = Callable[..., Coroutine[Any, Any, Ran]]
 
 
 @pytest.fixture
@@ -218,6 +222,27 @@ async def test_logs_are_oldest_first_and_may_be_followed(
     assert (await run("build-log", "iris-model", "v1", "-f")).out == "built\n"
     lines = (await run("build-log", "iris-model", "v1", "--json")).out.splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["built"]
+
+
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_ctrl_c_leaves_a_word_how_to_go_on(run: Run, fake: Fake, code: Path) -> None:
+    version = await deployed(run, code)
+    job = version["jobs"]["predict"]
+    await fake.print(job, "one")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "slipway", "logs", job, "-f"),
+        env={**os.environ, "PYTHONPATH": str(Path(slipway.__file__).parents[1])},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"one\n"
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (
+        130,
+        f"\ninterrupted. go on with `slipway logs {job} -f`\n",
+    )
 
 
 async def test_versions_and_aliases_are_shown_and_moved(
@@ -410,7 +435,7 @@ async def test_nothing_configured_says_what_to_do(
         (["endpoint", "create", "x", "--path", ".", "--route", "{"], "not JSON"),
         (
             ["endpoint", "create", "x", "--path", ".", "--start-command", "x", "--gpu-count", "-1"],
-            "expected one argument",
+            "not a whole number",
         ),
         (["jobs", "--limit", "²"], "not a whole number"),
         (["job"], "required: JOB"),

@@ -106,6 +106,8 @@ def _routes(args: argparse.Namespace) -> list[Any]:
         found = values.json(values.read(args.file))
     except argparse.ArgumentTypeError as error:
         raise BadUsage(f"{args.file}: {error}") from error
+    if isinstance(found, dict):  # the routes alone, or a whole job document as proxiML's SDK sends
+        found = found.get("endpoint", found)
     routes = found.get("routes") if isinstance(found, dict) else found
     if not isinstance(routes, list):
         raise BadUsage(f"{args.file} holds neither a list of routes nor {{'routes': [...]}}")
