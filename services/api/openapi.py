@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.api.examples import EXAMPLES
 from services.api.operation import Operation
 from services.api.types import NoQuery
 from shared.problems import CONTENT_TYPE, Problem
@@ -73,6 +74,8 @@ def _operation(operation: Operation) -> Schema:
         made["requestBody"] = {"required": True, "content": BYTES}
     elif operation.body is not None:
         content = {JSON: {"schema": _schema(operation.body)}}
+        if operation.body in EXAMPLES:
+            content[JSON]["example"] = EXAMPLES[operation.body]
         made["requestBody"] = {"required": not operation.may_omit_body, "content": content}
     return made
 

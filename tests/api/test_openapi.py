@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from services.api.body import convert
+from services.api.examples import EXAMPLES
 from services.api.openapi import document
 from services.api.operations import OPERATIONS
 from tests.api.conftest import World
@@ -106,3 +108,10 @@ async def test_the_platforms_own_addresses(world: World) -> None:
     assert (await world.ask("GET", "/readyz", as_="")).status == 200
     shown = (await world.ask("GET", "/metrics", as_="")).body
     assert b"slipway_api_request_seconds" in shown
+
+
+def test_the_examples_are_what_may_be_sent() -> None:
+    for kind, example in EXAMPLES.items():
+        assert convert(example, kind)
+        schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
+        Draft202012Validator({"components": DOCUMENT["components"], **schema}).validate(example)

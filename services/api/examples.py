@@ -1,0 +1,50 @@
+"""What people might send, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.api.types import (
+    MoveAlias,
+    NewDeployment,
+    NewEndpoint,
+    NewOwner,
+    NewProject,
+    NewToken,
+    NewVersion,
+    RollBack,
+)
+
+CODE: Final = "sha256:" + "4f" * 32
+MODEL: Final = "sha256:" + "9a" * 32
+
+EXAMPLES: Final[dict[Any, Any]] = {
+    NewOwner: {"name": "ruksi"},
+    NewProject: {"name": "digits"},
+    NewToken: {"role": "write", "note": "from the pipeline", "expires_at": "2030-01-01T00:00:00Z"},
+    NewDeployment: {"name": "mnist", "target": "process"},
+    NewVersion: {
+        "source": CODE,
+        "files": {"predict-digit": {"model": MODEL}},
+        "environment": {"LOG_LEVEL": "info"},
+    },
+    MoveAlias: {"version": "20261121.0"},
+    RollBack: {"force": False},
+    NewEndpoint: {
+        "name": "classify images",
+        "resources": {"gpu_types": ["rtx3090"], "gpu_count": 1, "disk_size": 10},
+        "model": {"source_type": "local", "source_uri": CODE},
+        "endpoint": {
+            "routes": [
+                {
+                    "verb": "POST",
+                    "path": "/predict",
+                    "file": "predict",
+                    "function": "predict_image",
+                    "positional": True,
+                    "body": [{"name": "contents", "type": "str"}],
+                }
+            ]
+        },
+    },
+}
