@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 
 import msgspec
 
 from services.scheduler.driver import Phase, Started
-from services.scheduler.drivers.process import launch
+from services.scheduler.drivers.process import alive, launch
 from tests.scheduler.targets import Target, get, leftovers
 
 CODE = "/valohai/code"
@@ -208,19 +209,29 @@ async def test_a_program_that_does_not_exist_can_never_start(on: Target) -> None
 
 
 async def test_a_replica_whose_supervisor_is_killed_is_gone(on: Target) -> None:
-    from services.scheduler.drivers.process import alive
-
     work = await on.serving()
     await on.started(work)
     await on.until(work.replica, Phase.READY)
     supervisor = alive.supervisor(on.home / "replicas" / str(work.replica))
     assert supervisor is not None
-    os.kill(supervisor, 9)
+    os.kill(supervisor, signal.SIGKILL)
     await on.until(work.replica, Phase.GONE)
     assert isinstance(await on.driver.start(work), Started)
     await on.until(work.replica, Phase.READY)
     lines = await on.driver.logs(work.replica, 0)
     assert [line.line for line in lines] == list(range(1, len(lines) + 1))
+
+
+async def test_what_a_killed_supervisor_leaves_is_ended_by_stopping(on: Target) -> None:
+    work = await on.shell("(setsid sleep 600 &); echo up; sleep 600")
+    await on.started(work)
+    await on.texts(work.replica, 1)
+    supervisor = alive.supervisor(on.home / "replicas" / str(work.replica))
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    await on.until(work.replica, Phase.GONE)
+    await on.driver.stop(work.replica, 5)
+    assert leftovers(on.home) == []
 
 
 async def test_two_listen_on_one_port_side_by_side(apart: Target) -> None:

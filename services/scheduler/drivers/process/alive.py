@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from services.scheduler.drivers.process.spec import MARK
+
 FLOCK: Final = "hhqqi4x"  # struct flock: type, whence, start, length, process
 
 
@@ -52,6 +54,27 @@ def tell(folder: Path, number: signal.Signals) -> None:
     """Signal the supervisor; what is left of a replica without one is killed."""
     if not _signal(supervisor, folder, number):
         _signal(init, folder, signal.SIGKILL)
+
+
+def kill_strays(folder: Path) -> bool:
+    """Kill what a killed supervisor left where no namespace held it. True while there was any."""
+    mark = os.fsencode(f"{MARK}={folder}")
+    found = False
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _marked(int(name), mark):
+
+            def still(_: Path, process: int = int(name)) -> int | None:
+                return process if _marked(process, mark) else None
+
+            found = _signal(still, folder, signal.SIGKILL) or found
+    return found
+
+
+def _marked(process: int, mark: bytes) -> bool:
+    try:
+        return mark in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:  # ended, or somebody else's
+        return False
 
 
 def _signal(find: Callable[[Path], int | None], folder: Path, number: signal.Signals) -> bool:

@@ -74,6 +74,7 @@ class ProcessDriver:
             folder = self._folder(replica)
             if folder.exists():
                 await self._end(folder, grace)
+                await self._sweep(folder)
                 await asyncio.to_thread(throw_away, self._home, folder)
             self._socket(replica).unlink(missing_ok=True)
         self._locks.pop(replica, None)
@@ -126,6 +127,7 @@ class ProcessDriver:
         if folder.exists():  # of a life that ended: its numbered lines go on
             (part / "log").rmdir()
             (folder / "log").rename(part / "log")
+            await self._sweep(folder)
             await asyncio.to_thread(throw_away, self._home, folder)
         part.rename(folder)
         trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
@@ -142,6 +144,14 @@ class ProcessDriver:
         alive.tell(folder, signal.SIGQUIT)
         if not await self._gone(folder, KILLED):
             raise Transient(f"{folder.name} was killed but has not ended yet")
+
+    async def _sweep(self, folder: Path) -> None:
+        """Its supervisor is gone; see to it that nothing else of it is left."""
+        deadline = time.monotonic() + KILLED
+        while await asyncio.to_thread(alive.kill_strays, folder):
+            if time.monotonic() >= deadline:
+                raise Transient(f"{folder.name} was killed but has not ended yet")
+            await asyncio.sleep(CHECK)
 
     async def _gone(self, folder: Path, within: float) -> bool:
         deadline = time.monotonic() + within

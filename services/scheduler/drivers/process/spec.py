@@ -14,6 +14,7 @@ from shared.image import CODE, ENDPOINT, HOME, PYTHON, ContainerConfig
 
 LINKS: Final = "/slipway/bin"
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MARK: Final = "SLIPWAY_REPLICA"  # by it strays are found where no PID namespace holds them
 BASICS: Final = ("LANG", "LC_ALL", "TZ")
 PLACES: Final = re.compile(
     r"(?<![\w./~-])(?=(?:"
@@ -101,7 +102,7 @@ def plain(
     env = {name: moved(value) for name, value in environment(config, workload, platform).items()}
     return Spec(
         argv=[moved(argument) for argument in config.entrypoint],
-        env={"SLIPWAY_ENDPOINT": f"{root}{ENDPOINT}", **env},
+        env={"SLIPWAY_ENDPOINT": f"{root}{ENDPOINT}", **env, MARK: str(root.parent)},
         cwd=moved(config.working_dir),
         port=workload.endpoint.port,
         readiness=workload.endpoint.readiness,
