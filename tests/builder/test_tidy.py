@@ -1,0 +1,77 @@
+"""An installation without traces of the machine that made it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from services.builder.tidy import tidy
+
+BODY = b"# -*- coding: utf-8 -*-\nprint(1)\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    info = tmp_path / "lib/python3.11/site-packages/tiny-1.dist-info"
+    (tmp_path / "bin").mkdir()
+    (info.parent / "tiny" / "__pycache__").mkdir(parents=True)
+    info.mkdir()
+    (info.parent / "tiny" / "__pycache__" / "x.pyc").write_bytes(b"")
+    (info.parent / "tiny" / "__init__.py").write_bytes(b"")
+    (info / "uv_cache.json").write_text("{}")
+    (info / "RECORD").write_text(
+        "tiny/__init__.py,sha256=47DEQ,0\n../../../bin/tiny,sha256=old,9\n"
+        "tiny-1.dist-info/uv_cache.json,sha256=x,2\ntiny-1.dist-info/RECORD,,\n"
+    )
+    (tmp_path / ".lock").write_text("")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("head", "tidied"),
+    [
+        (b"#!/opt/here/bin/python3.11\n", b"#!/usr/bin/env python3\n"),
+        (b"#!/opt/here/bin/python -E\n", b"#!/usr/bin/env python3\n"),
+        (
+            b"#!/bin/sh\n'''exec' '/opt/a b/python3.11' \"$0\" \"$@\"\n' '''\n",
+            b"#!/usr/bin/env python3\n",
+        ),
+        (b"#!/bin/sh\n", b"#!/bin/sh\n"),
+        (b"#!/usr/bin/perl\n", b"#!/usr/bin/perl\n"),
+        (b"\x7fELF", b"\x7fELF"),
+    ],
+)
+def test_scripts_find_their_interpreter_on_path(root: Path, head: bytes, tidied: bytes) -> None:
+    script = root / "bin" / "tiny"
+    script.write_bytes(head + BODY)
+    script.chmod(0o755)
+    tidy(root)
+    assert script.read_bytes() == tidied + BODY
+    assert script.stat().st_mode & 0o111
+
+
+def test_the_record_is_right_and_sorted(root: Path) -> None:
+    (root / "bin" / "tiny").write_bytes(b"#!/x/python\n" + BODY)
+    tidy(root)
+    site = root / "lib/python3.11/site-packages"
+    rows = list(csv.reader((site / "tiny-1.dist-info/RECORD").read_text().splitlines()))
+    names = [row[0] for row in rows]
+    assert names == sorted(names)
+    assert "tiny-1.dist-info/uv_cache.json" not in names
+    size = (root / "bin" / "tiny").stat().st_size
+    assert next(row[2] for row in rows if row[0] == "../../../bin/tiny") == str(size)
+    assert not list(root.rglob("__pycache__"))
+    assert not (root / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "stays"),
+    [("file:///tmp/build/x", False), ("https://a.example/x.whl", True)],
+)
+def test_where_a_local_package_lay_is_forgotten(root: Path, url: str, stays: bool) -> None:
+    direct = root / "lib/python3.11/site-packages/tiny-1.dist-info/direct_url.json"
+    direct.write_text(f'{{"url": "{url}"}}')
+    tidy(root)
+    assert direct.exists() == stays
