@@ -11,9 +11,11 @@ import runpy
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from tests.acceptance.platform import SERVICES
 
 
 def mark_before_announcing() -> None:
@@ -67,19 +69,23 @@ def answer_before_commit() -> None:
     Database.transaction = careless  # type: ignore[method-assign]
 
 
-FAULTS: Final[dict[str, tuple[str, Callable[[], None]]]] = {
-    "mark-before-announcing": ("scheduler", mark_before_announcing),
-    "give-twice": ("scheduler", give_twice),
-    "answer-before-commit": ("api", answer_before_commit),
+class Fault(NamedTuple):
+    services: tuple[str, ...]  # that it is planted in
+    plant: Callable[[], None]
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "mark-before-announcing": Fault(SERVICES, mark_before_announcing),  # each has a relay
+    "give-twice": Fault(("scheduler",), give_twice),
+    "answer-before-commit": Fault(("api",), answer_before_commit),
 }
-"""Fault -> the service it is planted in, and how."""
 
 SQL: Final[dict[str, str]] = {"give-twice": "DROP INDEX one_holder_per_gpu"}
 
 
 def main(arguments: Sequence[Any]) -> None:
     fault, module = arguments
-    FAULTS[fault][1]()
+    FAULTS[fault].plant()
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

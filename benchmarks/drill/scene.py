@@ -126,16 +126,15 @@ class Scene:
             connection = await asyncpg.connect(self.platform.environ["DATABASE_URL"])
             await connection.execute(SQL[fault])
             await connection.close()
-        if fault:
-            service = FAULTS[fault][0]
+        for service in FAULTS[fault].services if fault else ():
             module = f"services.{service}"
-            faulty = [sys.executable, "-m", "benchmarks.drill.faulty", fault, module]
+            faulty = [sys.executable, "-m", "benchmarks.drill.faulty", str(fault), module]
             self.platform.commands[service] = faulty
             self._held.add(service)
             await self.platform.kill(service)
             await self.platform.start(service)
             self._held.discard(service)
-            await self.platform.until_ready()
+        await self.platform.until_ready()
 
     async def _rows(self, query: str) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.platform.environ["DATABASE_URL"])

@@ -26,7 +26,8 @@ Watcher = Callable[[Job], None]
 class Options(TypedDict, total=False):
     """What may be said of an endpoint of its own. What is not is left to the platform."""
 
-    routes: Sequence[Mapping[str, Any]]
+    document: Mapping[str, Any] | None  # a whole proxiML job; the others go on top of it
+    routes: Sequence[Mapping[str, Any]] | None
     start_command: str | None
     gpu_type: str | Sequence[str] | None  # several: in order of preference; cpu by default
     gpu_count: int | None
@@ -185,24 +186,36 @@ def choose(called: str, jobs: Sequence[Job]) -> Job:
 
 
 def endpoint(name: str, uri: str, options: Options) -> Ask:
-    """The document that the platform takes."""
+    """The document that the platform takes: a given one, with what was said on top of it."""
     types = options.get("gpu_type")
-    if types is None and not options.get("gpu_count"):
+    document = dict(options.get("document") or {})
+    if types is None and not options.get("gpu_count") and "resources" not in document:
         types = CPU
-    variables = (options.get("environment") or {}).items()
-    return given(
-        name=name,
-        type="endpoint",
+    said = given(
         resources=given(
             gpu_types=[types] if isinstance(types, str) else types,
             gpu_count=options.get("gpu_count"),
             disk_size=options.get("disk"),
         ),
-        model=given(source_type="local", source_uri=uri) if uri else None,
+        model=given(source_type="local", source_uri=uri) if uri else {},
         endpoint=given(routes=options.get("routes"), start_command=options.get("start_command")),
-        environment=given(
-            env=[{"key": key, "value": value} for key, value in variables],
-            packages={"pip": options.get("packages") or []},
-        ),
+        environment=_environment(options, document.get("environment", {})),
         serving=given(concurrency=options.get("concurrency"), waiting=options.get("waiting")),
+    )
+    for part, fields in said.items():
+        if fields:
+            document[part] = {**document.get(part, {}), **fields}
+    return {**document, "name": name, "type": "endpoint"}
+
+
+def _environment(options: Options, written: Mapping[str, Any]) -> Ask:
+    """Variables and packages that were said, beside those of the document."""
+    said = options.get("environment") or {}
+    kept = [item for item in written.get("env", []) if item.get("key") not in said]
+    variables = [*kept, *({"key": key, "value": value} for key, value in said.items())]
+    packages = written.get("packages", {})
+    pip = [*packages.get("pip", []), *(options.get("packages") or [])]
+    return given(
+        env=variables if said else None,
+        packages={**packages, "pip": pip} if options.get("packages") else None,
     )

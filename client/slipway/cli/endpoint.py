@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
         "--route", metavar="JSON", type=values.json, action="append", help="may be repeated"
     )
     entry.add_argument(
-        "--file", metavar="FILE", type=Path, help='JSON: a list of routes, or {"routes": […]}'
+        "--file", metavar="FILE", type=Path, help="JSON: a list of routes, or a whole proxiML job"
     )
     entry.add_argument("--start-command", metavar="C", help="a server of your own, on port 80")
     parser.add_argument(
@@ -86,8 +86,10 @@ async def create(context: Context) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
+    document = None if args.file is None else _document(args.file)
     return Options(
-        routes=_routes(args),
+        document=document,
+        routes=args.route,
         start_command=args.start_command,
         gpu_type=args.gpu_type,
         gpu_count=args.gpu_count,
@@ -99,19 +101,21 @@ def _options(args: argparse.Namespace) -> Options:
     )
 
 
-def _routes(args: argparse.Namespace) -> list[Any]:
-    if args.file is None:
-        return list(args.route or [])
+def _document(path: Path) -> dict[str, Any]:
+    """A whole proxiML job, or only its routes, as the fields of a job."""
     try:
-        found = values.json(values.read(args.file))
+        found = values.json(values.read(path))
     except argparse.ArgumentTypeError as error:
-        raise BadUsage(f"{args.file}: {error}") from error
-    if isinstance(found, dict):  # the routes alone, or a whole job document as proxiML's SDK sends
-        found = found.get("endpoint", found)
-    routes = found.get("routes") if isinstance(found, dict) else found
-    if not isinstance(routes, list):
-        raise BadUsage(f"{args.file} holds neither a list of routes nor {{'routes': [...]}}")
-    return routes
+        raise BadUsage(f"{path}: {error}") from error
+    if isinstance(found, list):
+        return {"endpoint": {"routes": found}}
+    if isinstance(found, dict) and "routes" in found:
+        return {"endpoint": found}
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(part, {}), dict) for part in ("endpoint", "resources", "model")
+    ):
+        raise BadUsage(f"{path} is neither a list of routes nor a proxiML job document")
+    return found
 
 
 def _show_review(context: Context, review: Review) -> None:

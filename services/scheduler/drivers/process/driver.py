@@ -28,11 +28,11 @@ from services.scheduler.driver import (
     Workload,
 )
 from services.scheduler.drivers.process import alive, launch, logbook
-from services.scheduler.drivers.process.rubbish import throw_away
+from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.stage import Stage
 from shared.address import UNIX, Address
 from shared.database.logs import Line
-from shared.errors import Invalid, Permanent, Transient
+from shared.errors import Invalid, Permanent, Transient, translate
 from shared.ids import JobId
 
 LOOK: Final = 0.15  # seconds between two looks for changes
@@ -116,26 +116,29 @@ class ProcessDriver:
                 return Started(self._address(workload.replica))
             self._starting.add(replica)
             try:
-                return await self._start(workload, folder)
+                with translate({OSError: Transient}):  # no space, too many files
+                    return await self._start(workload, folder)
             except (Permanent, Invalid) as error:
                 return Refused(f"its image can't be used: {error}")
             finally:
                 self._starting.discard(replica)
 
-    async def _start(self, workload: Workload, folder: Path) -> Started | Refused:
-        part = await self._stage.prepare(workload, folder, str(self._socket(workload.replica)))
-        if folder.exists():  # of a life that ended: its numbered lines go on
-            (part / "log").rmdir()
-            (folder / "log").rename(part / "log")
-            await self._sweep(folder)
-            await asyncio.to_thread(throw_away, self._home, folder)
-        part.rename(folder)
+    async def _start(self, workload: Workload, folder: Path) -> Started:
+        replica = workload.replica
+        with part(self._home) as fresh:
+            await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
+            if folder.exists():  # of a life that ended: its numbered lines go on
+                (fresh / "log").rmdir()
+                (folder / "log").rename(fresh / "log")
+                await self._sweep(folder)
+                await asyncio.to_thread(throw_away, self._home, folder)
+            fresh.rename(folder)
         trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
         if trouble is not None:
             await self._end(folder, 0)
-            raise Transient(f"replica {workload.replica} can't be started: {trouble}")
+            raise Transient(f"replica {replica} can't be started: {trouble}")
         self.changed.set()
-        return Started(self._address(workload.replica))
+        return Started(self._address(replica))
 
     async def _end(self, folder: Path, grace: float) -> None:
         alive.tell(folder, signal.SIGTERM)

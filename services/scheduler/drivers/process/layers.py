@@ -7,9 +7,9 @@ import os
 import tarfile
 from pathlib import Path
 
-from services.scheduler.drivers.process.rubbish import new_folder
+from services.scheduler.drivers.process import rubbish
 from shared.blobs import Blobs
-from shared.errors import Permanent
+from shared.errors import Permanent, translate
 from shared.image import LAYER_ROLE, Descriptor
 
 SHARED = frozenset(("python", "runtime"))
@@ -32,27 +32,23 @@ class Layers:
         folder = self._kept / digest.removeprefix("sha256:")
         async with self._busy.setdefault(digest, asyncio.Lock()):
             if not folder.exists():
-                part = new_folder(self._home)
-                await self.unpack(digest, part)
-                try:
-                    part.rename(folder)
-                except OSError:  # another process was faster; what it made is the same
-                    if not folder.exists():
-                        raise
+                with rubbish.part(self._home) as part:
+                    await self.unpack(digest, part)
+                    try:
+                        part.rename(folder)
+                    except OSError:  # another process was faster; what it made is the same
+                        if not folder.exists():
+                            raise
         return folder
 
     async def unpack(self, digest: str, into: Path) -> None:
         """Lay a layer over the folder `into`. Raises Permanent when it is missing or damaged."""
-        part = new_folder(self._home)
-        archive = part / "layer.tar"
-        try:
+        with rubbish.part(self._home) as part, translate({tarfile.TarError: Permanent}):
+            archive = part / "layer.tar"
             with archive.open("wb") as file:
                 async for chunk in self._blobs.stream(digest):
                     await asyncio.to_thread(file.write, chunk)
             await asyncio.to_thread(extract, archive, into)
-        finally:
-            archive.unlink(missing_ok=True)
-            part.rmdir()
 
 
 def extract(archive: Path, into: Path) -> None:

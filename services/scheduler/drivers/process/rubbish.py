@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,19 @@ from shared import ids
 PARTS = "parts"
 
 
-def new_folder(home: Path) -> Path:
-    """An empty folder on the same file system, to be moved to its place once it is whole."""
+@contextmanager
+def part(home: Path) -> Iterator[Path]:
+    """An empty folder on the same file system, to be moved to its place once it is whole.
+
+    What has not been moved by the end of the block is deleted.
+    """
     folder = home / PARTS / ids.new("p")
     folder.mkdir()
-    return folder
+    try:
+        yield folder
+    finally:
+        if folder.exists():
+            delete(folder)
 
 
 def throw_away(home: Path, folder: Path) -> None:

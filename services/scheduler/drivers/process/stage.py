@@ -18,10 +18,9 @@ import msgspec
 from services.scheduler.driver import Workload
 from services.scheduler.drivers.process import launch, spec
 from services.scheduler.drivers.process.layers import Layers, is_shared
-from services.scheduler.drivers.process.rubbish import new_folder
 from shared.blobs import Blobs
 from shared.errors import Permanent
-from shared.image import Config, Manifest
+from shared.image import Config, ContainerConfig, Manifest
 
 T = TypeVar("T")
 
@@ -43,47 +42,48 @@ class Stage:
         self._hidden = hidden
         self._platform = platform
 
-    async def prepare(self, workload: Workload, final: Path, socket: str) -> Path:
-        """A folder that is ready to be moved to `final`.
+    async def fill(self, folder: Path, workload: Workload, final: Path, socket: str) -> None:
+        """Make `folder` ready to be moved to `final`.
 
         Raises Permanent when the image is missing or damaged.
         """
         manifest = await self._read(workload.image, Manifest)
         config = (await self._read(manifest.config.digest, Config)).config
-        shared = [
-            await self._layers.shared(layer.digest) for layer in manifest.layers if is_shared(layer)
-        ]
-        folder = new_folder(self._home)
         for name in ("image", "log", "root", "tmp"):
             (folder / name).mkdir()
         (folder / "tmp").chmod(0o1777)
+        shared = []
         for layer in manifest.layers:
-            if not is_shared(layer):
+            if is_shared(layer):
+                shared.append(await self._layers.shared(layer.digest))
+            else:
                 await self._layers.unpack(layer.digest, folder / "image")
         await asyncio.to_thread(_write_files, folder / "image", workload.files)
-        python = launch.interpreter()
-        if self._isolated:
-            told = spec.isolated(
-                config,
-                workload,
-                platform=self._platform,
-                python=python,
-                trees=shared,
-                fresh=final / "image",
-                hidden=self._hidden,
-                socket=socket,
-            )
-        else:
-            _link(folder / "image", shared, python)
-            told = spec.plain(
-                config,
-                workload,
-                platform=self._platform,
-                root=final / "image",
-                socket=socket,
-            )
+        told = self._told(config, workload, shared, final / "image", socket)
+        if not self._isolated:
+            _link(folder / "image", shared, launch.interpreter())
         (folder / "spec.json").write_bytes(msgspec.json.encode(told))
-        return folder
+
+    def _told(
+        self,
+        config: ContainerConfig,
+        workload: Workload,
+        shared: Sequence[Path],
+        fresh: Path,
+        socket: str,
+    ) -> spec.Spec:
+        if not self._isolated:
+            return spec.plain(config, workload, platform=self._platform, root=fresh, socket=socket)
+        return spec.isolated(
+            config,
+            workload,
+            platform=self._platform,
+            python=launch.interpreter(),
+            trees=shared,
+            fresh=fresh,
+            hidden=self._hidden,
+            socket=socket,
+        )
 
     async def _read(self, digest: str, kind: type[T]) -> T:
         content = await self._blobs.read(digest)
