@@ -1,0 +1,226 @@
+"""The jobs table moves jobs by the lifecycle and never otherwise, and never gives a GPU twice."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from shared.database.jobs import PostgresJobs, advance
+from shared.database.pool import Database
+from shared.errors import Transient
+from shared.events import (
+    FACTS,
+    GpuReleased,
+    JobFact,
+    JobFailed,
+    JobLost,
+    JobPlaced,
+    JobQueued,
+    JobRestarted,
+    JobStarted,
+    JobStopped,
+    JobStopping,
+    JobSubmitted,
+)
+from shared.ids import JobId
+from shared.lifecycle import MOVES, State
+from tests.integration.rows import add_gpus, add_job, add_version, facts
+
+FREE = "SELECT count(*) FROM allocations WHERE released_at IS NULL"
+FIELDS: dict[str, Any] = {
+    "reason": "because",
+    "address": "http://127.0.0.1:1",
+    "name": "n",
+    "version": "v",
+    "endpoint": "e",
+}
+
+
+@pytest.fixture
+async def jobs(database: Database) -> PostgresJobs:
+    await add_version(database)
+    return PostgresJobs(database)
+
+
+def fact(kind: type[JobFact], job: JobId, attempt: int = 1) -> JobFact:
+    fields = {name: FIELDS[name] for name in kind.__struct_fields__ if name in FIELDS}
+    return kind(job=job, attempt=attempt, **fields)
+
+
+MOVING = [kind for kind in FACTS.values() if kind in MOVES and issubclass(kind, JobFact)]
+
+
+@pytest.mark.parametrize("kind", MOVING, ids=lambda kind: kind.__name__)
+async def test_a_fact_moves_a_job_from_the_states_of_the_table_and_no_other(
+    jobs: PostgresJobs, database: Database, kind: type[JobFact]
+) -> None:
+    move, told = MOVES[kind], []
+    for state in State:
+        job = await add_job(database, state)
+        moves = state in move.sources
+        told += [fact(kind, job)] if moves else []
+        assert await jobs.advance(fact(kind, job)) is moves
+        found = await jobs.get(job)
+        assert found is not None
+        assert found.state is (move.to if moves else state)
+        assert found.attempt == 1 + (moves and move.next_attempt)
+    assert await facts(database) == told
+
+
+async def test_of_eight_who_tell_the_same_one_is_believed(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.RUNNING)
+    won = await asyncio.gather(*(jobs.advance(JobStopping(job=job)) for _ in range(8)))
+    assert sorted(won) == [False] * 7 + [True]
+    assert await facts(database) == [JobStopping(job=job)]
+
+
+async def test_of_two_who_tell_otherwise_one_is_believed(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    for _ in range(10):
+        job = await add_job(database, State.STARTING)
+        told: list[JobFact] = [
+            JobFailed(job=job, reason="no"),
+            JobStarted(job=job, address="http://127.0.0.1:1"),
+            JobLost(job=job, reason="gone"),
+        ]
+        won = await asyncio.gather(*(jobs.advance(one) for one in told))
+        found = await jobs.get(job)
+        assert found is not None
+        # what happened is one of the ways through the table
+        assert found.state is State.FAILED if won[0] else found.state is State.QUEUED
+        assert won[0] or won[2]
+
+
+async def test_a_fact_about_an_earlier_attempt_changes_nothing(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.STOPPED)
+    assert await jobs.advance(JobRestarted(job=job))
+    assert not await jobs.advance(JobFailed(job=job, attempt=1, reason="late"))
+    found = await jobs.get(job)
+    assert found is not None
+    assert (found.state, found.attempt, found.reason) == (State.QUEUED, 2, "")
+
+
+async def test_a_running_job_has_an_address_and_others_have_none(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.STARTING)
+    await jobs.advance(JobStarted(job=job, address="http://10.0.0.1:8000"))
+    running = await jobs.get(job)
+    await jobs.advance(JobStopping(job=job))
+    stopping = await jobs.get(job)
+    assert running is not None
+    assert stopping is not None
+    assert (running.address, stopping.address) == ("http://10.0.0.1:8000", None)
+
+
+async def test_the_place_in_the_queue_is_taken_when_a_job_enters_it(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    first, second = [await add_job(database, State.BUILDING) for _ in range(2)]
+    assert await jobs.advance(JobQueued(job=second))
+    assert await jobs.advance(JobQueued(job=first))
+    one, two = await jobs.get(first), await jobs.get(second)
+    assert one is not None
+    assert two is not None
+    assert one.queued_at is not None
+    assert two.queued_at is not None
+    assert two.queued_at < one.queued_at
+
+
+async def test_of_eight_who_want_one_gpu_one_gets_it(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1")
+    wanting = [await add_job(database, State.QUEUED) for _ in range(8)]
+    won = await asyncio.gather(*(jobs.place(JobPlaced(job=job, gpus=("g1",))) for job in wanting))
+    assert sorted(won) == [False] * 7 + [True]
+    assert await database.value(FREE) == 1
+    states = [job.state for one in wanting if (job := await jobs.get(one))]
+    assert sorted(states) == [State.QUEUED] * 7 + [State.STARTING]
+    assert [type(one) for one in await facts(database)] == [JobPlaced]
+
+
+async def test_of_eight_who_place_one_job_one_does(jobs: PostgresJobs, database: Database) -> None:
+    await add_gpus(database, *(f"g{n}" for n in range(8)))
+    job = await add_job(database, State.QUEUED)
+    won = await asyncio.gather(*(jobs.place(JobPlaced(job=job, gpus=(f"g{n}",))) for n in range(8)))
+    assert sorted(won) == [False] * 7 + [True]
+    assert await database.value(FREE) == 1
+
+
+async def test_S11_jobs_that_want_the_same_gpus_in_another_order_never_share_one(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1", "g2", "g3")
+    for gpus in itertools.permutations(("g1", "g2", "g3"), 2):
+        one, two = [await add_job(database, State.QUEUED) for _ in range(2)]
+        won = await asyncio.gather(
+            jobs.place(JobPlaced(job=one, gpus=gpus)),
+            jobs.place(JobPlaced(job=two, gpus=gpus[::-1])),
+            return_exceptions=True,
+        )
+        # of two who stand in each other's way PostgreSQL ends one; it is tried again later
+        assert all(isinstance(answer, bool | Transient) for answer in won)
+        assert won.count(True) == 1
+        assert await database.value(FREE) == 2
+        for job in (one, two):
+            await jobs.release(job, 1)
+
+
+async def test_what_is_released_is_free_once_and_said_once(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1", "g2")
+    job, other = [await add_job(database, State.QUEUED) for _ in range(2)]
+    await jobs.place(JobPlaced(job=job, gpus=("g1", "g2")))
+    assert await jobs.release(job, 2) == 0, "another attempt holds nothing"
+    assert sorted(await asyncio.gather(*(jobs.release(job, 1) for _ in range(4)))) == [0, 0, 0, 2]
+    assert await jobs.place(JobPlaced(job=other, gpus=("g1",)))
+    assert await jobs.release(job, 1) == 0, "what another holds now is not touched"
+    released = [one for one in await facts(database) if isinstance(one, GpuReleased)]
+    assert sorted(one.gpu for one in released) == ["g1", "g2"]
+    assert {(one.job, one.attempt) for one in released} == {(job, 1)}
+
+
+async def test_a_job_that_needs_no_gpu_is_placed_with_none(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.QUEUED)
+    assert await jobs.place(JobPlaced(job=job))
+    assert not await jobs.place(JobPlaced(job=job))
+    assert await jobs.release(job, 1) == 0
+
+
+async def test_a_move_that_belongs_to_a_transaction_goes_with_it(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    async def moves_and_fails(job: JobId) -> None:
+        async with database.transaction() as connection:
+            assert await advance(connection, JobStopped(job=job))
+            raise ZeroDivisionError
+
+    job = await add_job(database, State.STOPPING)
+    with pytest.raises(ZeroDivisionError):
+        await moves_and_fails(job)
+    found = await jobs.get(job)
+    assert found is not None
+    assert found.state is State.STOPPING
+    assert await facts(database) == []
+
+
+async def test_no_such_job_is_none_and_never_moves(jobs: PostgresJobs) -> None:
+    assert await jobs.get(JobId("nobody")) is None
+    assert not await jobs.advance(JobQueued(job=JobId("nobody")))
+    assert await jobs.release(JobId("nobody"), 1) == 0
+
+
+def test_the_first_fact_of_a_job_moves_nothing() -> None:
+    assert JobSubmitted not in MOVES
