@@ -9,7 +9,6 @@ Everything here blocks and is bounded by bytes and members: call it in a thread.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.archive.packed import Packed
+from shared.archive.root import Root
 from shared.archive.tar import Reader
 from shared.archive.tree import DEFAULT, Limits, Listing, Member, Tree
 from shared.errors import Invalid, Transient, translate
@@ -50,15 +50,12 @@ def extract(
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty")
-    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        with _reader(source, limits, field) as reader:
+        with _reader(source, limits, field) as reader, Root(folder) as root:
             return _unpack(reader, Tree(limits, field), root)
     except BaseException:
         _empty(folder)
         raise
-    finally:
-        os.close(root)
 
 
 def read_member(
@@ -106,87 +103,24 @@ def _kept(stream: BinaryIO) -> Iterator[BinaryIO]:
     yield stream
 
 
-def _unpack(reader: Reader, tree: Tree, root: int) -> Listing:
+def _unpack(reader: Reader, tree: Tree, root: Root) -> Listing:
     for entry in reader:
         member = tree.add(entry)
         if member is None:
             continue
         match member.kind:
             case "folder":
-                os.close(_folder(root, member.path))
+                root.folder(member.path)
             case "file":
-                _write(root, member, reader.chunks())
+                root.write(member.path, reader.chunks(), executable=member.executable)
             case "hardlink":
-                _write(root, member, _content(root, member.target))
+                content = root.content(member.target)
+                root.write(member.path, content, executable=member.executable)
     listing = tree.listing()
     for member in listing.members:
         if member.kind == "symlink":
-            _link(root, member)
+            root.link(member.path, member.target)
     return listing
-
-
-def _folder(root: int, path: str) -> int:
-    """An open folder below `root`, made where missing; no segment of it may be a link."""
-    here = os.dup(root)
-    try:
-        for name in path.split("/") if path else ():
-            below = _below(here, name)
-            os.close(here)
-            here = below
-    except BaseException:
-        os.close(here)
-        raise
-    return here
-
-
-def _below(folder: int, name: str) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        return os.open(name, flags, dir_fd=folder)
-    except FileNotFoundError:
-        os.mkdir(name, 0o755, dir_fd=folder)
-        below = os.open(name, flags, dir_fd=folder)
-        os.fchmod(below, 0o755)  # whatever the umask
-        return below
-
-
-@contextmanager
-def _parent(root: int, path: str) -> Iterator[tuple[int, str]]:
-    folder, _, name = path.rpartition("/")
-    opened = _folder(root, folder)
-    try:
-        yield opened, name
-    finally:
-        os.close(opened)
-
-
-def _write(root: int, member: Member, chunks: Iterator[bytes]) -> None:
-    with _parent(root, member.path) as (folder, name):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with open(os.open(name, flags, 0o600, dir_fd=folder), "wb", buffering=0) as file:
-            for chunk in chunks:
-                _write_all(file.fileno(), chunk)
-            os.fchmod(file.fileno(), 0o755 if member.executable else 0o644)
-
-
-def _write_all(file: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _content(root: int, path: str) -> Iterator[bytes]:
-    """An earlier file's bytes, for a hard link to it: each gets a file of its own."""
-    with _parent(root, path) as (folder, name):
-        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-    with open(opened, "rb") as file:
-        while chunk := file.read(1 << 18):
-            yield chunk
-
-
-def _link(root: int, member: Member) -> None:
-    with _parent(root, member.path) as (folder, name):
-        os.symlink(member.target, name, dir_fd=folder)
 
 
 def _empty(folder: Path) -> None:

@@ -10,6 +10,7 @@ from shared.errors import Invalid
 CHUNK: Final = 256 * 1024
 _HEAD: Final = 512
 _SLACK: Final = 64 << 20  # unpacked bytes below which the ratio does not matter
+_FILES: Final = 10_000  # gzip files one behind the other
 _OTHERS: Final = {
     b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
@@ -27,6 +28,7 @@ class Packed:
         self._stream, self._limit, self._ratio, self._field = stream, limit, ratio, field
         self._packed = 0
         self._read = 0
+        self._files = 1
         head = self._raw(_HEAD)
         for magic, name in _OTHERS.items():
             if head.startswith(magic):
@@ -74,6 +76,9 @@ class Packed:
             if self._gzip.eof:  # gzip files may follow one another
                 if not self._another():
                     return b""
+                self._files += 1
+                if self._files > _FILES:
+                    raise self.wrong(f"is made of more than {_FILES} gzip files")
                 self._gzip = zlib.decompressobj(wbits=31)
             try:
                 part = self._gzip.decompress(self._ready, min(size, CHUNK))

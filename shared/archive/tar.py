@@ -19,6 +19,8 @@ from shared.errors import Invalid
 
 BLOCK: Final = 512
 _EXTENDED: Final = 1 << 20  # bytes of one extended header
+_ALL_EXTENDED: Final = 256 << 20  # and of all of them together
+_RECORDS: Final = 256  # in one of them
 _IN_A_ROW: Final = 4  # extended headers before a member
 _SIZE: Final = 1 << 62
 
@@ -52,6 +54,7 @@ class Reader:
         self._most = most
         self._left = 0  # of the present entry's content
         self._padding = 0
+        self._extended_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         count = 0
@@ -107,6 +110,9 @@ class Reader:
     def _extended(self, size: int) -> bytes:
         if size > _EXTENDED:
             raise self._source.wrong(f"has an extended header of more than {_EXTENDED} bytes")
+        self._extended_bytes += size + BLOCK
+        if self._extended_bytes > _ALL_EXTENDED:
+            raise self._source.wrong(f"has extended headers of more than {_ALL_EXTENDED} bytes")
         content = self._source.exactly(size, "an extended header")
         self._source.exactly(-size % BLOCK, "an extended header")
         return content
@@ -202,7 +208,11 @@ def _records(content: bytes, wrong: Callable[[str], Invalid]) -> dict[str, bytes
     """The `<length> <key>=<value>` lines of a pax header, the last of each key."""
     found: dict[str, bytes] = {}
     at = 0
+    count = 0
     while at < len(content):
+        count += 1
+        if count > _RECORDS:
+            raise wrong(f"has a pax header of more than {_RECORDS} records")
         digits, space, _ = content[at : at + 9].partition(b" ")
         if not space or not digits.isdigit():
             raise wrong("has a garbled pax header")

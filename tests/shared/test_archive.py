@@ -136,6 +136,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         tar(header("p", kind=b"x", size=8) + content(b"99 a=bc\n"), file("a")),
         "garbled pax",
     ),
+    "pax of many records": (
+        tar(header("p", kind=b"x", size=5 * 400) + content(b"5 a=\n" * 400), file("a")),
+        "more than 256 records",
+    ),
     "path for all": (tar(pax({"path": b"x"}, b"g"), file("a")), "global header"),
     "named twice": (
         tar(header("L", kind=b"L", size=2) + content(b"x\0"), pax({"path": b"y"}), file("z")),
@@ -158,6 +162,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "cut gzip": (gz(tar(file("a")))[:-9], "gzip ends early"),
     "broken gzip": (gz(tar(file("a")))[:-8] + bytes(8), "not valid gzip"),
     "gzip of gzip": (gz(gz(tar(file("a")))), "is not a tar"),
+    "many gzips": (gz(b"") * 10_001, "more than 10000 gzip files"),
     "gzip of text": (gz(b"hello " * 200), "is not a tar"),
 }
 
