@@ -1,3 +1,9 @@
+"""The lifecycle table is whole, has no way out of what is over, and is the one in the docs."""
+
+from __future__ import annotations
+
+import pytest
+
 from shared.events import FACTS, GpuFact, JobFact, JobSubmitted, VersionFact
 from shared.lifecycle import HOLDING, LIVE, MOVES, OVER, State, diagram
 
@@ -12,40 +18,40 @@ def reachable(start: State) -> set[State]:
     return seen
 
 
-def test_every_fact_about_a_job_but_the_first_moves_it():
+def test_every_fact_about_a_job_but_the_first_moves_it() -> None:
     facts = {kind for kind in FACTS.values() if issubclass(kind, JobFact)}
     assert facts == {*MOVES, JobSubmitted}
     assert not any(issubclass(kind, GpuFact | VersionFact) for kind in MOVES)
 
 
-def test_every_state_can_be_reached():
+def test_every_state_can_be_reached() -> None:
     assert reachable(State.SUBMITTED) == set(State)
 
 
-def test_nothing_leaves_a_state_that_is_over():
+def test_nothing_leaves_a_state_that_is_over() -> None:
     assert all(move.sources.isdisjoint(OVER) for move in MOVES.values())
 
 
-def test_everything_that_is_not_over_can_end():
+def test_everything_that_is_not_over_can_end() -> None:
     for state in set(State) - set(OVER):
         assert reachable(state) & set(OVER), state
 
 
-def test_a_failed_job_can_only_be_terminated():
+def test_a_failed_job_can_only_be_terminated() -> None:
     assert {move.to for move in MOVES.values() if State.FAILED in move.sources} == {
         State.TERMINATED
     }
 
 
-def test_only_a_new_attempt_enters_the_queue_a_second_time():
+def test_only_a_new_attempt_enters_the_queue_a_second_time() -> None:
     for fact, move in MOVES.items():
         if move.to is State.QUEUED and move.sources & {*HOLDING, State.STOPPED}:
             assert move.next_attempt, fact
 
 
-def test_live_and_over_do_not_overlap():
+def test_live_and_over_do_not_overlap() -> None:
     assert set(LIVE).isdisjoint(OVER)
 
 
-def test_the_picture_in_the_docs_is_the_table(request):
+def test_the_picture_in_the_docs_is_the_table(request: pytest.FixtureRequest) -> None:
     assert diagram() in (request.config.rootpath / "docs/lifecycle.md").read_text()

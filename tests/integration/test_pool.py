@@ -1,0 +1,110 @@
+"""Nothing about PostgreSQL waits for ever, and its troubles are ours by name."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from shared.database import listen as listening
+from shared.database import pool
+from shared.database.listen import listen
+from shared.database.logs import Line, keep, last
+from shared.database.pool import Database
+from shared.errors import Transient
+from tests.integration.buses import until
+
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+async def test_D03_when_every_connection_is_taken_work_is_refused_soon(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "ACQUIRE", 0.05)
+    async with Database.open(database_url, size=1) as database:
+        async with database.connection():
+            with pytest.raises(Transient):
+                await database.value("SELECT 1")
+        assert await database.value("SELECT 1") == 1
+
+
+async def test_D01_connections_that_were_cut_are_replaced(
+    database: Database, database_url: str
+) -> None:
+    operator = await asyncpg.connect(database_url)
+    try:
+        for _ in range(3):
+            assert await database.value("SELECT 1") == 1
+            await operator.execute(CUT)
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        assert await database.value("SELECT 1") == 1
+                        break
+                    except Transient:
+                        await asyncio.sleep(0.01)
+    finally:
+        await operator.close()
+
+
+async def test_a_server_that_is_not_there_is_transient() -> None:
+    with pytest.raises(Transient):
+        async with Database.open("postgresql://nobody@127.0.0.1:1/none"):
+            pass
+
+
+async def test_D05_cancelled_work_gives_back_clean_connections(database: Database) -> None:
+    async def ask(number: int) -> None:
+        assert await database.value("SELECT $1::int FROM pg_sleep(0.002)", number) == number
+
+    for round in range(30):
+        asked = [asyncio.create_task(ask(round * 10 + n)) for n in range(8)]
+        await asyncio.sleep(0.001 * (round % 4))
+        for one in asked[:5]:
+            one.cancel()
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert [one for one in done[5:] if one is not None] == []
+    await asyncio.gather(*(ask(n) for n in range(10)))
+
+
+async def test_json_goes_in_and_comes_back(database: Database) -> None:
+    value = {"a": [1, 2.5, None, "ü"], "b": {}}
+    assert await database.value("SELECT $1::jsonb", value) == value
+
+
+async def test_D09_a_listener_hears_and_hears_again_after_a_cut(
+    database: Database, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(listening, "AGAIN", 0.01)
+    heard, stopping = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(listen(database_url, "news", heard, stopping))
+        await until(heard.is_set)  # it listens now
+        heard.clear()
+        await database.execute("NOTIFY news")
+        await until(heard.is_set)
+        heard.clear()
+        await database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+        )
+        await until(heard.is_set)  # it may have missed something
+        heard.clear()
+        await database.execute("NOTIFY news")
+        await until(heard.is_set)
+        stopping.set()
+
+
+async def test_a_line_that_is_shipped_twice_is_kept_once(database: Database) -> None:
+    at = await database.value("SELECT now()")
+    lines = [Line(line=n, at=at, stream="stdout", text=f"line {n}") for n in (1, 2, 3)]
+    await keep(database, "j1", 1, lines[:2])
+    await keep(database, "j1", 1, lines)
+    await keep(database, "j1", 2, lines[:1])
+    assert await last(database, "j1", 1) == 3
+    assert (await last(database, "j1", 2), await last(database, "j2", 1)) == (1, 0)
+    assert await database.value("SELECT count(*) FROM logs") == 4

@@ -1,0 +1,153 @@
+"""A blob is whole or it is not there, and is what its name says or an error."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.blobs import CHUNK, Blob, Blobs, TooLarge, digest_of
+from shared.errors import Invalid, Permanent
+
+CONTENT = b"some content"
+DIGEST = digest_of(CONTENT)
+
+WRITER = """
+import asyncio, sys
+from shared.blobs import Blobs
+
+async def endless():
+    while True:
+        yield b"x" * (1 << 20)
+        print("wrote", flush=True)
+
+asyncio.run(Blobs.open(sys.argv[1]).put(endless()))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "blobs"
+
+
+@pytest.fixture
+def blobs(folder: Path) -> Blobs:
+    return Blobs.open(f"file:{folder}")
+
+
+async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+def stored(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_what_is_put_is_read_again(blobs: Blobs) -> None:
+    blob = await blobs.put(stream(b"some", b"", b" content"))
+    assert blob == Blob(digest=DIGEST, size=len(CONTENT))
+    assert await blobs.read(DIGEST) == CONTENT
+    assert await blobs.size(DIGEST) == len(CONTENT)
+    assert b"".join([chunk async for chunk in blobs.stream(DIGEST)]) == CONTENT
+
+
+async def test_nothing_is_a_blob_too(blobs: Blobs) -> None:
+    assert (await blobs.put(stream())).size == 0
+    assert await blobs.read(digest_of(b"")) == b""
+
+
+async def test_putting_the_same_again_keeps_one(blobs: Blobs, folder: Path) -> None:
+    await asyncio.gather(
+        *(blobs.put(stream(CONTENT)) for _ in range(4)),
+        *(blobs.put_bytes(CONTENT) for _ in range(4)),
+    )
+    assert len(stored(folder)) == 1
+
+
+async def test_a_large_one_passes_in_pieces(blobs: Blobs) -> None:
+    pieces = [bytes([n]) * CHUNK for n in range(9)]
+    blob = await blobs.put(stream(*pieces))
+    assert [len(chunk) <= 4 * CHUNK async for chunk in blobs.stream(blob.digest)]
+    assert b"".join([chunk async for chunk in blobs.stream(blob.digest)]) == b"".join(pieces)
+
+
+async def test_too_large_is_refused_and_nothing_is_kept(blobs: Blobs, folder: Path) -> None:
+    with pytest.raises(TooLarge, match="larger than the 10 bytes"):
+        await blobs.put(stream(b"x" * 8, b"x" * 8), limit=10)
+    assert stored(folder) == []
+    assert (await blobs.put(stream(b"x" * 10), limit=10)).size == 10
+
+
+async def test_reading_what_is_too_large_for_memory_is_refused(blobs: Blobs) -> None:
+    blob = await blobs.put_bytes(b"x" * 11)
+    with pytest.raises(TooLarge):
+        await blobs.read(blob.digest, limit=10)
+
+
+async def test_a_stream_that_breaks_off_leaves_nothing(blobs: Blobs, folder: Path) -> None:
+    async def breaks() -> AsyncIterator[bytes]:
+        yield CONTENT
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await blobs.put(breaks())
+    assert stored(folder) == []
+
+
+async def test_a_put_that_is_cancelled_leaves_nothing(blobs: Blobs, folder: Path) -> None:
+    begun = asyncio.Event()
+
+    async def hangs() -> AsyncIterator[bytes]:
+        yield CONTENT
+        begun.set()
+        await asyncio.Event().wait()
+
+    putting = asyncio.create_task(blobs.put(hangs()))
+    await begun.wait()
+    putting.cancel()
+    await asyncio.wait([putting])
+    assert stored(folder) == []
+
+
+async def test_a_writer_that_is_killed_leaves_no_half_blob(blobs: Blobs, folder: Path) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WRITER, f"file:{folder}", stdout=asyncio.subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    for _ in range(8):  # so that some of it is on the disk
+        await writer.stdout.readline()
+    os.kill(writer.pid, signal.SIGKILL)
+    await writer.wait()
+    assert {path.parent.name for path in stored(folder)} <= {"incoming"}
+    assert await blobs.size(DIGEST) is None
+    await blobs.put(stream(CONTENT))
+    assert await blobs.read(DIGEST) == CONTENT
+
+
+async def test_what_is_not_there_is_permanent(blobs: Blobs) -> None:
+    assert await blobs.size(DIGEST) is None
+    with pytest.raises(Permanent):
+        await blobs.read(DIGEST)
+
+
+async def test_what_is_not_what_its_name_says_is_an_error(blobs: Blobs, folder: Path) -> None:
+    await blobs.put_bytes(CONTENT)
+    [file] = stored(folder)
+    file.write_bytes(b"other content")
+    with pytest.raises(Permanent, match="damaged"):
+        await blobs.read(DIGEST)
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "sha256:", "sha256:" + "A" * 64, "sha256:../../etc/passwd", "md5:" + "0" * 64]
+)
+async def test_a_digest_that_is_none_is_refused(blobs: Blobs, digest: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await blobs.size(digest)
+    assert caught.value.field == "digest"
