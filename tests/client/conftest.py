@@ -11,6 +11,7 @@ import pytest
 from shared.database.pool import Database
 from slipway import AsyncClient
 from tests.client.fake import Fake
+from tests.client.harness import Run, runner
 from tests.client.real import Real
 
 YAML = """
@@ -75,3 +76,22 @@ def code(tmp_path: Path) -> Path:
     (folder / "valohai.yaml").write_text(YAML)
     (folder / "predict.py").write_text("def application(environ, start_response): ...\n")
     return folder
+
+
+@pytest.fixture
+def run(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs one command line in a thread of its own, as a process would have its own loop."""
+    monkeypatch.setenv("SLIPWAY_URL", platform.url)
+    monkeypatch.setenv("SLIPWAY_TOKEN", platform.token)
+    monkeypatch.setenv("SLIPWAY_PROJECT", platform.project)
+    return runner(capsys)
+
+
+@pytest.fixture
+def lone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The same where nothing is configured."""
+    for name in ("SLIPWAY_URL", "SLIPWAY_TOKEN", "SLIPWAY_PROJECT", "SLIPWAY_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return runner(capsys)

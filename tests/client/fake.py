@@ -413,11 +413,12 @@ class Fake:
 
     async def make_endpoint(self, request: web.Request) -> web.Response:
         asked = await request.json()
-        if not asked["endpoint"].get("routes") and "start_command" not in asked["endpoint"]:
+        entry = asked.get("endpoint", {})
+        if not entry.get("routes") and "start_command" not in entry:
             wrong = {"field": "endpoint.routes", "message": "at least one route is needed"}
             return refuse(422, "invalid", "The request is not valid", "", wrong)
         made = self._job(asked["name"], f"v{len(self.versions) + len(self.jobs)}e", None, "x")
-        made["routes"] = asked["endpoint"].get("routes", [])
+        made["routes"] = entry.get("routes", [])
         made["gpu_types"] = [t for t in asked["resources"]["gpu_types"] if t != "cpu"]
         made["gpu_count"] = len(made["gpu_types"]) and asked["resources"].get("gpu_count", 1)
         return answer(made, 201)

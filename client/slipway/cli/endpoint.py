@@ -124,5 +124,4 @@ def _show_review(context: Context, review: Review) -> None:
     for wrong in review.errors:
         out.line(f"  {wrong.field}: {wrong.message}", "red")
     if review.ok:
-        out.line("it would queue" if review.would_queue else "it would start at once")
         out.line(f"{review.price_per_hour:g} an hour while it holds its GPUs")

@@ -18,6 +18,7 @@ class Progress:
         self._out = out
         self._show = show
         self._packed = 0
+        self._said: set[str] = set()
 
     def step(self, step: Step) -> None:
         if step.kind == "packing":
@@ -29,6 +30,7 @@ class Progress:
             self._out.say(f"version {step.version.deployment}/{step.version.name}", "bold")
             self._show("building")
         elif step.line is not None:
+            self._said.add(step.line.text)
             self._out.say(f"  {step.line.text}", "dim")
         elif step.kind == "built" and step.version is not None:
             self._built(step.version.notes)
@@ -36,6 +38,8 @@ class Progress:
             self.job(step.job)
         elif step.alias is not None:
             self._out.say(f"alias {step.alias.name} → {step.alias.version}", "green")
+            for name, url in step.alias.urls.items():
+                self._out.say(f"  {name}  {url}")
 
     def job(self, job: Job) -> None:
         """A job is in another state, or waits for another reason."""
@@ -51,7 +55,7 @@ class Progress:
 
     def _built(self, notes: list[str]) -> None:
         self._out.say("built", "green")
-        for note in notes:
+        for note in (note for note in notes if note not in self._said):
             self._out.say(f"  note: {note}", "dim")
         self._show("starting")
 
