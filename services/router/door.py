@@ -19,12 +19,13 @@ from services.router.headers import to_client, to_endpoint
 from services.router.meter import NOBODY, Meter
 from services.router.proxy import Answer, Backend, Exchange, Outgoing
 from services.router.reply import Reply
-from services.router.resolve import Ambiguous, Match, Unknown, job_of, resolve
+from services.router.resolve import Ambiguous, Match, Resolved, Unknown, job_of, resolve
 from services.router.table import Route, Table
 from services.router.tunnel import accept, tunnel
 from services.router.upstream import Failed, bad
 from services.router.vet import Refused, Vetted, content_length, values, vet
 from shared.ids import JobId
+from shared.lifecycle import State
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 OWN: Final = frozenset({b"/livez", b"/readyz", b"/metrics"})
@@ -35,6 +36,7 @@ PONG_HEADERS: Final = (
     (b"Cache-Control", b"no-store"),
     (b"Access-Control-Allow-Origin", b"*"),
 )
+MOST_WAITING: Final = 64  # requests that wait for news at a time; more are answered at once
 PLAIN: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 
 
@@ -43,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str = "http"  # by which clients reach us
     limits: Limits = Limits()
     patience: float = 2.0  # see proxy.Backend
+    news: float = 0.0  # seconds to wait for the news of a route that a client knows already
 
 
 class Door:
@@ -64,6 +67,7 @@ class Door:
         self._ready = ready
         self._options = options
         self._gates: dict[JobId, Gate] = {}
+        self.waiting = 0  # for the news of a route
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
@@ -121,7 +125,7 @@ class Door:
             reason = f"The body is larger than the {limit} bytes allowed."
             await reply.problem(problems.unfit(413, reason))
             return NOBODY
-        match resolve(self._table, vetted.host, vetted.target, self._options.domain):
+        match await self._resolve(vetted):
             case Ambiguous(reason):
                 reply.last()
                 await reply.problem(problems.unfit(400, reason))
@@ -137,6 +141,21 @@ class Door:
                 else:
                     await self._admit(request, vetted, match, reply)
                 return route.job
+
+    async def _resolve(self, vetted: Vetted) -> Resolved:
+        """A client may be quicker than the news: it has just made an alias, or has just been told
+        that its job runs. So what may be about to change is looked at again for a moment."""
+        until = time.monotonic() + self._options.news
+        while True:
+            found = resolve(self._table, vetted.host, vetted.target, self._options.domain)
+            left = until - time.monotonic()
+            if not _may_change(found) or left <= 0 or self.waiting >= MOST_WAITING:
+                return found
+            self.waiting += 1
+            try:
+                await self._table.change(left)
+            finally:
+                self.waiting -= 1
 
     async def _admit(
         self, request: web.BaseRequest, vetted: Vetted, match: Match, reply: Reply
@@ -188,6 +207,16 @@ class Door:
                 await reply.problem(problems.unfit(unfit.status, unfit.reason))
         if vetted.length and not request.content.is_eof():
             reply.last()
+
+
+def _may_change(found: Resolved) -> bool:
+    match found:
+        case Unknown():
+            return True
+        case Match(route=route):
+            return route.state is State.STARTING
+        case _:
+            return False
 
 
 def _pinged(request: Vetted, match: Match) -> bool:

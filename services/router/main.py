@@ -29,6 +29,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     router_scheme: Literal["http", "https"] = "http"  # by which clients reach it
     max_body: int = 0  # bytes; 0: bodies are streamed, however large
     connect_patience: float = 2.0  # seconds to wait for a server between two of its lives
+    news_patience: float = 1.0  # seconds to wait for the news of a route that a client knows of
 
 
 def serve(
@@ -77,6 +78,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             scheme=config.router_scheme,
             limits=Limits(size=config.max_body),
             patience=config.connect_patience,
+            news=config.news_patience,
         ),
     )
 

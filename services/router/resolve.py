@@ -49,7 +49,10 @@ def job_of(host: bytes, domain: bytes) -> bytes | None:
     return job if dot and rest == domain and _JOB.fullmatch(job) else None
 
 
-def resolve(table: Table, host: bytes, target: bytes, domain: bytes) -> Match | Ambiguous | Unknown:
+Resolved = Match | Ambiguous | Unknown
+
+
+def resolve(table: Table, host: bytes, target: bytes, domain: bytes) -> Resolved:
     """`target` is a request's target in origin form, exactly as it came."""
     path, mark, query = target.partition(b"?")
     if job := job_of(host, domain):

@@ -7,6 +7,7 @@ either the old version or the new one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -73,6 +74,7 @@ class Table:
         self._aliases: dict[Place, VersionId] = {}
         self._aliases_of: dict[str, set[Place]] = {}  # by the deployment's id
         self._closed: dict[JobId, int] = {}  # the last attempt known to take no more traffic
+        self._changed = asyncio.Event()  # set, and another put in its place, by every change
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -91,6 +93,14 @@ class Table:
         job = self._endpoints.get((version, endpoint))
         return None if job is None else self._jobs.get(job)
 
+    async def change(self, within: float) -> None:
+        """Returns after the next change, or `within` seconds at most."""
+        try:
+            async with asyncio.timeout(within):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
     def close(self, job: JobId, attempt: int) -> None:
         """Send nothing more to this attempt, whatever an older look at it still says."""
         self._closed[job] = max(attempt, self._closed.get(job, 0))
@@ -107,6 +117,7 @@ class Table:
         self._versions = fresh._versions
         self._aliases, self._aliases_of = fresh._aliases, fresh._aliases_of
         self._closed = {job: n for job, n in self._closed.items() if job in self._jobs}
+        self._tell()
 
     def put(self, routes: Iterable[Route], gone: Collection[JobId] = ()) -> None:
         """Take a newer look at some jobs; `gone` are those that are over."""
@@ -118,6 +129,7 @@ class Table:
             if route.deployment is not None:
                 place = Place(route.owner, route.project, route.deployment, route.version_name)
                 self._versions[place] = route.version
+        self._tell()
 
     def point(self, aliases: Iterable[Alias], deployments: Collection[str] = ()) -> None:
         """Take a newer look at all the aliases of some deployments (named by id)."""
@@ -129,6 +141,11 @@ class Table:
                 self._aliases.pop(gone, None)
             self._aliases.update(places)
             self._aliases_of[id] = set(places)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _guarded(self, route: Route) -> Route:
         if route.state is State.RUNNING and route.attempt <= self._closed.get(route.job, 0):
