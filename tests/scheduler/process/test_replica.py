@@ -75,6 +75,7 @@ async def test_the_one_request_server_of_the_standard_library_answers_two_in_a_r
 ) -> None:
     work = await apart.shell(ONE_SHOT, port=8000, readiness="listening")
     address = await apart.started(work)
+    await apart.until(work.replica, Phase.READY)
     for _ in range(2):
         assert b"Hello world!" in await get(address)
     assert (await apart.driver.observe())[work.replica].phase is Phase.READY

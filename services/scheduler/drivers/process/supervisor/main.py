@@ -24,7 +24,7 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
-from . import family, kernel, namespaces, root
+from . import egress, family, kernel, namespaces, root
 from .forward import BACKLOG, Forward
 from .keeper import Keeper
 from .spec import Spec, read
@@ -118,21 +118,27 @@ def _plain(folder: str, spec: Spec, tell: int) -> None:
 def _isolated(folder: str, spec: Spec, tell: int) -> None:
     listener = _listen(spec.socket)
     news, ready = os.pipe()
+    theirs, ours = socket.socketpair()
 
     def init() -> None:
         os.close(tell)
         os.close(news)
+        theirs.close()
         doors = _doors(folder)
         kernel.loopback_up()
+        with egress.door(spec.port) as out, ours:
+            socket.send_fds(ours, [b"!"], [out.fileno()])
+            env = {**egress.environment(out.getsockname()[1]), **spec.env}
         root.build(folder, spec)
         kernel.allow_low_ports()
         os.write(ready, STARTED)
         os.close(ready)
-        asyncio.run(_keep(spec, doors, listener))
+        asyncio.run(_keep(spec._replace(env=env), doors, listener))
 
     process = namespaces.start(init, ready)
     os.close(ready)
     listener.close()
+    ours.close()
     if process:
         with open(os.path.join(folder, "init"), "w") as file:
             file.write(namespaces.identity(process))
@@ -140,8 +146,17 @@ def _isolated(folder: str, spec: Spec, tell: int) -> None:
         answer = said.read()
     os.write(tell, answer)
     os.close(tell)
+    if process and answer == STARTED:
+        asyncio.run(_attend(process, theirs))
     if process:
-        namespaces.attend(process)
+        os.waitpid(process, 0)
+
+
+async def _attend(process: int, inside: socket.socket) -> None:
+    """The supervisor's own work: the way out, until all within has ended."""
+    _, (out, *_), _, _ = socket.recv_fds(inside, 1, 1)
+    await egress.serve(socket.socket(fileno=out))
+    await namespaces.attend(process)
 
 
 def _doors(folder: str) -> tuple[int, int]:

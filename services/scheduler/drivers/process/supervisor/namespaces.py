@@ -7,6 +7,7 @@ namespace takes everybody in it along when it ends, however they forked or hid.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -89,8 +90,13 @@ def identity(process: int) -> str:
     return f"{process} {fields[19].decode()}"
 
 
-def attend(process: int) -> None:
+async def attend(process: int) -> None:
     """Wait for the end of `process`, and pass on what the supervisor is told."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(process, signal.SIGTERM))
-    signal.signal(signal.SIGQUIT, lambda *_: os.kill(process, signal.SIGKILL))
-    os.waitpid(process, 0)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, os.kill, process, signal.SIGTERM)
+    loop.add_signal_handler(signal.SIGQUIT, os.kill, process, signal.SIGKILL)
+    ended = asyncio.Event()
+    handle = os.pidfd_open(process)
+    loop.add_reader(handle, ended.set)
+    await ended.wait()
+    loop.remove_reader(handle)
