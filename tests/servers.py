@@ -303,9 +303,10 @@ def _answers(port: int, hello: bytes) -> bool:
 
 
 def main() -> None:
-    with rabbitmq(Path(sys.argv[1])) as server:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt), rabbitmq(Path(sys.argv[1])) as server:
         print(server.url, flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()
 
 
 if __name__ == "__main__":
