@@ -219,6 +219,7 @@ async def test_a_replica_whose_supervisor_is_killed_is_gone(on: Target) -> None:
     await on.until(work.replica, Phase.GONE)
     assert isinstance(await on.driver.start(work), Started)
     await on.until(work.replica, Phase.READY)
+    assert await on.texts(work.replica, 2) == ["serving", "serving"]
     lines = await on.driver.logs(work.replica, 0)
     assert [line.line for line in lines] == list(range(1, len(lines) + 1))
 

@@ -129,7 +129,7 @@ class ProcessDriver:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
             if folder.exists():  # of a life that ended: its numbered lines go on
                 (fresh / "log").rmdir()
-                (fresh / "log").mkdir()
+                (folder / "log").rename(fresh / "log")
                 await self._sweep(folder)
                 await asyncio.to_thread(throw_away, self._home, folder)
             fresh.rename(folder)
