@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-import secrets
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ import services.builder.main as builder
 import services.router.main as router
 import services.scheduler.main as scheduler
 from services.api.first import first_token
+from services.greeting import Greeting, greet, kept_token
 from shared import log
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
@@ -39,71 +42,75 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     api_port: int = 8080
     router_port: int = 8000
+    router_url: str = ""  # as people reach the router, where that is not by host and port
     grace: float = 20.0
 
 
-async def serve(settings: Embedded, home: Path, database_url: str) -> None:
-    """Run everything until SIGTERM or SIGINT."""
-    environ = {
+def settled(settings: Embedded, home: Path, database_url: str) -> dict[str, str]:
+    """What the services read in place of the environment."""
+    return {
         **os.environ,
         "DATABASE_URL": database_url,
         "AMQP_URL": "",
         "BLOBS_URL": f"file:{home / 'blobs'}",
         "SLIPWAY_HOME": str(home),
         "WORK_DIR": str(home / "build"),
-        "ROUTER_URL": os.environ.get("ROUTER_URL")
-        or f"http://{settings.host}:{settings.router_port}",
+        "ROUTER_URL": settings.router_url or f"http://{settings.host}:{settings.router_port}",
         "BUILDER_PORT": "0",
         "SCHEDULER_PORT": "0",
-        "END_REPLICAS": "true",  # nothing is left running behind a Ctrl-C; the next start goes on
+        "END_REPLICAS": "true",  # nothing is left running behind a Ctrl-C
     }
+
+
+async def serve(settings: Embedded, home: Path, database_url: str) -> None:
+    """Run everything until SIGTERM or SIGINT."""
+    environ = settled(settings, home, database_url)
     async with AsyncExitStack() as stack:  # closed in the reverse order
-        database = await stack.enter_async_context(Database.open(database_url, size=20))
+        enter = stack.enter_async_context
+        database = await enter(Database.open(database_url, size=20))
         await migrate(database)
         telemetry = FloorTelemetry()
         bus = LocalBus(telemetry=telemetry)
         floor = Floor(database, bus, Blobs.open(environ["BLOBS_URL"]), telemetry)
-        loops: list[Loop] = []
-        loops += await stack.enter_async_context(api.compose(read(api.Config, environ), floor))
-        loops += await stack.enter_async_context(
-            builder.compose(read(builder.Config, environ), floor)
+        greeting = Greeting(
+            home=home,
+            api_url=f"http://{settings.host}:{settings.api_port}",
+            router_url=f"http://{settings.host}:{settings.router_port}",
+            token=kept_token(home) or await first_token(database),
         )
-        loops += await stack.enter_async_context(
-            scheduler.compose(read(scheduler.Config, environ), floor)
-        )
-        loops += await stack.enter_async_context(
-            router.compose(read(router.Config, environ), floor)
-        )
-        token = kept_token(home / "client.toml") or await first_token(database)
-        api_url = f"http://{settings.host}:{settings.api_port}"
-        keep_for_client(home / "client.toml", api_url, token)
-        announce(settings, home, token)
-        outbox = relay(database_url, database, bus, telemetry=telemetry)
-        await run(outbox, *loops, grace=settings.grace)
+        loops: list[Loop] = [
+            relay(database_url, database, bus, telemetry=telemetry),
+            *await enter(api.compose(read(api.Config, environ), floor)),
+            *await enter(builder.compose(read(builder.Config, environ), floor)),
+            *await enter(scheduler.compose(read(scheduler.Config, environ), floor)),
+            *await enter(router.compose(read(router.Config, environ), floor)),
+            greet(greeting),
+        ]
+        await run(*loops, grace=settings.grace)
 
 
-def keep_for_client(path: Path, url: str, token: str) -> None:
-    """Write client.toml whole or not at all, for its owner's eyes only."""
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}")
-    with open(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(f'url = "{url}"\ntoken = "{token}"\nproject = "local/default"\n')
-    fresh.replace(path)
+@contextmanager
+def claimed(home: Path) -> Iterator[None]:
+    """The folder is ours alone while this lasts. Raises Misconfigured when it is another's."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o711)  # PostgreSQL passes through it as a user of its own
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Misconfigured(
+                f"a platform runs in {home} already; stop it, or set SLIPWAY_HOME"
+            ) from None
+        yield
 
 
-def kept_token(path: Path) -> str:
-    """The token of an earlier start, "" when there is none."""
-    return str(msgspec.toml.decode(path.read_bytes()).get("token", "")) if path.exists() else ""
-
-
-def announce(settings: Embedded, home: Path, token: str) -> None:
-    print(
-        f"Slipway is up. State is in {home}; after Ctrl-C the next start goes on.\n"
-        f"  API     http://{settings.host}:{settings.api_port}   (OpenAPI at /openapi.json)\n"
-        f"  router  http://{settings.host}:{settings.router_port}\n"
-        f"  token   {token[:12]}…  in {home / 'client.toml'}, where `slipway` finds it\n"
-        f"Next: .venv/bin/slipway deploy examples/greeter --wait",
-        flush=True,
-    )
+def taken_port(error: BaseException) -> str | None:
+    """What to say when the trouble is a port that somebody else has."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(taken_port, error.exceptions)), None)
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}; choose other ports with API_PORT and ROUTER_PORT"
+    return None
 
 
 def main() -> None:
@@ -111,16 +118,18 @@ def main() -> None:
     try:
         settings = read(Embedded, os.environ)
         home = Path(settings.slipway_home).absolute()
-        home.mkdir(
-            parents=True, exist_ok=True, mode=0o711
-        )  # PostgreSQL passes as a user of its own
-        with postgres(home / "postgres") as url:
+        with claimed(home), postgres(home / "postgres") as url:
             uvloop.run(serve(settings, home, url))
     except Misconfigured as error:
         print(f"slipway: {error}", file=sys.stderr)
         raise
     except KeyboardInterrupt:  # before there was anything to end
         sys.exit(130)
+    except (ExceptionGroup, OSError) as error:
+        if (said := taken_port(error)) is None:
+            raise
+        print(f"slipway: {said}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
