@@ -104,9 +104,16 @@ async def embedded(home: Path, **settings: str) -> AsyncIterator[Platform]:
         commands={"platform": [sys.executable, "-m", "services"]},
     )
     async with _running(platform):
-        toml = (home / "client.toml").read_text()
-        platform.token = toml.split('token = "')[1].split('"')[0]
+        platform.token = await _token(home / "client.toml")
         yield platform
+
+
+async def _token(client: Path) -> str:
+    """From the file that the platform writes when it answers."""
+    async with asyncio.timeout(10):
+        while not client.exists():
+            await asyncio.sleep(0.02)
+    return client.read_text().split('token = "')[1].split('"')[0]
 
 
 @asynccontextmanager

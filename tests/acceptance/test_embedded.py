@@ -1,0 +1,122 @@
+"""`make up`: starting, ending, and starting again where it was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import aiohttp
+import pytest
+
+from slipway import AsyncClient
+from tests.acceptance.platform import ROOT, Platform, embedded, free_ports
+
+ROUTES = [{"path": "/pid", "verb": "POST", "file": "predict", "function": "pid", "body": []}]
+CODE = "import uuid\nME = str(uuid.uuid4())\ndef pid(): return ME\n"
+
+
+async def start_and_end(**settings: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services",
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        _, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, errors.decode()
+
+
+@pytest.fixture
+def code(tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "predict.py").write_text(CODE)
+    return folder
+
+
+async def endpoint(platform: Platform, code) -> str:
+    async with AsyncClient(platform.api_url, platform.token, "local/default") as slipway:
+        job = await slipway.create_endpoint("e", code, routes=ROUTES, gpu_type="cpu")
+        return (await slipway.wait_for_job(job.id, timeout=60)).id
+
+
+async def asked(platform: Platform, job: str) -> str:
+    """Which life of the server answers."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{platform.router_url}/endpoints/{job}/pid", json={}) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        return str(await answer.json())
+
+
+async def running(platform: Platform, job: str) -> None:
+    async with AsyncClient(platform.api_url, platform.token, "local/default") as slipway:
+        await slipway.wait_for_job(job, timeout=60)
+
+
+async def test_a_killed_platform_finds_its_replicas_alive_and_adopts_them(tmp_path, code):
+    async with embedded(tmp_path / "home") as platform:
+        job = await endpoint(platform, code)
+        before = await asked(platform, job)
+        await platform.kill("platform")
+        await platform.start("platform")
+        await platform.until_ready()
+        await running(platform, job)
+        assert await asked(platform, job) == before
+
+
+async def test_ctrl_c_ends_everything_and_the_next_start_goes_on(tmp_path, code):
+    async with embedded(tmp_path / "home") as platform:
+        job = await endpoint(platform, code)
+        before = await asked(platform, job)
+        platform.processes["platform"].send_signal(signal.SIGINT)
+        assert await platform.processes["platform"].wait() == 0
+        assert not list((platform.home / "replicas").iterdir())
+        await platform.start("platform")
+        await platform.until_ready()
+        await asyncio.sleep(1)  # it is lost and queued first
+        await running(platform, job)
+        assert await asked(platform, job) != before
+
+
+async def test_a_folder_has_one_platform(tmp_path):
+    async with embedded(tmp_path / "home"):
+        code, said = await start_and_end(SLIPWAY_HOME=str(tmp_path / "home"))
+    assert code == 2
+    assert "runs in" in said
+    assert "Traceback" not in said
+
+
+async def test_a_taken_port_is_named_with_the_setting_that_changes_it(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = {"API_PORT": str(taken.getsockname()[1]), "ROUTER_PORT": str(free_ports(1)[0])}
+        code, said = await start_and_end(SLIPWAY_HOME=str(tmp_path / "home"), **ports)
+    assert code == 2
+    assert "API_PORT" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "home" / "client.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"API_PORT": "many"}, "api_port"),
+        ({"SLIPWAY_GPUS": "rtx3090:lots"}, "SLIPWAY_GPUS"),
+        ({"SLIPWAY_PRICES": "0.5"}, "SLIPWAY_PRICES"),
+    ],
+)
+async def test_a_setting_that_does_not_convert_is_named(tmp_path, setting, said):
+    code, told = await start_and_end(SLIPWAY_HOME=str(tmp_path / "home"), **setting)
+    assert code == 2
+    assert said in told
+    assert "Traceback" not in told
