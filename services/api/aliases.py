@@ -115,7 +115,8 @@ async def _check_runs(connection: Connection, version: str, force: bool) -> None
         if row["state"] != State.RUNNING
     ]
     if idle and not force:
-        detail = "wait until every endpoint runs, or send `force`"
+        first = f"{idle[0].field.removeprefix('endpoints.')}: {idle[0].message}"
+        detail = f"{first}; wait until every endpoint runs, or send `force`"
         raise refused.conflict("not-running", "The version does not run", detail, *idle)
 
 

@@ -17,6 +17,7 @@ from services.api.types import Empty, Job, JobsQuery, NoQuery, Page
 from shared.database.jobs import advance
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
+from shared.database.versions import VersionState
 from shared.endpoint import Definition, Endpoint, Routes
 from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
 from shared.ids import JobId
@@ -97,6 +98,10 @@ async def terminate(call: Call[NoQuery, Empty]) -> Answer:
     return await _move(call, JobTerminated, State.TERMINATED)
 
 
+NO_IMAGE: Final = {
+    VersionState.BUILDING: "it is still being built: try again when the version is ready",
+    VersionState.FAILED: "its version could not be built, so it can only be terminated",
+}
 Moved = type[JobStopping] | type[JobRestarted] | type[JobTerminated]
 
 
@@ -112,6 +117,10 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
         if state not in done:
             if state not in MOVES[kind].sources:
                 raise refused.conflict("job-state", f"The job is {state}", why_not(kind, state))
+            if kind is JobRestarted and row["version_state"] != VersionState.READY:
+                raise refused.conflict(
+                    "no-image", "The job has no image", NO_IMAGE[row["version_state"]]
+                )
             fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
             moved = await advance(connection, fact)
             assert moved  # the row is held

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from slipway import Failed
+from slipway import Failed, SlipwayError
 
 SEED_GREETER = """\
 - endpoint:
@@ -181,7 +181,7 @@ async def test_an_alias_is_not_moved_to_what_does_not_run(slipway, source, model
     job = version.jobs["wsgi-endpoint"]
     await slipway.stop(job)
     await slipway.wait_for_job(job, "stopped", timeout=30)
-    with pytest.raises(Exception, match="stopped"):
+    with pytest.raises(SlipwayError, match="wsgi-endpoint: its job is stopped"):
         await slipway.set_alias(deployment, "production", version.name)
 
 

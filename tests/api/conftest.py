@@ -143,9 +143,15 @@ class World:
             "endpoint": {"routes": [route]},
         }
 
-    async def put_state(self, job: str, state: str) -> None:
+    async def put_state(self, job: str, state: str, version: str = "ready") -> None:
         await self.database.execute(
             "UPDATE jobs SET state = $2::job_state WHERE id = $1", job, state
+        )
+        await self.database.execute(
+            "UPDATE versions SET state = $2::version_state"
+            " WHERE id = (SELECT version FROM jobs WHERE id = $1)",
+            job,
+            version,
         )
 
     async def gpus(self, **counts: int) -> None:

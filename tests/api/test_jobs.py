@@ -73,6 +73,19 @@ async def test_a_restart_is_a_new_attempt(world: World) -> None:
     assert (said.body["state"], said.body["attempt"]) == ("queued", 2)
 
 
+@pytest.mark.parametrize(
+    ("version", "said"), [("building", "still being built"), ("failed", "terminated")]
+)
+async def test_a_job_without_an_image_is_not_restarted(
+    world: World, version: str, said: str
+) -> None:
+    made = await job(world)
+    await world.put_state(made, "stopped", version)
+    answered = await world.ask("POST", f"/v1/jobs/{made}/restart")
+    assert (answered.status, answered.problem) == (409, "no-image")
+    assert said in answered.body["detail"]
+
+
 async def test_the_name_of_a_terminated_job_is_free_again(world: World) -> None:
     made = await job(world)
     again = await world.ask("POST", f"{world.place}/endpoints", await world.endpoint())

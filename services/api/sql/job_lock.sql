@@ -1,7 +1,8 @@
 -- Hold a job until the transaction ends, so that what is decided about it stays true.
 -- $1 job  $2 its owner (null: any)
-SELECT jobs.id, jobs.state, jobs.attempt
+SELECT jobs.id, jobs.state, jobs.attempt, versions.state AS version_state
   FROM jobs
+  JOIN versions ON versions.id = jobs.version
   JOIN projects ON projects.seq = jobs.project
  WHERE jobs.id = $1
    AND ($2::text IS NULL OR projects.owner = $2)
