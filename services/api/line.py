@@ -11,10 +11,8 @@ import logging
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+import shared.line
 from services.api.guard import answer, told
 from shared.http import KEEPALIVE
 from shared.problems import problem
@@ -26,26 +24,13 @@ LINGER: Final = 2.0  # seconds to read on after an answer that came before the e
 TITLES: Final = {400: "This is not a valid HTTP/1.1 request", 431: "The head is too large"}
 
 
-class Line(RequestHandler):
+class Line(shared.line.Line):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert self._manager is not None
         full = len(self._manager.connections) >= CONNECTIONS
         super().connection_made(transport)
         if full:
             self.force_close()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            self._spoil(self._messages[-1][0].exc)
-
-    def _spoil(self, error: BaseException | None) -> None:
-        """Tell the reader of a body that it will never end; the parser keeps that to itself."""
-        request = self._current_request
-        if request is None or request.content is EMPTY_PAYLOAD or request.content.is_eof():
-            return
-        if request.content.exception() is None:
-            request.content.set_exception(error or BadHttpMessage("bad body"))
 
     def handle_error(
         self,

@@ -15,12 +15,11 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import BadHttpMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler, _ErrInfo, _RequestHandler
+from aiohttp.web_protocol import RequestHandler, _RequestHandler
 
 from services.router import problems
 from services.router.reply import Reply
+from shared import line
 from shared.http import KEEPALIVE
 
 log = logging.getLogger(__name__)
@@ -28,21 +27,8 @@ log = logging.getLogger(__name__)
 LINGER: Final = 2.0  # seconds to read on after an answer that came before the end of the request
 
 
-class Line(RequestHandler):
+class Line(line.Line):
     """One client's connection."""
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            self._spoil(self._messages[-1][0].exc)
-
-    def _spoil(self, error: BaseException | None) -> None:
-        """Tell the reader of a body that it will never end; the parser keeps that to itself."""
-        request = self._current_request
-        if request is None or request.content is EMPTY_PAYLOAD or request.content.is_eof():
-            return
-        if request.content.exception() is None:
-            request.content.set_exception(error or BadHttpMessage("bad body"))
 
     def handle_error(
         self,
