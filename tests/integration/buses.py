@@ -60,7 +60,7 @@ class AmqpLab:
 
     async def parked(self, count: int) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        async with broker(self.url) as channel:
+        async with asyncio.timeout(SOON), broker(self.url) as channel:
             queue = await channel.get_queue(f"{self.name}.parked")
             while len(found) < count:
                 message = await queue.get(fail=False, timeout=SOON)

@@ -231,6 +231,26 @@ async def test_one_at_a_time_keeps_the_order_also_through_failures(
     assert listener.ids == [id for id in ids(told) for _ in range(2)]
 
 
+async def test_one_at_a_time_keeps_the_order_also_from_one_subscriber_to_the_next(
+    lab: Lab, announce: Announcer
+) -> None:
+    async def hangs(_: Event) -> None:
+        await asyncio.Event().wait()
+
+    told = [event(str(n)) for n in range(10)]
+    dying = Listener(lab, "one", handler=hangs, at_once=1)
+    async with listening(announce, Listener(lab, "one")):  # so that the queue is there
+        pass
+    dying.begin()
+    await announce(told)
+    await dying.saw(told[0])
+    await dying.died()
+    successor = Listener(lab, "one", at_once=1)
+    async with listening(announce, successor):
+        await successor.saw(*told)
+    assert successor.ids == ids(told)
+
+
 async def test_at_most_so_many_handlers_run_at_once(lab: Lab, announce: Announcer) -> None:
     running = highest = 0
 

@@ -177,17 +177,23 @@ async def test_M13_a_queue_that_was_deleted_is_made_again(lab: AmqpLab) -> None:
 async def test_M13_a_consumer_that_the_broker_forgot_is_noticed(
     lab: AmqpLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "LOOK", 0.05)
-    monkeypatch.setattr("shared.bus.consumer._tell_of_loss", _deaf)
+    cancelled = asyncio.Event()
+
+    async def deaf(channel: aio_pika.abc.AbstractChannel, over: asyncio.Event) -> None:
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
+
+    monkeypatch.setattr(consumer, "LOOK", 1.0)
+    monkeypatch.setattr("shared.bus.consumer._tell_of_loss", deaf)
     listener, told = Listener(lab, "one"), event()
     async with lab.bus.announcer() as announce, listening(announce, listener):
         await lab.remove("one")
+        await until(cancelled.is_set)
+        async with broker(lab.url) as channel:
+            topics = ["slipway.job.#"]
+            await topology.declare_queue(channel, lab.name, "one", topics, lasting=True)
         await announced(lab, told)
         await listener.saw(told)
-
-
-async def _deaf(*_: object) -> None:
-    """Instead of hearing of a loss."""
 
 
 async def test_what_was_declared_otherwise_ends_the_process_instead_of_idling(
@@ -240,17 +246,17 @@ async def test_M18_an_event_too_large_for_the_broker_is_refused_before_it_is_sen
         assert await announce([large, small]) == [small.id]
 
 
-async def test_M21_what_can_not_be_parked_yet_is_kept(
-    lab: AmqpLab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_M21_what_can_not_be_parked_yet_is_kept(lab: AmqpLab) -> None:
     async def refuses(_: Event) -> None:
         raise Permanent("never")
 
-    listener, told = Listener(lab, "one", handler=refuses), event()
+    listener, first, second = Listener(lab, "one", handler=refuses), event(), event()
     async with lab.bus.announcer() as announce, listening(announce, listener):
+        await announce([first])
+        assert await lab.parked(1) == [(first.id, "permanent: never")]
         await lab.remove("parked")
-        await announce([told])
-        assert await lab.parked_when_there(told) == "permanent: never"
+        await announce([second])
+        assert await lab.parked_when_there(second) == "permanent: never"
 
 
 async def test_what_is_on_the_wire_is_a_cloud_event_in_structured_mode(lab: AmqpLab) -> None:

@@ -1,0 +1,40 @@
+"""`make drill`, in short: promises are kept under kills, and a planted mistake is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.platform import ROOT
+
+
+def drill(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.drill", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_every_promise_is_kept_while_each_part_is_killed_twice():
+    code, said = drill("--kills", "10", "--seed", "11")
+    assert (code, "every promise was kept" in said) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("give-twice", "held"),
+        ("mark-before-announcing", "never reached the subscriber"),
+    ],
+)
+def test_a_planted_fault_is_caught(fault, told):
+    code, said = drill("--kills", "3", "--seed", "12", "--patience", "20", "--plant", fault)
+    assert code == 1, said
+    assert told in said
+    assert "Traceback" not in said
