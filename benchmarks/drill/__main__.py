@@ -25,11 +25,10 @@ from benchmarks.drill.checker import Record, check
 from benchmarks.drill.faulty import FAULTS
 from benchmarks.drill.load import Client, Load, Promises, empty_source, retried
 from benchmarks.drill.scene import GPUS, VICTIMS, Scene, Subscriber, leftovers, stage
-from tests.acceptance.platform import ROOT
 from tests.servers import rabbitmq
 
 ENDED = ("stopped", "failed", "terminated")
-SHARED = ROOT / ".cache"  # where replicas see it; each has a /tmp of its own
+SHARED = Path.home() / ".cache" / "slipway"  # replicas see it; each has a /tmp of its own
 
 
 class Drill:
@@ -129,7 +128,7 @@ async def listening(url: str) -> AsyncIterator[Subscriber]:
 async def drill(kills: int, seed: int, fault: str | None, patience: float) -> tuple[Record, Scene]:
     rng = random.Random(seed)
     home = Path(tempfile.mkdtemp(prefix="slipway-drill-"))
-    SHARED.mkdir(exist_ok=True)
+    SHARED.mkdir(parents=True, exist_ok=True)
     referee = Path(tempfile.mkdtemp(prefix="slipway-referee-", dir=SHARED))
     for number in range(GPUS):
         (referee / f"gpu-{number}").touch()  # replicas can't: the machine is read-only to them
