@@ -77,7 +77,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     except Invalid as error:
         raise Misconfigured(f"configuration: {error}") from error
     async with opening as driver:
-        telemetry = Telemetry()
+        telemetry = Telemetry(floor.telemetry)
         source = _declared(declared) if declared else _found(config.target, driver)
         gpus = Inventory(floor.database, config.target, source, prices)
         scheduler = Scheduler(
