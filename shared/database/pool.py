@@ -44,6 +44,11 @@ async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     )
 
 
+async def _leave(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Nothing to put back: what we do ends with its transaction, and no pooled connection listens,
+    holds a session lock or changes a setting. asyncpg would ask the server each time."""
+
+
 class Database:
     """A pool of connections. Errors of the server or the way to it are raised as Transient."""
 
@@ -60,6 +65,7 @@ class Database:
                 max_size=size,
                 command_timeout=COMMAND,
                 init=_prepare,
+                reset=_leave,
                 server_settings={
                     "application_name": "slipway",
                     "idle_in_transaction_session_timeout": "10000",
