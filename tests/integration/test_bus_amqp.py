@@ -310,7 +310,7 @@ async def test_a_queue_that_is_not_lasting_goes_away_soon_after_its_subscriber(
 async def test_a_queue_that_never_answers_is_made_anew(
     lab: AmqpLab, monkeypatch: pytest.MonkeyPatch, silences: int, kept: bool
 ) -> None:
-    monkeypatch.setattr(consumer, "CALL", 0.3)
+    monkeypatch.setattr(consumer, "CALL", 1.5)
     monkeypatch.setattr(consumer, "SILENCES", 2)
     listener, before, told = Listener(lab, "one"), event(), event()
     consume, calls = aio_pika.Queue.consume, 0

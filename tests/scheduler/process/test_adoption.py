@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from services.scheduler.driver import Phase
+from services.scheduler.drivers.process.stage import Stage
 from shared.blobs import Blobs
 from tests.scheduler.targets import Kind, Target, get, leftovers, opened, target
 
@@ -89,3 +91,51 @@ async def test_two_drivers_on_one_home_start_a_replica_once(kind: Kind, tmp_path
         first = await one.driver.start(work)
         assert await other.start(work) == first
         assert list(await other.observe()) == [work.replica]
+
+
+async def test_a_start_that_is_slow_to_unpack_spares_what_another_has_started(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with target(kind, tmp_path) as on:
+        work = await on.serving()
+        async with opened(kind, tmp_path, Blobs.open(f"file:{tmp_path / 'blobs'}")) as other:
+            fill = Stage.fill
+
+            async def slow(*arguments: Any) -> None:
+                await fill(*arguments)
+                monkeypatch.undo()
+                await other.start(work)
+                await on.until(work.replica, Phase.READY)
+
+            monkeypatch.setattr(Stage, "fill", slow)
+            address = await on.started(work)
+            await get(address, "/")
+        assert (await on.driver.observe())[work.replica].phase is Phase.READY
+        assert len(servers(tmp_path)) == 1
+
+
+async def test_a_start_that_was_cut_short_can_be_made_again(kind: Kind, tmp_path: Path) -> None:
+    async with target(kind, tmp_path) as on:
+        work = await on.serving()
+        folder = tmp_path / "replicas" / str(work.replica)
+        folder.mkdir()  # its log had been moved to where the next life was being made
+        await on.started(work)
+        await on.until(work.replica, Phase.READY)
+
+
+async def test_another_that_closes_takes_nothing_along(kind: Kind, tmp_path: Path) -> None:
+    async with target(kind, tmp_path) as on:
+        work = await on.serving()
+        async with opened(kind, tmp_path, Blobs.open(f"file:{tmp_path / 'blobs'}")):
+            pass
+        await on.started(work)
+        await on.until(work.replica, Phase.READY)
+
+
+def servers(home: Path) -> list[int]:
+    """The replicas' servers, wherever their folders are."""
+    return [
+        process
+        for process in leftovers(home)
+        if b"server.py" in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
