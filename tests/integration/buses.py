@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 from shared.bus import Announcer, Bus
 from shared.bus.amqp import AmqpBus, open_amqp
 from shared.bus.local import LocalBus
+from shared.errors import Transient
 from shared.events import CONTENT_TYPE, Event, JobQueued, encode
 
 PAUSES = (0.01, 0.02, 0.03, 0.04)
@@ -189,7 +190,8 @@ async def listening(announce: Announcer, *listeners: Listener) -> AsyncIterator[
     try:
         async with asyncio.timeout(SOON):
             while waiting := [one for one in listeners if not one.ready.is_set()]:
-                await announce([event(PROBE) for _ in waiting])
+                with suppress(Transient):  # the broker may drop a connection over a queue that goes
+                    await announce([event(PROBE) for _ in waiting])
                 await asyncio.sleep(0.02)
         yield
     finally:

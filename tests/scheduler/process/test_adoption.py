@@ -118,7 +118,8 @@ async def test_a_start_that_was_cut_short_can_be_made_again(kind: Kind, tmp_path
     async with target(kind, tmp_path) as on:
         work = await on.serving()
         folder = tmp_path / "replicas" / str(work.replica)
-        folder.mkdir()  # its log had been moved to where the next life was being made
+        folder.mkdir()
+        (folder / "lock").touch()  # its log had been moved to where the next life was being made
         await on.started(work)
         await on.until(work.replica, Phase.READY)
 

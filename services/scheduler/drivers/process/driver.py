@@ -127,12 +127,15 @@ class ProcessDriver:
         replica = workload.replica
         with part(self._home) as fresh:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
-            if folder.exists():  # of a life that ended: its numbered lines go on
-                (fresh / "log").rmdir()
-                (folder / "log").rename(fresh / "log")
+            if alive.lives(folder):  # another scheduler was quicker
+                return Started(self._address(replica))
+            if (folder / "lock").exists():  # of a life that ended: its numbered lines go on
                 await self._sweep(folder)
+                _link_lines(folder / "log", fresh / "log")
                 await asyncio.to_thread(throw_away, self._home, folder)
-            fresh.rename(folder)
+            if not folder.exists():  # else it is whole, and whoever made it may be launching it
+                fresh.rename(folder)
+        self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
         trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
         if trouble is not None:
             await self._end(folder, 0)
@@ -196,6 +199,13 @@ class ProcessDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def _link_lines(old: Path, new: Path) -> None:
+    """Both folders have the files, so that whoever is cut short here can begin again."""
+    for file in old.iterdir() if old.exists() else ():
+        with suppress(FileNotFoundError):  # collected meanwhile
+            os.link(file, new / file.name)
 
 
 def named(folder: str) -> Replica | None:
