@@ -124,6 +124,15 @@ async def test_a_start_that_was_cut_short_can_be_made_again(kind: Kind, tmp_path
         await on.until(work.replica, Phase.READY)
 
 
+async def test_another_that_closes_takes_nothing_along(kind: Kind, tmp_path: Path) -> None:
+    async with target(kind, tmp_path) as on:
+        work = await on.serving()
+        async with opened(kind, tmp_path, Blobs.open(f"file:{tmp_path / 'blobs'}")):
+            pass
+        await on.started(work)
+        await on.until(work.replica, Phase.READY)
+
+
 def servers(home: Path) -> list[int]:
     """The replicas' servers, wherever their folders are."""
     return [

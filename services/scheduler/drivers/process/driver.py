@@ -135,6 +135,7 @@ class ProcessDriver:
                 await asyncio.to_thread(throw_away, self._home, folder)
             if not folder.exists():  # else it is whole, and whoever made it may be launching it
                 fresh.rename(folder)
+        self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
         trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
         if trouble is not None:
             await self._end(folder, 0)
