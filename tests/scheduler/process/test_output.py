@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -154,3 +155,35 @@ def test_files_that_are_collected_are_deleted(
     assert texts(logbook.read(tmp_path, 19)) == ["line 20"]
     assert len(list(tmp_path.iterdir())) <= 2
     assert logbook.read(tmp_path, 20) == []
+
+
+def test_a_line_that_a_full_disk_cut_is_told_and_hides_no_other(door: int, tmp_path: Path) -> None:
+    out = Output(door)
+    out.feed("stdout", b"one\ntwo\nthree\n")
+    (file,) = tmp_path.iterdir()
+    one, two, three, _ = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join((one, two[:20] + three, three, b"")))
+    lines = logbook.read(tmp_path, 0)
+    assert [line.line for line in lines] == [1, 2, 3]
+    assert [line.stream for line in lines] == ["stdout", "platform", "stdout"]
+    assert "damaged" in lines[1].text
+
+
+def test_a_full_disk_loses_lines_and_no_numbers(
+    door: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, content: bytes) -> int:
+        if len(content) > 20:
+            return write(file, content[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out, write = Output(door), os.write
+    out.feed("stdout", b"one\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        out.feed("stdout", b"two\nthree\n")
+    out.feed("stdout", b"four\n")
+    lines = every_line(tmp_path)
+    assert [line.line for line in lines] == [1, 2, 3]
+    assert texts(lines)[0::2] == ["one", "four"]
+    assert "2 lines (8 bytes) were dropped" in texts(lines)[1]

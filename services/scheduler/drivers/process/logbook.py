@@ -7,6 +7,7 @@ nothing else are deleted, which makes room for new output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -44,4 +45,14 @@ def _lines(file: Path, after: int, most: int) -> list[Line]:
     """A line that is still being written has no end yet and is left for later."""
     whole = file.read_bytes().split(b"\n")[:-1]
     start = max(0, after + 1 - _first(file))
-    return [_decode(line) for line in whole[start : start + most]]
+    return [_line(file, at, whole[at]) for at in range(start, min(start + most, len(whole)))]
+
+
+def _line(file: Path, at: int, content: bytes) -> Line:
+    """A full disk may have cut a line, and the next one began where it ended."""
+    try:
+        return _decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        moment = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        text = "a line was damaged: was the disk full?"
+        return Line(line=_first(file) + at, at=moment, stream="platform", text=text)

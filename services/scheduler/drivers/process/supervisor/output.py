@@ -108,19 +108,30 @@ class Output:
             rows.append(json.dumps(line, separators=(",", ":")))
             self._next += 1
         if rows:
-            self._write("\n".join(rows).encode() + b"\n", self._next - len(rows))
+            try:
+                self._write("\n".join(rows).encode() + b"\n", self._next - len(rows))
+            except OSError:  # a full disk must not end the server, nor leave a gap in the numbers
+                self._next -= len(rows)
+                self._lost_lines += len(batch)
+                self._lost_bytes += sum(len(raw) for _, raw in batch)
 
     def _write(self, content: bytes, first: int) -> None:
         if self._file is None or self._size >= SEGMENT:
             if self._file is not None:
                 os.close(self._file)
+                self._file = None
                 self._full = self._kept() >= KEPT
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             self._file = os.open(f"{first:012}.jsonl", flags, 0o600, dir_fd=self._folder)
             self._size = 0
+        try:
+            rest = content
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            raise
         self._size += len(content)
-        while content:
-            content = content[os.write(self._file, content) :]
 
     def _kept(self) -> int:
         total = 0
