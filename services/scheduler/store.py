@@ -45,7 +45,10 @@ class Store:
         self._target = target
 
     async def snapshot(self) -> Snapshot:
-        async with self._database.connection() as connection:
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(readonly=True),
+        ):
             waiting = await connection.fetch(WAITING, self._target, WITHOUT_GPU, WITH_GPU)
             works = await connection.fetch(AT_WORK, self._target)
             gpus = await connection.fetch(GPUS, self._target)

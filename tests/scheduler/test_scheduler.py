@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from services.scheduler import store
 from services.scheduler.driver import Phase, Replica
 from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.reconcile import Policy
@@ -371,6 +372,23 @@ async def test_S01_schedulers_at_once_never_share_a_gpu(stage, database, driver)
         " ON a.gpu = b.gpu AND a.seq < b.seq AND b.held_at < a.released_at"
     )
     assert overlaps == 0
+
+
+async def test_a_job_that_another_places_during_a_look_keeps_its_gpus(
+    stage, scheduler, driver, monkeypatch
+):
+    await stage.has(rtx3090=1)
+    job = await stage.job(gpus=1)
+    # the look at the jobs takes so long that a scheduler which lost its lock still places one
+    slow = store.AT_WORK.rstrip().removesuffix(";")
+    slow = f"SELECT works.* FROM (SELECT pg_sleep(0.5)) AS wait, ({slow}) AS works"
+    monkeypatch.setattr(store, "AT_WORK", slow)
+    turning = asyncio.create_task(scheduler.turn())
+    await asyncio.sleep(0.2)
+    await stage.jobs.place(JobPlaced(job=job, attempt=1, gpus=("process/rtx3090-0",)))
+    await turning
+    await scheduler.settle()
+    assert await stage.held() == {"process/rtx3090-0": Replica(job, 1)}
 
 
 async def test_S16_nothing_is_written_when_nothing_has_changed(stage, scheduler, driver):
