@@ -47,7 +47,7 @@ class Store:
     async def snapshot(self) -> Snapshot:
         async with (
             self._database.connection() as connection,
-            connection.transaction(readonly=True),
+            connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             waiting = await connection.fetch(WAITING, self._target, WITHOUT_GPU, WITH_GPU)
             works = await connection.fetch(AT_WORK, self._target)
