@@ -39,12 +39,12 @@ def prefix(version: Version, endpoint: str) -> str:
 
 
 def environment(job: Job, version: Version, endpoint: Endpoint) -> dict[str, str]:
-    """What its owner set, and what the platform adds, which wins."""
+    """What the platform adds. What its owner set is in the image, below what that promises."""
     ours = {"SLIPWAY_JOB": job.id, "SLIPWAY_ATTEMPT": str(job.attempt)}
     if endpoint.format == "valohai":
         ours["VH_DEFAULT_PREFIX"] = prefix(version, endpoint.name)
         ours["VALOHAI_PORT"] = str(endpoint.port)
-    return endpoint.environment | ours
+    return ours
 
 
 def files(job: Job, version: Version, endpoint: Endpoint, router_url: str) -> dict[str, bytes]:

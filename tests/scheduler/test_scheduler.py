@@ -83,7 +83,7 @@ async def test_its_workload_is_what_its_version_says(stage, scheduler, driver):
     found = driver.workloads[Replica(job, 1)]
     assert found.image == IMAGE
     assert found.devices == ("0", "1")
-    assert found.environment["MODE"] == "fast"
+    assert found.environment["SLIPWAY_JOB"] == job
     assert found.environment["VH_DEFAULT_PREFIX"].startswith("/ada/mnist/web/v")
     assert metadata(found.files)["project"]["name"] == "mnist"
 

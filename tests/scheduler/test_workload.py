@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from services.builder.recipe import container
+from services.scheduler.drivers.process.spec import environment as target
 from services.scheduler.workload import METADATA, workload
 from shared.database.jobs import Job
 from shared.database.versions import Version, VersionState
@@ -77,7 +79,6 @@ def made(endpoint=ENDPOINT):
 
 def test_a_valohai_endpoint_is_told_its_prefix_and_port():
     assert made().environment == {
-        "MODE": "fast",
         "SLIPWAY_JOB": "j1",
         "SLIPWAY_ATTEMPT": "3",
         "VH_DEFAULT_PREFIX": "/ruksi/mnist/americas/20181002.0/predict-digit",
@@ -104,7 +105,16 @@ def test_the_metadata_is_where_people_look_for_it_and_says_what_is_known():
 def test_a_proximl_endpoint_gets_neither():
     found = made(msgspec.structs.replace(ENDPOINT, format="proximl"))
     assert found.files == {}
-    assert set(found.environment) == {"MODE", "SLIPWAY_JOB", "SLIPWAY_ATTEMPT"}
+    assert set(found.environment) == {"SLIPWAY_JOB", "SLIPWAY_ATTEMPT"}
+
+
+@pytest.mark.parametrize("promised", ["PATH", "PORT", "HOME", "PYTHONPATH", "PYTHONUSERBASE"])
+def test_what_the_image_promises_wins_over_what_its_owner_set(promised):
+    owned = msgspec.structs.replace(ENDPOINT, format="proximl", environment={promised: "/theirs"})
+    env = target(container(owned), made(owned), {})
+    assert env[promised] != "/theirs"
+    if promised in ("PATH", "PYTHONPATH"):
+        assert env[promised].endswith(":/theirs")
 
 
 def test_its_gpus_go_with_it():
