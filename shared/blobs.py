@@ -93,10 +93,9 @@ class Blobs:
 
     async def size(self, digest: str) -> int | None:
         """In bytes, or None when it is not here."""
-        try:
+        with translate(_ERRORS), suppress(FileNotFoundError):
             return int((await obstore.head_async(self._store, _key(digest)))["size"])
-        except FileNotFoundError:
-            return None
+        return None
 
     async def stream(self, digest: str) -> AsyncIterator[bytes]:
         """Its bytes in chunks. Raises Permanent when it is missing or is not what its name says."""

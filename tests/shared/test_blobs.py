@@ -9,10 +9,11 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import obstore
 import pytest
 
 from shared.blobs import CHUNK, Blob, Blobs, TooLarge, digest_of
-from shared.errors import Invalid, Permanent
+from shared.errors import Invalid, Permanent, Transient
 
 CONTENT = b"some content"
 DIGEST = digest_of(CONTENT)
@@ -134,6 +135,17 @@ async def test_what_is_not_there_is_permanent(blobs: Blobs) -> None:
     assert await blobs.size(DIGEST) is None
     with pytest.raises(Permanent):
         await blobs.read(DIGEST)
+
+
+async def test_a_store_that_is_away_is_no_missing_blob(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise obstore.exceptions.GenericError("503 Slow Down")
+
+    monkeypatch.setattr(obstore, "head_async", away)
+    with pytest.raises(Transient):
+        await blobs.size(DIGEST)
 
 
 async def test_what_is_not_what_its_name_says_is_an_error(blobs: Blobs, folder: Path) -> None:
