@@ -18,7 +18,8 @@ JOB_NAMED = sql(__package__, "job_named")
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project, asked = await call.project(), call.body
     target = call.context.targets[0]
-    if await _taken(call, project):
+    # early, since looking into the source costs; under a key, it may be this request that took it
+    if call.key is None and await _taken(call, project):
         raise refused.conflict("name-taken", "The project has a job of that name")
     plan = await source.endpoint(call.context, project, target, asked)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from services.api import answers
 from tests.api.conftest import World
 
 KEY = {"Idempotency-Key": "one"}
@@ -20,6 +23,19 @@ async def test_fifty_at_once_make_one_job(world: World) -> None:
     assert len({answer.body["id"] for answer in said}) == 1
     assert sum("Idempotency-Replayed" in answer.headers for answer in said) == 49
     assert await jobs(world) == 1
+
+
+async def test_two_processes_at_once_make_one_endpoint(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing_yet(*_: object) -> None:
+        """It was asked before the other process had written its answer."""
+
+    path, wish = f"{world.place}/endpoints", await world.endpoint()
+    first = await world.ask("POST", path, wish, headers=KEY)
+    monkeypatch.setattr(answers, "before", nothing_yet)
+    again = await world.ask("POST", path, wish, headers=KEY)
+    assert (again.status, again.body) == (201, first.body)
 
 
 async def test_a_repeated_answer_is_the_same_to_the_byte(world: World) -> None:
