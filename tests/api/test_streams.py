@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse
 
-from services.api import stream, token
+from services.api import cursor, stream, token
 from services.api.context import Context
 from shared.database.logs import Line, keep
 from tests.api.conftest import World
@@ -115,6 +115,12 @@ async def test_a_build_is_followed_until_the_version_is_ready(world: World) -> N
         assert (await told(answer))[0] == "1.1"
         await world.database.execute("UPDATE versions SET state = 'ready'")
         assert (await told(answer))[1:] == ("end", "ready")
+
+
+async def test_a_forged_place_of_any_length_is_refused(world: World) -> None:
+    forged = {"Last-Event-ID": cursor.make("events", "9" * 5000)}
+    said = await world.ask("GET", "/v1/events", headers=forged)
+    assert (said.status, said.fields) == (422, ["after"])
 
 
 async def test_events_are_followed_from_a_cursor_without_a_gap(world: World) -> None:
