@@ -29,7 +29,7 @@ def test_every_promise_is_kept_while_each_part_is_killed_twice():
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("give-twice", "held"),
+        ("give-twice", "COLLISION"),
         ("mark-before-announcing", "never reached the subscriber"),
     ],
 )

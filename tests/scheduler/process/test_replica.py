@@ -224,6 +224,24 @@ async def test_a_replica_whose_supervisor_is_killed_is_gone(on: Target) -> None:
     assert [line.line for line in lines] == list(range(1, len(lines) + 1))
 
 
+async def test_a_status_torn_by_a_power_cut_is_no_status(on: Target) -> None:
+    work = await on.serving()
+    await on.started(work)
+    await on.until(work.replica, Phase.READY)
+    (on.home / "replicas" / str(work.replica) / "status.json").write_bytes(b"")
+    assert (await on.driver.observe())[work.replica].phase is Phase.STARTING
+
+
+async def test_a_status_that_can_not_be_written_is_told_later(on: Target) -> None:
+    work = await on.shell("sleep 1; echo over; exit 3")
+    await on.started(work)
+    block = on.home / "replicas" / str(work.replica) / "status.new"
+    block.mkdir()
+    await on.texts(work.replica, 1)
+    block.rmdir()
+    await on.until(work.replica, Phase.CRASHING)
+
+
 async def test_what_a_killed_supervisor_leaves_is_ended_by_stopping(on: Target) -> None:
     work = await on.shell("(setsid sleep 600 &); echo up; sleep 600")
     await on.started(work)

@@ -172,7 +172,7 @@ class ProcessDriver:
         living = alive.lives(folder) or replica in self._starting
         try:
             status = msgspec.json.decode((folder / "status.json").read_bytes(), type=Status)
-        except FileNotFoundError:
+        except (FileNotFoundError, msgspec.DecodeError):  # not written yet, or torn by a power cut
             status = Status()
         if not living:
             status = msgspec.structs.replace(

@@ -37,6 +37,7 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._ends = backoff.Ends()
         self._status: dict[str, Any] = {"phase": "starting"}
+        self._untold = False  # the driver does not know the status yet
 
     async def run(self) -> None:
         """Until SIGTERM, and then until nothing of it is left."""
@@ -127,6 +128,8 @@ class Keeper:
         while True:
             await asyncio.sleep(1.0)
             self._output.settle()
+            if self._untold:
+                self._report()
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -159,7 +162,15 @@ class Keeper:
                     break
 
     def _report(self, **changes: Any) -> None:
+        """Tell the driver. On a full disk the server goes on, and it is told a little later."""
         self._status.update(changes)
+        try:
+            self._write()
+            self._untold = False
+        except OSError:
+            self._untold = True
+
+    def _write(self) -> None:
         file = os.open(
             "status.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=self._folder
         )
