@@ -19,6 +19,9 @@ OVER: Final = frozenset({"stopped", "finished", "failed", "terminated", "purged"
 CPU: Final = "cpu"
 """The GPU type of who needs none."""
 
+GONE: Final = frozenset({"terminated", "purged"})
+"""States in which a job has given its name back."""
+
 Watcher = Callable[[Job], None]
 """Told of a job whenever its state or its reason is another."""
 
@@ -170,10 +173,10 @@ def ended(job: Job) -> Failed:
 
 
 def choose(called: str, jobs: Sequence[Job]) -> Job:
-    """The job that is meant: by name, a live one before ended ones; else by the id's beginning."""
+    """The job that is meant: by name, one that is not gone first; else by the id's beginning."""
     named = [job for job in jobs if job.name == called]
-    live = [job for job in named if job.state not in OVER]
-    found = live or named or [job for job in jobs if called and job.id.startswith(called)]
+    there = [job for job in named if job.state not in GONE]  # a name has one of these at most
+    found = there or named or [job for job in jobs if called and job.id.startswith(called)]
     match found:
         case [job]:
             return job
