@@ -38,12 +38,13 @@ async def _session(url: str, channel: str, heard: asyncio.Event, stopping: async
         connection.add_termination_listener(lambda _: over.set())
         await connection.add_listener(channel, lambda *_: heard.set())
         heard.set()
-        async with asyncio.TaskGroup() as group:
-            told = group.create_task(chain(stopping, over))
+        told = asyncio.create_task(chain(stopping, over))  # a group would wrap what is raised below
+        try:
             while not over.is_set():
                 await pause(LOOK, over)
                 if not over.is_set():
                     await connection.execute("SELECT 1")
+        finally:
             told.cancel()
     finally:
         connection.terminate()

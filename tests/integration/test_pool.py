@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import asyncpg
 import pytest
@@ -96,6 +98,29 @@ async def test_D09_a_listener_hears_and_hears_again_after_a_cut(
         heard.clear()
         await database.execute("NOTIFY news")
         await until(heard.is_set)
+        stopping.set()
+
+
+async def test_D02_a_listener_outlives_a_database_that_stands_still(
+    database: Database, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(listening, "AGAIN", 0.01)
+    monkeypatch.setattr(listening, "LOOK", 0.01)
+    monkeypatch.setattr(listening, "TIMEOUT", 1.0)
+    heard, stopping = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(listen(database_url, "news", heard, stopping))
+        await until(heard.is_set)  # it listens now
+        frozen = await database.value(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        heard.clear()
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            await until(heard.is_set)  # on another connection
+        finally:
+            os.kill(frozen, signal.SIGCONT)
         stopping.set()
 
 
