@@ -187,3 +187,11 @@ def test_a_full_disk_loses_lines_and_no_numbers(
     assert [line.line for line in lines] == [1, 2, 3]
     assert texts(lines)[0::2] == ["one", "four"]
     assert "2 lines (8 bytes) were dropped" in texts(lines)[1]
+
+
+def test_lines_that_are_thrown_away_while_they_are_read_are_no_trouble(
+    door: int, tmp_path: Path
+) -> None:
+    Output(door).feed("stdout", b"one\n")
+    (tmp_path / "000000000002.jsonl").symlink_to("gone")  # listed, and gone when it is opened
+    assert texts(logbook.read(tmp_path, 0)) == ["one"]

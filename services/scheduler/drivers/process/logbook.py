@@ -7,6 +7,7 @@ nothing else are deleted, which makes room for new output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -30,10 +31,11 @@ def read(folder: Path, after: int) -> Sequence[Line]:
     for file in collected:
         file.unlink(missing_ok=True)
     lines: list[Line] = []
-    for file in files[len(collected) :]:
-        lines += _lines(file, after, PAGE - len(lines))
-        if len(lines) >= PAGE:
-            break
+    with suppress(FileNotFoundError):  # its replica was stopped meanwhile
+        for file in files[len(collected) :]:
+            lines += _lines(file, after, PAGE - len(lines))
+            if len(lines) >= PAGE:
+                break
     return lines
 
 
