@@ -37,6 +37,13 @@ async def test_versions_made_at_once_get_names_of_their_own(world: World) -> Non
     assert sorted(version["name"].partition(".")[2] for version in made) == list("012345")
 
 
+async def test_a_version_named_with_a_huge_number_leaves_names_for_the_next(world: World) -> None:
+    today = (await world.version())["name"].partition(".")[0]
+    await world.version(name=f"{today}.999999999999")
+    made = [(await world.version())["name"] for _ in range(2)]
+    assert made == [f"{today}.1000000000000", f"{today}.1000000000001"]
+
+
 async def test_a_lone_endpoint_is_a_job_with_a_version_called_like_it(world: World) -> None:
     job = await world.made(f"{world.place}/endpoints", await world.endpoint())
     assert (job["name"], job["state"], job["deployment"]) == ("classify", "submitted", None)
