@@ -133,6 +133,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     disk_gib: int | None = None
     environment: dict[str, str] = {}
     pip_packages: tuple[str, ...] = ()  # beside those of the requirements file
+    apt_packages: tuple[str, ...] = ()
+    conda_packages: tuple[str, ...] = ()
+    install: tuple[str, ...] = ()  # shell lines that run once inside the image, in the code folder
     resources: Resources = Resources()
     node_selector: str = ""
     tolerations: tuple[Toleration, ...] = ()
@@ -141,12 +144,21 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     serving: Serving = Serving()
 
 
+class Origin(Struct, frozen=True, kw_only=True):
+    """Where a source was fetched from. `url` holds no credentials."""
+
+    url: str
+    ref: str  # as it was asked for
+    commit: str  # what that was: 40 or 64 hex digits
+
+
 class Definition(Struct, frozen=True, kw_only=True):
     """All that a version is made of: the same definition builds the same images."""
 
     source: str  # digest of the code archive (tar, optionally gzip)
     endpoints: tuple[Endpoint, ...]
     files: dict[str, dict[str, str]] = {}  # endpoint -> file name -> digest
+    origin: Origin | None = None
 
     def endpoint(self, name: str) -> Endpoint:
         return next(endpoint for endpoint in self.endpoints if endpoint.name == name)

@@ -46,18 +46,37 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     pass
 
 
+class Platform(Struct, frozen=True, kw_only=True):
+    architecture: str
+    os: str
+    variant: str = ""
+
+
 class Descriptor(Struct, frozen=True, kw_only=True):
     media_type: str
     digest: str
     size: int
     annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    platform: Platform | None = None  # in an index
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
+    """An image, or with `artifact_type` and `subject` something that is said about one."""
+
     schema_version: int
     media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    annotations: dict[str, str] = {}
+    artifact_type: str = ""
+    subject: Descriptor | None = None
+
+
+class Index(Struct, frozen=True, kw_only=True):
+    schema_version: int
+    media_type: str
+    manifests: tuple[Descriptor, ...]
     annotations: dict[str, str] = {}
 
 

@@ -136,35 +136,38 @@ def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:
 
 
 ANY: Final = "[...]"  # how msgspec writes a key that it does not tell
-TRIED: Final = 1000  # keys, before it stays untold
 
 
 def _with_keys(value: Any, kind: Any, said: str) -> str:
-    """What msgspec said, with the keys in the path: those without which it says something else."""
+    """What msgspec said, with the keys in the path: those without which it says something else.
+
+    Found by halves: what is sent may have very many keys, and much beside them.
+    """
     path = said
     for _ in range(said.count(ANY)):
         place = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", path.partition(ANY)[0].rpartition("`$")[2])
         keys: list[Any] = [name or int(number) for name, number in place]
-        found = next(
-            (k for k in _keys(value, keys) if _says(_only(value, keys, k), kind) == said), None
-        )
-        if found is None:
+        left = _keys(value, keys)
+        while len(left) > 1:
+            half = left[: len(left) // 2]
+            left = half if _says(_only(value, keys, half), kind) == said else left[len(half) :]
+        if not left or _says(_only(value, keys, left), kind) != said:
             return path
-        value, path = _only(value, keys, found), path.replace(ANY, f".{found[:40]}", 1)
+        value, path = _only(value, keys, left), path.replace(ANY, f".{left[0][:40]}", 1)
     return path
 
 
 def _keys(value: Any, path: list[Any]) -> list[str]:
     for step in path:
         value = value[step]
-    return list(value)[:TRIED] if isinstance(value, dict) else []
+    return list(value) if isinstance(value, dict) else []
 
 
-def _only(value: Any, path: list[Any], key: str) -> Any:
-    """`value` with nothing but `key` in the object at `path`."""
+def _only(value: Any, path: list[Any], keys: list[str]) -> Any:
+    """`value` with nothing but `keys` in the object at `path`."""
     if not path:
-        return {key: value[key]}
-    step, inner = path[0], _only(value[path[0]], path[1:], key)
+        return {key: value[key] for key in keys}
+    step, inner = path[0], _only(value[path[0]], path[1:], keys)
     if isinstance(value, dict):
         return value | {step: inner}
     return [*value[:step], inner, *value[step + 1 :]]

@@ -48,6 +48,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]  # on top of the image's own
     devices: tuple[str, ...]  # of the GPUs it holds; empty: it must see none
     files: dict[str, bytes]  # absolute path inside -> content, written before the start
+    repository: str = ""  # `registry/name` that holds the image; "": only the blob store does
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -269,3 +269,17 @@ def test_messages_name_the_path() -> None:
         with pytest.raises(Invalid) as caught:
             body.convert(value, Outer)
         assert caught.value.field == field
+
+
+def test_one_wrong_key_among_many_is_named_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    says = body._says
+    monkeypatch.setattr(body, "_says", lambda *given: looks.append(1) or says(*given))
+    many = {f"V{number}": "x" for number in range(5_000)}
+    with pytest.raises(Invalid) as caught:
+        body.convert({"files": {"a": many, "b": many | {"LAST": 1}}}, Keyed)
+    assert (caught.value.field, len(looks) < 30) == ("files.b.LAST", True)
+
+
+class Keyed(msgspec.Struct):
+    files: dict[str, dict[str, str]]

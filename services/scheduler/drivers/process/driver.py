@@ -27,7 +27,8 @@ from services.scheduler.driver import (
     Started,
     Workload,
 )
-from services.scheduler.drivers.process import alive, launch, logbook
+from services.scheduler.drivers.process import alive, logbook
+from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.stage import Stage
 from shared.address import UNIX, Address
@@ -36,6 +37,7 @@ from shared.errors import Invalid, Permanent, Transient, translate
 from shared.ids import JobId
 
 LOOK: Final = 0.15  # seconds between two looks for changes
+SOON: Final = 0.02  # the same, for what is starting: somebody waits for it
 CHECK: Final = 0.01
 KILLED: Final = 10.0  # seconds after which a killed replica must be gone
 
@@ -52,12 +54,13 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class ProcessDriver:
-    def __init__(self, home: Path, sockets: Path, stage: Stage) -> None:
+    def __init__(self, home: Path, sockets: Path, stage: Stage, launcher: Launcher) -> None:
         self.changed = asyncio.Event()
         self._home = home
         self._replicas = home / "replicas"
         self._sockets = sockets
         self._stage = stage
+        self._launcher = launcher
         self._locks: dict[Replica, asyncio.Lock] = {}
         self._starting: set[Replica] = set()
         self._tasks: set[asyncio.Task[Started | Refused]] = set()
@@ -98,11 +101,22 @@ class ProcessDriver:
         """Set `changed` whenever something did. Ends by being cancelled."""
         before = await self.observe()
         while True:
-            await asyncio.sleep(LOOK)
+            await self._pause(
+                [replica for replica in before if before[replica].phase is Phase.STARTING]
+            )
             now = await self.observe()
             if now != before:
                 self.changed.set()
             before = now
+
+    async def _pause(self, starting: Sequence[Replica]) -> None:
+        """Until the next look, which is soon when one of these has news."""
+        until = time.monotonic() + LOOK
+        before = [self._news(replica) for replica in starting]
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(SOON, left) if starting else left)
+            if before != [self._news(replica) for replica in starting]:
+                return
 
     async def finish(self) -> None:
         """Wait for the starts in hand."""
@@ -136,7 +150,7 @@ class ProcessDriver:
             if not folder.exists():  # else it is whole, and whoever made it may be launching it
                 fresh.rename(folder)
         self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
-        trouble = await asyncio.to_thread(launch.run, "launch", str(folder))
+        trouble = await asyncio.to_thread(self._launcher.launch, folder)
         if trouble is not None:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")
@@ -187,6 +201,12 @@ class ProcessDriver:
             reason=status.reason,
             since=status.since,
         )
+
+    def _news(self, replica: Replica) -> int:
+        """Another number after each report, which is a file of its own."""
+        with suppress(FileNotFoundError):
+            return os.stat(self._folder(replica) / "status.json").st_ino
+        return 0
 
     def _address(self, replica: Replica) -> Address:
         return Address(f"{UNIX}{self._socket(replica)}")

@@ -42,8 +42,10 @@ async def open_process(
     isolated = await _isolated(home, isolation)
     sockets = _socket_folder(home)
     stage = Stage(home, blobs, isolated=isolated, hidden=[home, *hidden], platform=platform)
-    driver = ProcessDriver(home, sockets, stage)
+    launcher = launch.Launcher()
+    driver = ProcessDriver(home, sockets, stage, launcher)
     await asyncio.to_thread(_sweep, home)
+    await asyncio.to_thread(launcher.warm)
     watching = asyncio.create_task(driver.watch())
     try:
         yield driver
@@ -52,6 +54,7 @@ async def open_process(
         with suppress(asyncio.CancelledError):
             await watching
         await driver.finish()
+        await asyncio.to_thread(launcher.close)
         with suppress(OSError):  # somebody still listens there
             sockets.rmdir()
 
@@ -59,7 +62,7 @@ async def open_process(
 async def _isolated(home: Path, isolation: Isolation) -> bool:
     if isolation == "plain":
         return False
-    trouble = await asyncio.to_thread(launch.run, "probe", str(home))
+    trouble = await asyncio.to_thread(launch.probe, home)
     if trouble is not None and isolation == "namespaces":
         raise Permanent(f"this machine does not permit namespaces: {trouble}")
     return trouble is None

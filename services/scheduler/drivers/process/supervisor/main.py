@@ -1,8 +1,8 @@
 """From the driver's command to a replica that lives on its own.
 
     driver ── launcher ── supervisor ── init ── server …
-              (ends when   (holds the    (first in its namespaces;
-               it runs)     lock)         keeps, forwards, logs)
+              (forks for   (holds the    (first in its namespaces;
+               each)        lock)         keeps, forwards, logs)
 
 The supervisor stays on the machine's side and only waits. It holds a lock on `lock` while anything
 of the replica may run, so the lock is the proof of life and the kernel tells who holds it. SIGTERM
@@ -30,21 +30,42 @@ from .keeper import Keeper
 from .spec import Spec, read
 
 STARTED = b"started"
+LONGEST = 4096  # bytes of a path
 
 
-def launch(folder: str) -> int:
-    """Start the supervisor of `folder` and return when it runs; what is wrong goes to stderr."""
+def stand_by(door: str) -> int:
+    """Launch every folder named at the socket `door`, until nobody can name another.
+
+    With each comes a pipe, at which is said how it went.
+    """
+    asked = socket.socket(fileno=int(door))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel sees its children off
+    while True:
+        name, passed, _, _ = socket.recv_fds(asked, LONGEST, 1)
+        if not name:
+            return 0
+        (tell,) = passed
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            asked.close()
+            os.write(tell, launch(os.fsdecode(name), tell))
+            os._exit(0)
+        os.close(tell)
+
+
+def launch(folder: str, other: int) -> bytes:
+    """Start the supervisor of `folder` and return when it runs: STARTED, or what is wrong.
+
+    `other` is a descriptor that is not for the supervisor.
+    """
     news, tell = os.pipe()
     if os.fork() == 0:
         os.close(news)
+        os.close(other)
         os._exit(_supervise(folder, tell))
     os.close(tell)
     with os.fdopen(news, "rb") as said:
-        answer = said.read()
-    if answer == STARTED:
-        return 0
-    sys.stderr.write(answer.decode("utf-8", "replace") or "the supervisor ended at once")
-    return 1
+        return said.read() or b"the supervisor ended at once"
 
 
 def probe(folder: str) -> int:

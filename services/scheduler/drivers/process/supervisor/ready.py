@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 from . import family
 from .forward import HOSTS
 from .listening import held_by, listeners
 from .spec import Spec
 
-LOOK = 0.05
+SOONEST, LATEST = 0.005, 0.05  # seconds between two looks
+SHARE = 0.05  # of the time it has taken so far: what starts quickly is seen quickly
 ALIVE = 0.3  # seconds after which a server without a promise counts as ready
 PATIENCE = 2.0  # seconds for an answer to a ping
 ASK = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -21,8 +23,10 @@ async def wait(spec: Spec) -> None:
     if spec.readiness == "none":
         await asyncio.sleep(ALIVE)
         return
-    while not await _ready(spec):  # noqa: ASYNC110 - the kernel does not tell, it can be asked
-        await asyncio.sleep(LOOK)
+    began = time.monotonic()
+    while not await _ready(spec):  # the kernel does not tell, it can be asked
+        taken = time.monotonic() - began
+        await asyncio.sleep(min(LATEST, max(SOONEST, SHARE * taken)))
 
 
 async def _ready(spec: Spec) -> bool:
