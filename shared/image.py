@@ -42,6 +42,11 @@ LAYER_ROLE: Final = "dev.slipway.layer"
 BASE_NAME: Final = "org.opencontainers.image.base.name"  # as its owner wrote it
 
 
+USER: Final = 1000
+"""Who the server runs as in a container, by number alone: no base has to know it. The code, home
+and files layers are its own, all else is root's."""
+
+
 class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 
@@ -87,6 +92,7 @@ class ContainerConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"
     env: tuple[str, ...] = ()  # NAME=value
     working_dir: str = "/"
     labels: dict[str, str] = {}
+    user: str = ""
 
 
 class RootFs(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,3 +106,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     config: ContainerConfig
     rootfs: RootFs
     created: str = "1970-01-01T00:00:00Z"
+
+
+class BaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    name: str  # as its owner wrote it
+    reference: str  # where it was found, by digest
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an image was made of, kept with its version. Digests are of blobs."""
+
+    python: str = ""  # version of the interpreter that runs the code
+    base: BaseRecord | None = None
+    lock: str = ""  # the packages' versions and hashes, as a requirements file
+    artifacts: dict[str, str] = {}  # what is said about the image: artifact type -> its content

@@ -18,7 +18,7 @@ import msgspec
 from services.builder import image as images
 from services.builder import layers, recipe, requirements
 from services.builder.cache import Cache
-from services.builder.claims import Built
+from services.builder.claims import Built, Claim
 from services.builder.image import Layer
 from services.builder.install import Installer
 from services.builder.logbook import Stream
@@ -27,7 +27,7 @@ from services.builder.requirements import Asked
 from services.builder.source import unpack
 from services.builder.tidy import tidy
 from shared.blobs import Blob, Blobs, digest_of
-from shared.endpoint import Definition, Endpoint
+from shared.endpoint import Endpoint
 from shared.errors import Invalid, Permanent, Transient, translate
 from shared.image import CODE, PYTHON
 
@@ -48,11 +48,10 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 class Build:
     """One version in one folder of its own, which is gone afterwards."""
 
-    def __init__(
-        self, workshop: Workshop, definition: Definition, folder: Path, write: Write
-    ) -> None:
+    def __init__(self, workshop: Workshop, held: Claim, folder: Path, write: Write) -> None:
         self._shop = workshop
-        self._definition = definition
+        self._held = held
+        self._definition = held.definition
         self._folder = folder
         self._write = write
         self._source: Path | None = None

@@ -24,13 +24,12 @@ from services.builder.logbook import Logbook, clean
 from services.builder.metrics import BuilderTelemetry
 from shared import ids
 from shared.database.pool import Database
-from shared.endpoint import Definition
 from shared.errors import Invalid, Permanent, Transient
 from shared.events import Event
 
 log = logging.getLogger(__name__)
 
-Make = Callable[[Definition, Path, Write], Awaitable[Built]]
+Make = Callable[[Claim, Path, Write], Awaitable[Built]]
 """Build a version's images in a folder of its own. Called again after a crash, with a new one."""
 
 MOST_CLAIMS: Final = 20
@@ -183,7 +182,7 @@ class Builder:
     async def _made(self, held: Claim, write: Write) -> Built | Failed | Again:
         try:
             async with workplace(self._folder, held.lease) as folder:
-                return await self._make(held.definition, folder, write)
+                return await self._make(held, folder, write)
         except (Invalid, Permanent) as error:
             return Failed(clean(str(error)))
         except Transient:

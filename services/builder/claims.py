@@ -6,7 +6,7 @@ nothing more; whoever dies is followed by another builder when the time has run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -26,6 +26,7 @@ from shared.events import (
     VersionReady,
 )
 from shared.ids import JobId, VersionId
+from shared.image import Record
 from shared.lifecycle import LIVE, State
 
 CLAIM = sql(__package__, "claim")
@@ -42,6 +43,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     id: VersionId
     lease: str
+    project: str  # owner/name
+    target: str
     definition: Definition
     claims: int  # of this version that ended without a word, with this one
     errors: int  # builds of it that ended in an error of our own
@@ -52,6 +55,8 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
 
     images: dict[str, str]
     notes: tuple[str, ...] = ()
+    repository: str = ""  # `registry/name` that holds the images; "": only the blob store does
+    record: dict[str, Record] = {}  # endpoint -> what its image was made of
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -98,10 +103,10 @@ async def finish(database: Database, held: Claim, outcome: Built | Failed) -> bo
     return True
 
 
-def _columns(outcome: Built | Failed) -> tuple[str, Mapping[str, str], Sequence[str], str]:
+def _columns(outcome: Built | Failed) -> tuple[object, ...]:
     if isinstance(outcome, Built):
-        return "ready", outcome.images, outcome.notes, ""
-    return "failed", {}, (), outcome.reason
+        return "ready", outcome.images, outcome.notes, "", outcome.repository, outcome.record
+    return "failed", {}, (), outcome.reason, "", {}
 
 
 def _fact(version: VersionId, outcome: Built | Failed) -> VersionFact:

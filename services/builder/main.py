@@ -12,11 +12,10 @@ from services.builder import indexes, machine
 from services.builder.build import Build, Workshop, Write
 from services.builder.builder import Builder
 from services.builder.cache import Cache
-from services.builder.claims import Built
+from services.builder.claims import Built, Claim
 from services.builder.ground import ground
 from services.builder.metrics import BuilderTelemetry
 from shared import config, http, service
-from shared.endpoint import Definition
 from shared.errors import Transient
 from shared.events import VersionSubmitted
 from shared.run import Loop
@@ -36,8 +35,8 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     with ground(work) as folder:
         shop = workshop(floor, work / "cache", config.install_timeout)
 
-        async def make(definition: Definition, folder: Path, write: Write) -> Built:
-            return await Build(shop, definition, folder, write).run()
+        async def make(held: Claim, folder: Path, write: Write) -> Built:
+            return await Build(shop, held, folder, write).run()
 
         telemetry = BuilderTelemetry(floor.telemetry)
         builder = Builder(

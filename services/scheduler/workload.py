@@ -30,6 +30,7 @@ def workload(
         environment=environment(job, version, endpoint),
         devices=devices,
         files=files(job, version, endpoint, router_url),
+        repository=version.repository,
     )
 
 

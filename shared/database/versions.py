@@ -11,6 +11,7 @@ from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.endpoint import Definition
 from shared.ids import DeploymentId, VersionId
+from shared.image import Record
 
 VERSION = sql(__package__, "version")
 
@@ -34,6 +35,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     images: dict[str, str]  # endpoint -> manifest digest
     notes: tuple[str, ...]
     reason: str
+    repository: str = ""  # `registry/name` that holds the images; "": the blob store alone
+    record: dict[str, Record] = {}  # endpoint -> what its image was made of
     created_at: datetime
     changed_at: datetime
 

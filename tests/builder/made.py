@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
+from services.builder.claims import Claim
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.endpoint import Command, Definition, Endpoint
-from shared.ids import JobId
+from shared.ids import JobId, VersionId
 
 
 def tar(files: Mapping[str, str], *, mtime: int = 0, gz: bool = False) -> bytes:
@@ -65,6 +66,18 @@ def endpoint(name: str = "greet", **changes: Any) -> Endpoint:
         readiness="listening",
     )
     return msgspec.structs.replace(base, **changes)
+
+
+def claim(definition: Definition, *, target: str = "process", project: str = "acme/web") -> Claim:
+    return Claim(
+        id=VersionId("v1"),
+        lease="l1",
+        project=project,
+        target=target,
+        definition=definition,
+        claims=1,
+        errors=0,
+    )
 
 
 async def submitted(

@@ -39,7 +39,8 @@ class Bench:
         self.count += 1
         folder = self.folder / f"build{self.count}"
         folder.mkdir()
-        return await Build(self.workshop, definition, folder, self.write).run()
+        held = made.claim(definition)
+        return await Build(self.workshop, held, folder, self.write).run()
 
     async def source(self, files: Mapping[str, str], **how: Any) -> str:
         return await made.put(self.workshop.blobs, made.tar(files, **how))

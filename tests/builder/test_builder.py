@@ -13,7 +13,7 @@ import pytest
 from services.builder import claims
 from services.builder.build import Write
 from services.builder.builder import Builder, Make
-from services.builder.claims import Built, Failed
+from services.builder.claims import Built, Claim, Failed
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.endpoint import Definition
@@ -34,13 +34,13 @@ EVENT = Event(
 )
 
 
-async def well(definition: Definition, folder: Path, write: Write) -> Built:
+async def well(held: Claim, folder: Path, write: Write) -> Built:
     write("all is well", "stdout")
     return Built(images=IMAGES, notes=("a note",))
 
 
 def fails(error: Exception) -> Make:
-    async def make(definition: Definition, folder: Path, write: Write) -> Built:
+    async def make(held: Claim, folder: Path, write: Write) -> Built:
         raise error
 
     return make
@@ -53,7 +53,7 @@ class Slow:
         self.begun, self.go = asyncio.Event(), asyncio.Event()
         self.folder: Path | None = None
 
-    async def __call__(self, definition: Definition, folder: Path, write: Write) -> Built:
+    async def __call__(self, held: Claim, folder: Path, write: Write) -> Built:
         self.folder = folder
         write("begun", "stdout")
         self.begun.set()
@@ -155,7 +155,7 @@ async def test_passing_trouble_is_tried_again_and_never_counted(
     monkeypatch.setattr("services.builder.builder.PAUSE", 0.0)
     tries = 0
 
-    async def make(definition: Definition, folder: Path, write: Write) -> Built:
+    async def make(held: Claim, folder: Path, write: Write) -> Built:
         nonlocal tries
         tries += 1
         if tries <= 30:
@@ -174,7 +174,7 @@ async def test_an_error_of_ours_ends_after_three_tries_and_not_the_builder(
     monkeypatch.setattr("services.builder.builder.PAUSE", 0.0)
     tries = 0
 
-    async def make(definition: Definition, folder: Path, write: Write) -> Built:
+    async def make(held: Claim, folder: Path, write: Write) -> Built:
         nonlocal tries
         tries += 1
         raise ZeroDivisionError

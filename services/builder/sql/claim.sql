@@ -14,4 +14,6 @@ UPDATE versions
      LIMIT 1
        FOR UPDATE SKIP LOCKED
  )
-RETURNING id, definition, claims, errors;
+RETURNING id, definition, claims, errors,
+          (SELECT owner || '/' || name FROM projects WHERE seq = versions.project) AS project,
+          coalesce((SELECT target FROM jobs WHERE version = versions.id LIMIT 1), '') AS target;

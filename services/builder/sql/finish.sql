@@ -1,10 +1,13 @@
 -- End a build, only for the builder that holds the lease.
 -- $1 version  $2 lease  $3 state  $4 images  $5 notes  $6 reason
+-- $7 repository  $8 record
 UPDATE versions
    SET state = $3::version_state,
        images = $4::jsonb,
        notes = $5,
        reason = $6,
+       repository = $7,
+       record = $8::jsonb,
        lease = NULL,
        lease_until = NULL,
        changed_at = now()
