@@ -18,10 +18,11 @@ from typing import Final
 import msgspec
 
 from services.builder import claims
-from services.builder.build import Write, workplace
+from services.builder.build import workplace
 from services.builder.claims import LEASE, Built, Claim, Failed
 from services.builder.logbook import Logbook, clean
 from services.builder.metrics import BuilderTelemetry
+from services.builder.parts import Write
 from shared import ids
 from shared.database.pool import Database
 from shared.errors import Invalid, Permanent, Transient

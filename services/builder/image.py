@@ -25,29 +25,41 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     blob: Blob
 
 
+class Under(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image has from its base, which stays where it is."""
+
+    layers: tuple[image.Descriptor, ...] = ()
+    diff_ids: tuple[str, ...] = ()
+
+
+ON_NOTHING: Final = Under()
+
+
 def config_of(
-    container: image.ContainerConfig, host: Host, layers: Sequence[Layer]
+    container: image.ContainerConfig, host: Host, under: Under, layers: Sequence[Layer]
 ) -> image.Config:
+    # a layer of ours is not compressed, so it is its own content
+    ours = tuple(layer.blob.digest for layer in layers)
     return image.Config(
         architecture=host.architecture,
         os=host.os,
         config=container,
-        # a layer that is not compressed is its own content
-        rootfs=image.RootFs(diff_ids=tuple(layer.blob.digest for layer in layers)),
+        rootfs=image.RootFs(diff_ids=under.diff_ids + ours),
     )
 
 
 def manifest_of(
-    config: Blob, layers: Sequence[Layer], annotations: Mapping[str, str]
+    config: Blob, under: Under, layers: Sequence[Layer], annotations: Mapping[str, str]
 ) -> image.Manifest:
+    ours = (
+        _descriptor(image.LAYER_TYPE, layer.blob, {image.LAYER_ROLE: layer.role})
+        for layer in layers
+    )
     return image.Manifest(
         schema_version=2,
         media_type=image.MANIFEST_TYPE,
         config=_descriptor(image.CONFIG_TYPE, config),
-        layers=tuple(
-            _descriptor(image.LAYER_TYPE, layer.blob, {image.LAYER_ROLE: layer.role})
-            for layer in layers
-        ),
+        layers=(*under.layers, *ours),
         annotations=dict(annotations),
     )
 
@@ -69,12 +81,13 @@ async def keep(
     host: Host,
     layers: Sequence[Layer],
     *,
-    base: str = "",
+    under: Under = ON_NOTHING,
+    annotations: Mapping[str, str] | None = None,
 ) -> Blob:
     """Keep the image; its manifest's blob. Keeping it again gives the same."""
-    config = await blobs.put_bytes(_json(config_of(container, host, layers)))
-    annotations = {image.BASE_NAME: base} if base else {}
-    return await blobs.put_bytes(_json(manifest_of(config, layers, annotations)))
+    config = await blobs.put_bytes(_json(config_of(container, host, under, layers)))
+    manifest = manifest_of(config, under, layers, annotations or {})
+    return await blobs.put_bytes(_json(manifest))
 
 
 def _json(value: msgspec.Struct) -> bytes:
@@ -89,12 +102,17 @@ async def read(blobs: Blobs, digest: str) -> image.Manifest:
         raise Permanent(f"image {digest} has no readable manifest") from error
 
 
+def ours(manifest: image.Manifest) -> tuple[image.Descriptor, ...]:
+    """The layers that are not its base's."""
+    return tuple(layer for layer in manifest.layers if image.LAYER_ROLE in layer.annotations)
+
+
 async def is_whole(blobs: Blobs, digest: str) -> bool:
-    """Whether everything the image is made of is in the store, by size."""
+    """Whether all of it that is ours is in the store, by size."""
     if await blobs.size(digest) is None:
         return False
     manifest = await read(blobs, digest)
-    for part in (manifest.config, *manifest.layers):
+    for part in (manifest.config, *ours(manifest)):
         if await blobs.size(part.digest) != part.size:
             return False
     return True

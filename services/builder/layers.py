@@ -1,7 +1,10 @@
 """Layers as byte streams: the same content gives the same tar, whoever packs it and whenever.
 
-Names are sorted, times are 0, owners are root without names, and modes are 0755 or 0644 by the
+Names are sorted, times are 0, owners are numbers without names, and modes are 0755 or 0644 by the
 execute bit alone. The format is GNU tar's, uncompressed. A layer is never whole in memory.
+
+A layer belongs to root, or to an `owner` who may write to it: all of it but its folders at the
+very top, which an image has from its base.
 """
 
 from __future__ import annotations
@@ -20,23 +23,26 @@ BLOCK: Final = tarfile.BLOCKSIZE
 END: Final = bytes(2 * BLOCK)
 
 
-def header(name: str, kind: bytes, *, mode: int = 0o755, size: int = 0, target: str = "") -> bytes:
+def header(
+    name: str, kind: bytes, owner: int, *, mode: int = 0o755, size: int = 0, target: str = ""
+) -> bytes:
     """The blocks before a member's content. `name` has no leading slash."""
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.size, info.linkname = kind, mode, size, target
+    info.uid = info.gid = owner
     return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
-def folder_header(name: str) -> bytes:
-    return header(name + "/", tarfile.DIRTYPE)
+def folder_header(name: str, owner: int = 0) -> bytes:
+    return header(name + "/", tarfile.DIRTYPE, owner if "/" in name else 0)
 
 
-def file_header(name: str, size: int, *, executable: bool = False) -> bytes:
-    return header(name, tarfile.REGTYPE, size=size, mode=0o755 if executable else 0o644)
+def file_header(name: str, size: int, owner: int = 0, *, executable: bool = False) -> bytes:
+    return header(name, tarfile.REGTYPE, owner, size=size, mode=0o755 if executable else 0o644)
 
 
-def link_header(name: str, target: str) -> bytes:
-    return header(name, tarfile.SYMTYPE, target=target, mode=0o777)
+def link_header(name: str, target: str, owner: int = 0) -> bytes:
+    return header(name, tarfile.SYMTYPE, owner, target=target, mode=0o777)
 
 
 def padding(size: int) -> bytes:
@@ -53,7 +59,9 @@ def parents(names: Iterable[str]) -> list[str]:
     return sorted(found - {"."})
 
 
-def small(files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> Iterator[bytes]:
+def small(
+    files: Mapping[str, bytes], links: Mapping[str, str] | None = None, *, owner: int = 0
+) -> Iterator[bytes]:
     """A layer of a few small files, given by absolute path, and of links (path -> target).
 
     A path that ends with `/` is an empty folder.
@@ -62,22 +70,22 @@ def small(files: Mapping[str, bytes], links: Mapping[str, str] | None = None) ->
     targets = {path.lstrip("/"): target for path, target in (links or {}).items()}
     folders = {name.rstrip("/") for name in content if name.endswith("/")}
     for name in sorted({*folders, *parents([*content, *targets])}):
-        yield folder_header(name)
+        yield folder_header(name, owner)
     for name in sorted(targets):
-        yield link_header(name, targets[name])
+        yield link_header(name, targets[name], owner)
     for name in sorted(name for name in content if not name.endswith("/")):
         body = content[name]
-        yield file_header(name, len(body)) + body + padding(len(body))
+        yield file_header(name, len(body), owner) + body + padding(len(body))
     yield END
 
 
-def folder(root: Path, at: str) -> Iterator[bytes]:
+def folder(root: Path, at: str, *, owner: int = 0) -> Iterator[bytes]:
     """A layer with all that is in `root`, at the absolute path `at`. Special files are left out."""
     base = at.strip("/")
     for name in parents([base + "/x"]):
-        yield folder_header(name)
+        yield folder_header(name, owner)
     for relative, entry in _walk(os.fspath(root), ""):
-        yield from _member(f"{base}/{relative}", entry)
+        yield from _member(f"{base}/{relative}", entry, owner)
     yield END
 
 
@@ -91,14 +99,14 @@ def _walk(path: str, relative: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
             yield from _walk(entry.path, f"{relative}{entry.name}/")
 
 
-def _member(name: str, entry: os.DirEntry[str]) -> Iterator[bytes]:
+def _member(name: str, entry: os.DirEntry[str], owner: int) -> Iterator[bytes]:
     found = entry.stat(follow_symlinks=False)
     if stat.S_ISDIR(found.st_mode):
-        yield folder_header(name)
+        yield folder_header(name, owner)
     elif stat.S_ISLNK(found.st_mode):
-        yield link_header(name, os.readlink(entry.path))
+        yield link_header(name, os.readlink(entry.path), owner)
     elif stat.S_ISREG(found.st_mode):
-        yield file_header(name, found.st_size, executable=bool(found.st_mode & 0o100))
+        yield file_header(name, found.st_size, owner, executable=bool(found.st_mode & 0o100))
         yield from _content(entry.path, found.st_size)
         yield padding(found.st_size)
 
@@ -128,15 +136,15 @@ def _gather(chunks: Iterator[bytes]) -> bytes:
 
 
 async def streams(
-    files: Mapping[str, tuple[int, AsyncIterable[bytes]]],
+    files: Mapping[str, tuple[int, AsyncIterable[bytes]]], *, owner: int = 0
 ) -> AsyncIterator[bytes]:
     """A layer of large files, given by absolute path, each with its size and content."""
     named = {path.lstrip("/"): given for path, given in files.items()}
     for name in parents(named):
-        yield folder_header(name)
+        yield folder_header(name, owner)
     for name in sorted(named):
         size, chunks = named[name]
-        yield file_header(name, size)
+        yield file_header(name, size, owner)
         async for chunk in chunks:
             yield chunk
         yield padding(size)

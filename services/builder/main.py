@@ -9,12 +9,13 @@ from pathlib import Path
 from aiohttp import web
 
 from services.builder import indexes, machine
-from services.builder.build import Build, Workshop, Write
+from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
 from services.builder.ground import ground
 from services.builder.metrics import BuilderTelemetry
+from services.builder.parts import Tools, Write
 from shared import config, http, service
 from shared.errors import Transient
 from shared.events import VersionSubmitted
@@ -77,14 +78,14 @@ def door(config: Config, floor: Floor, telemetry: BuilderTelemetry) -> Sequence[
 
 def workshop(floor: Floor, cache: Path, install_timeout: float) -> Workshop:
     installer = machine.installer(cache, install_timeout)
-    return Workshop(
+    tools = Tools(
         blobs=floor.blobs,
         cache=Cache(floor.database, floor.blobs),
         installer=installer,
-        host=machine.host(),
         indexes=indexes.identity(installer.environment),
         runtime=machine.runtime_files(),
     )
+    return Workshop(tools=tools, host=machine.host())
 
 
 def main() -> None:

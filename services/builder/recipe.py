@@ -17,7 +17,7 @@ from services.builder.script import script
 from shared import image
 from shared.endpoint import Command, Endpoint, Routes, Wsgi
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of every key; it grows when the same inputs shall give other layers than before."""
 
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,13 +34,23 @@ SERVER: Final = "gunicorn"
 """What the platform's own launchers need; it is installed unless the project asks for it."""
 
 
+OWN_BIN: Final = "/slipway/bin"
+"""Last on PATH: what people call `python` where their base image calls it something else."""
+
+UNSAFE: Final = ("LD_PRELOAD", "LD_AUDIT")
+"""Never set: tools of the machine that start a container have obeyed these of an image."""
+DROPPED: Final = ("LD_", "NVIDIA_", "CUDA_VISIBLE_DEVICES")
+"""Of a base's variables: which GPUs and libraries there are is for the platform to say."""
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine whose Python will run the code."""
+    """The machine or base image whose Python will run the code; without one `python` is empty."""
 
     python: str  # 3.11.7
     platform: str  # linux-x86_64, with the C library's name where that matters
     architecture: str  # as OCI calls it: amd64
     os: str = "linux"
+    executable: str = "python"  # what starts it
 
     @property
     def site_packages(self) -> str:
@@ -54,21 +64,26 @@ def key(kind: str, *parts: object) -> str:
     return f"{kind}:{hashlib.sha256(body).hexdigest()}"
 
 
-def code_key(source: str, at: str) -> str:
-    return key("code", source, at)
+def code_key(project: str, source: str, at: str) -> str:
+    return key("code", project, source, at)
 
 
 def python_key(
-    host: Host, requirements: Mapping[str, str], extra: Iterable[str], indexes: str, tree: str
+    project: str,
+    host: Host,
+    requirements: Mapping[str, str],
+    extra: Iterable[str],
+    indexes: str,
+    tree: str,
 ) -> str:
     """`requirements` are the files by path, `tree` the code layer if they point into the source."""
     where = [host.python, host.platform]
-    return key("python", where, dict(requirements), list(extra), indexes, tree)
+    return key("python", project, where, dict(requirements), list(extra), indexes, tree)
 
 
-def files_key(files: Mapping[str, str]) -> str:
+def files_key(project: str, files: Mapping[str, str]) -> str:
     """`files` are digests by absolute path."""
-    return key("files", dict(files))
+    return key("files", project, dict(files))
 
 
 def runtime_files(endpoint: Endpoint, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -100,22 +115,47 @@ def packages(endpoint: Endpoint, asked_for: Iterable[str]) -> tuple[str, ...]:
     return (*endpoint.pip_packages, *((SERVER,) if runs_here else ()))
 
 
-def entrypoint(endpoint: Endpoint) -> tuple[str, ...]:
+def runtime_links(host: Host) -> dict[str, str]:
+    """Names for a base image's interpreter: path -> target. None where the machine has its own."""
+    if not host.executable.startswith("/"):
+        return {}
+    return {f"{OWN_BIN}/{name}": host.executable for name in ("python", "python3")}
+
+
+def needs_python(endpoint: Endpoint) -> bool:
+    """Whether the platform itself starts Python for it."""
+    return isinstance(endpoint.entry, Wsgi | Routes)
+
+
+def entrypoint(endpoint: Endpoint, host: Host) -> tuple[str, ...]:
     match endpoint.entry:
         case Command(lines=lines):
             return ("/bin/sh", "-c", script(lines))
         case Wsgi(app=app):
-            return ("python", f"{image.RUNTIME}/wsgi.py", app)
+            return (host.executable, f"{image.RUNTIME}/wsgi.py", app)
         case Routes():
-            return ("python", f"{image.RUNTIME}/routes.py")
+            return (host.executable, f"{image.RUNTIME}/routes.py")
 
 
-def environment(endpoint: Endpoint) -> dict[str, str]:
-    """What the server sees. The owner's variables, with what the platform promises on top."""
-    own = dict(endpoint.environment)
+def inherited(base: image.ContainerConfig) -> dict[str, str]:
+    """A base image's variables, without those that are not for it to say."""
+    found = dict(entry.partition("=")[::2] for entry in base.env)
+    return {name: value for name, value in found.items() if name and not name.startswith(DROPPED)}
+
+
+def environment(endpoint: Endpoint, base: image.ContainerConfig | None = None) -> dict[str, str]:
+    """What the server sees: what the platform promises, over the owner's, over the base's."""
+    under = {} if base is None else inherited(base)
+    own = {name: value for name, value in endpoint.environment.items() if name not in UNSAFE}
     code = image.CODE[endpoint.format]
+    path = [
+        f"{image.PYTHON}/bin",
+        f"{image.HOME}/.local/bin",
+        own.get("PATH") or under.get("PATH") or SYSTEM_PATH,
+        *([] if base is None else [OWN_BIN]),
+    ]
     promised = {
-        "PATH": f"{image.PYTHON}/bin:{image.HOME}/.local/bin:{own.get('PATH') or SYSTEM_PATH}",
+        "PATH": ":".join(path),
         "HOME": image.HOME,
         "PYTHONUSERBASE": image.PYTHON,
         "PORT": str(endpoint.port),
@@ -123,21 +163,26 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
     if endpoint.format == "valohai":
         promised["VALOHAI_PORT"] = str(endpoint.port)
     else:
-        promised["PYTHONPATH"] = ":".join(filter(None, (code, own.get("PYTHONPATH"))))
+        further = own.get("PYTHONPATH") or under.get("PYTHONPATH")
+        promised["PYTHONPATH"] = ":".join(filter(None, (code, further)))
         promised |= {
             f"{prefix}_{name}_PATH": path
             for prefix in ML_PREFIXES
             for name, path in ML_FOLDERS.items()
         }
     defaults = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # the layer is shared
-    return dict(sorted((defaults | own | promised).items()))
+    return dict(sorted((under | defaults | own | promised).items()))
 
 
-def container(endpoint: Endpoint) -> image.ContainerConfig:
+def container(
+    endpoint: Endpoint, host: Host, base: image.ContainerConfig | None = None
+) -> image.ContainerConfig:
+    """How it starts. Of a base only its variables count: not its user, volumes or ports."""
     return image.ContainerConfig(
-        entrypoint=entrypoint(endpoint),
-        env=tuple(f"{name}={value}" for name, value in environment(endpoint).items()),
+        entrypoint=entrypoint(endpoint, host),
+        env=tuple(f"{name}={value}" for name, value in environment(endpoint, base).items()),
         working_dir=image.CODE[endpoint.format],
+        user=f"{image.USER}:{image.USER}",
         labels={
             "dev.slipway.endpoint": endpoint.name,
             "dev.slipway.format": endpoint.format,

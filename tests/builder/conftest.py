@@ -9,6 +9,7 @@ import pytest
 from services.builder import indexes, machine
 from services.builder.build import Workshop
 from services.builder.cache import Cache
+from services.builder.parts import Tools
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from tests.builder import made
@@ -37,11 +38,11 @@ def wheels(tmp_path: Path) -> Path:
 def workshop(database: Database, blobs: Blobs, wheels: Path, tmp_path: Path) -> Workshop:
     environ = OFFLINE | {"UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1"}
     installer = machine.installer(tmp_path / "cache", 60.0, environ)
-    return Workshop(
+    tools = Tools(
         blobs=blobs,
         cache=Cache(database, blobs),
         installer=installer,
-        host=machine.host(),
         indexes=indexes.identity(installer.environment),
         runtime={"wsgi.py": b"print('wsgi')\n"},
     )
+    return Workshop(tools=tools, host=machine.host())

@@ -43,7 +43,7 @@ class Bench:
         return await Build(self.workshop, held, folder, self.write).run()
 
     async def source(self, files: Mapping[str, str], **how: Any) -> str:
-        return await made.put(self.workshop.blobs, made.tar(files, **how))
+        return await made.put(self.workshop.tools.blobs, made.tar(files, **how))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def one(endpoint: Endpoint, source: str, **files: str) -> Definition:
 async def test_an_image_holds_the_code_where_its_format_says(bench: Bench) -> None:
     source = await bench.source(SOURCE)
     built = await bench.build(one(made.endpoint(image="python:3.9"), source))
-    found = await members(bench.workshop.blobs, built.images["greet"])
+    found = await members(bench.workshop.tools.blobs, built.images["greet"])
     assert {"valohai/code/serve.py", "valohai/code/lib/__init__.py"} <= found.keys()
     assert {"slipway/endpoint.json", "slipway/runtime/wsgi.py", "slipway/python"} <= found.keys()
     assert found["slipway/home/.local"].linkname == "../python"
@@ -87,8 +87,8 @@ async def test_packages_lie_in_a_user_base_with_scripts_that_find_their_python(
 ) -> None:
     source = await bench.source(SOURCE | {"requirements.txt": "tiny\n"})
     built = await bench.build(one(made.endpoint(), source))
-    manifest = await images.read(bench.workshop.blobs, built.images["greet"])
-    body = await bench.workshop.blobs.read(manifest.layers[0].digest)
+    manifest = await images.read(bench.workshop.tools.blobs, built.images["greet"])
+    body = await bench.workshop.tools.blobs.read(manifest.layers[0].digest)
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
         names = tar.getnames()
         script = tar.extractfile("slipway/python/bin/tiny")
@@ -113,7 +113,7 @@ async def test_the_same_inputs_give_the_same_image_and_the_second_time_is_a_look
 async def test_an_image_is_the_same_when_nothing_was_kept_of_the_first(bench: Bench) -> None:
     source = await bench.source(SOURCE | {"requirements.txt": "tiny\n"})
     first = await bench.build(one(made.endpoint(), source))
-    await bench.workshop.cache._database.execute("DELETE FROM layers")
+    await bench.workshop.tools.cache._database.execute("DELETE FROM layers")
     assert await bench.build(one(made.endpoint(), source)) == first
     assert bench.said.count("installing requirements.txt") == 2
 
@@ -142,15 +142,15 @@ async def test_wsgi_gets_the_server_unless_the_project_asks_for_its_own(bench: B
 
 
 async def test_files_lie_beside_the_code(bench: Bench) -> None:
-    model = await made.put(bench.workshop.blobs, b"weights" * 1000)
+    model = await made.put(bench.workshop.tools.blobs, b"weights" * 1000)
     endpoint = made.endpoint(files=(File(name="model", path="models/m.bin"),))
     built = await bench.build(one(endpoint, await bench.source(SOURCE), model=model))
-    found = await members(bench.workshop.blobs, built.images["greet"])
+    found = await members(bench.workshop.tools.blobs, built.images["greet"])
     assert found["valohai/code/models/m.bin"].size == 7000
 
 
 async def test_a_file_may_not_go_through_a_file_of_the_source(bench: Bench) -> None:
-    model = await made.put(bench.workshop.blobs, b"weights")
+    model = await made.put(bench.workshop.tools.blobs, b"weights")
     endpoint = made.endpoint(files=(File(name="model", path="serve.py/m.bin"),))
     source = await bench.source(SOURCE)
     with pytest.raises(Invalid, match=r"files\.model: serve\.py is not a folder of the source"):
@@ -171,18 +171,18 @@ async def test_a_source_that_is_gone_can_not_be_built(bench: Bench) -> None:
 async def test_a_layer_whose_blob_is_gone_is_built_again(bench: Bench, tmp_path: Path) -> None:
     source = await bench.source(SOURCE | {"requirements.txt": "tiny\n"})
     first = await bench.build(one(made.endpoint(), source))
-    manifest = await images.read(bench.workshop.blobs, first.images["greet"])
+    manifest = await images.read(bench.workshop.tools.blobs, first.images["greet"])
     for layer in manifest.layers:
         hexed = layer.digest.removeprefix("sha256:")
         (tmp_path / "blobs" / "sha256" / hexed[:2] / hexed).unlink()
     assert await bench.build(one(made.endpoint(), source)) == first
-    assert await images.is_whole(bench.workshop.blobs, first.images["greet"])
+    assert await images.is_whole(bench.workshop.tools.blobs, first.images["greet"])
 
 
 async def test_an_image_says_how_it_starts(bench: Bench) -> None:
     endpoint = made.endpoint(port=5000, environment={"MODEL": "small"})
     built = await bench.build(one(endpoint, await bench.source(SOURCE)))
-    container = (await config(bench.workshop.blobs, built.images["greet"])).config
+    container = (await config(bench.workshop.tools.blobs, built.images["greet"])).config
     assert container.entrypoint == ("/bin/sh", "-c", "exec python serve.py")
     assert container.working_dir == "/valohai/code"
     assert {"PORT=5000", "VALOHAI_PORT=5000", "MODEL=small"} <= set(container.env)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from services.builder import claims
-from services.builder.build import Write
 from services.builder.builder import Builder, Make
 from services.builder.claims import Built, Claim, Failed
+from services.builder.parts import Write
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.endpoint import Definition

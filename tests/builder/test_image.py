@@ -14,6 +14,7 @@ import pytest
 from services.builder import image as images
 from services.builder import layers, recipe
 from services.builder.image import Layer
+from shared import image
 from shared.blobs import Blob, Blobs
 from shared.errors import Permanent
 from tests.builder import made
@@ -26,8 +27,10 @@ async def an_image(blobs: Blobs) -> Blob:
         Layer(role=role, blob=await blobs.put_bytes(b"".join(layers.small({path: b"x"}))))
         for role, path in (("runtime", "/slipway/runtime/a.py"), ("code", "/valohai/code/b.py"))
     ]
-    container = recipe.container(made.endpoint())
-    return await images.keep(blobs, container, HOST, parts, base="python:3.9")
+    container = recipe.container(made.endpoint(), HOST)
+    return await images.keep(
+        blobs, container, HOST, parts, annotations={image.BASE_NAME: "python:3.9"}
+    )
 
 
 def blob_of(folder: Path, descriptor: dict[str, Any]) -> bytes:

@@ -178,3 +178,16 @@ def test_modes_are_those_of_the_owner(tmp_path: Path) -> None:
     write(tmp_path, {"x": b""}, mode=stat.S_IXGRP | 0o644)
     with tarfile.open(fileobj=io.BytesIO(b"".join(layers.folder(tmp_path, "/c")))) as tar:
         assert tar.getmember("c/x").mode == 0o644
+
+
+def test_a_layer_that_has_an_owner_leaves_the_folders_at_the_top_to_root(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    body = b"".join(layers.folder(tmp_path, "/opt/ml/models", owner=1000))
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        owners = {member.name: (member.uid, member.gid) for member in tar}
+    assert owners == {
+        "opt": (0, 0),
+        "opt/ml": (1000, 1000),
+        "opt/ml/models": (1000, 1000),
+        "opt/ml/models/a": (1000, 1000),
+    }

@@ -7,6 +7,7 @@ import pytest
 
 from services.builder import recipe
 from shared.endpoint import Endpoint, Route, Routes, Wsgi
+from shared.image import ContainerConfig
 from tests.builder import made
 
 HOST = recipe.Host(python="3.11.7", platform="linux-x86_64-glibc-2.36", architecture="amd64")
@@ -30,7 +31,48 @@ ROUTES = Routes(routes=(Route(verb="POST", path="/predict", file="predict", func
 def test_each_kind_of_endpoint_has_its_start(
     endpoint: Endpoint, entrypoint: tuple[str, ...]
 ) -> None:
-    assert recipe.entrypoint(endpoint) == entrypoint
+    assert recipe.entrypoint(endpoint, HOST) == entrypoint
+
+
+BASE = ContainerConfig(
+    entrypoint=("/entry",),
+    env=(
+        "PATH=/opt/conda/bin:/usr/bin",
+        "LANG=C.UTF-8",
+        "LD_PRELOAD=/evil.so",
+        "LD_LIBRARY_PATH=/x",
+        "NVIDIA_VISIBLE_DEVICES=all",
+        "MODEL=base",
+        "broken",
+    ),
+    user="root",
+)
+IN_BASE = msgspec.structs.replace(HOST, executable="/usr/bin/python3.11")
+
+
+def test_of_a_base_only_harmless_variables_are_inherited() -> None:
+    found = recipe.environment(made.endpoint(environment={"MODEL": "mine"}), BASE)
+    assert (found["LANG"], found["MODEL"]) == ("C.UTF-8", "mine")
+    assert not [name for name in found if name.startswith(("LD_", "NVIDIA_"))]
+
+
+def test_a_bases_path_is_searched_after_ours_and_before_our_names_for_its_python() -> None:
+    found = recipe.environment(made.endpoint(), BASE)["PATH"].split(":")
+    assert found[0] == "/slipway/python/bin"
+    assert found[-3:] == ["/opt/conda/bin", "/usr/bin", "/slipway/bin"]
+
+
+def test_what_tools_of_the_machine_would_obey_is_nobodys_to_set() -> None:
+    found = recipe.environment(made.endpoint(environment={"LD_PRELOAD": "/x", "LD_AUDIT": "/y"}))
+    assert not {"LD_PRELOAD", "LD_AUDIT"} & found.keys()
+
+
+def test_our_launchers_are_started_by_the_bases_own_python() -> None:
+    container = recipe.container(made.endpoint(entry=Wsgi(app="app")), IN_BASE, BASE)
+    assert container.entrypoint[0] == "/usr/bin/python3.11"
+    assert container.user == "1000:1000"
+    assert recipe.runtime_links(IN_BASE)["/slipway/bin/python"] == "/usr/bin/python3.11"
+    assert recipe.runtime_links(HOST) == {}
 
 
 def test_valohai_sees_its_port_and_our_python_first() -> None:
@@ -81,19 +123,20 @@ def test_packages_of_the_endpoint_come_first() -> None:
 
 def test_a_key_tells_every_input_apart() -> None:
     keys = {
-        recipe.python_key(host, files, extra, indexes, tree)
+        recipe.python_key(project, host, files, extra, indexes, tree)
+        for project in ("acme/web", "acme/api")
         for host in (HOST, msgspec.structs.replace(HOST, python="3.12.1"))
         for files in ({"requirements.txt": "six"}, {"requirements.txt": "rich"}, {})
         for extra in ((), ("gunicorn",))
         for indexes in ("a", "b")
         for tree in ("", "sha256:x")
     }
-    assert len(keys) == 2 * 3 * 2 * 2 * 2
+    assert len(keys) == 2 * 2 * 3 * 2 * 2 * 2
 
 
 def test_a_key_does_not_depend_on_the_order_of_names() -> None:
-    one = recipe.files_key({"/c/a": "1", "/c/b": "2"})
-    assert one == recipe.files_key({"/c/b": "2", "/c/a": "1"})
+    one = recipe.files_key("acme/web", {"/c/a": "1", "/c/b": "2"})
+    assert one == recipe.files_key("acme/web", {"/c/b": "2", "/c/a": "1"})
     assert one.startswith("files:")
 
 
