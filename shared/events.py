@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from shared.ids import JobId, VersionId
+from shared.ids import JobId, SourceId, VersionId
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
@@ -148,6 +148,30 @@ class VersionFailed(VersionFact, frozen=True, kw_only=True):
     reason: str
 
 
+class SourceFact(Fact, frozen=True, kw_only=True):
+    """About code that the platform fetches itself."""
+
+    source: SourceId
+
+    @property
+    def subject(self) -> str:
+        return self.source
+
+
+class SourceSubmitted(SourceFact, frozen=True, kw_only=True):
+    url: str
+    ref: str
+
+
+class SourceReady(SourceFact, frozen=True, kw_only=True):
+    commit: str
+    digest: str  # of the archive that a version is made of
+
+
+class SourceFailed(SourceFact, frozen=True, kw_only=True):
+    reason: str
+
+
 class DeploymentCreated(Fact, frozen=True, kw_only=True):
     deployment: str
     name: str
@@ -173,7 +197,7 @@ def _concrete(kind: type[Fact]) -> list[type[Fact]]:
     return [kind, *(leaf for sub in kind.__subclasses__() for leaf in _concrete(sub))]
 
 
-_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact)
+_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact, SourceFact)
 FACTS: Final[dict[str, type[Fact]]] = {
     kind.type: kind for kind in _concrete(Fact) if kind not in _ABSTRACT
 }
