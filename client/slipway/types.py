@@ -117,7 +117,9 @@ class Version(VersionSummary, frozen=True, kw_only=True):
     deployment: str | None
     source: str
     endpoints: list[Endpoint]
-    images: dict[str, str] = {}
+    images: dict[str, str] = {}  # endpoint -> manifest digest
+    repository: str = ""  # `registry/name` that holds the images
+    record: dict[str, dict[str, Any]] = {}  # endpoint -> what its image was made of
     notes: list[str] = []
     urls: dict[str, str] = {}  # endpoint -> URL under the version's own name
     jobs: dict[str, str] = {}  # endpoint -> job

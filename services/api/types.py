@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.database.versions import VersionState
 from shared.endpoint import Endpoint, Route
+from shared.image import Record
 from shared.lifecycle import State
 from shared.problems import Wrong
 
@@ -173,7 +174,9 @@ class Version(VersionSummary, frozen=True, kw_only=True):
     deployment: str | None
     source: str
     endpoints: list[Endpoint]
-    images: dict[str, str]
+    images: dict[str, str]  # endpoint -> manifest digest
+    repository: str  # `registry/name` that holds the images; "": none does
+    record: dict[str, Record]  # endpoint -> what its image was made of
     notes: list[str]
     urls: dict[str, str]  # endpoint -> URL under the version's own name
     jobs: dict[str, str]  # endpoint -> job

@@ -144,6 +144,8 @@ def view(version: versions.Version, jobs: Mapping[str, str], router: str) -> Ver
         source=version.definition.source,
         endpoints=endpoints,
         images=version.images,
+        repository=version.repository,
+        record=version.record,
         notes=list(version.notes),
         urls={made.name: urls.valohai(router, *place, made.name) for made in endpoints},
         jobs=dict(jobs),

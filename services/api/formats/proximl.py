@@ -250,7 +250,7 @@ def _gpus(resources: NewResources, known: Collection[str], wrongs: Wrongs) -> Gp
 
 
 def _image(environment: NewEnvironment, wrongs: Wrongs) -> str:
-    """The custom image, or "" for the platform's default in place of the named environment."""
+    """The custom image, or the environment's name, which the builder knows a base image for."""
     custom = environment.custom_image or ""
     if environment.type == "CUSTOM":
         if not custom:
@@ -265,7 +265,7 @@ def _image(environment: NewEnvironment, wrongs: Wrongs) -> str:
             f"{short(environment.type)} is not an environment; "
             "allowed: CUSTOM, or for example DEEPLEARNING_PY313, PYTORCH_PY39_20",
         )
-    return ""
+    return environment.type
 
 
 def _pip_packages(environment: NewEnvironment, wrongs: Wrongs) -> tuple[str, ...]:

@@ -72,6 +72,7 @@ def test_what_the_sdk_sends_is_understood() -> None:
         ),
         gpus=Gpus(types=("rtx3090",), count=1, max_price=10),
         disk_gib=10,
+        image="DEEPLEARNING_PY310",
     )
 
 
