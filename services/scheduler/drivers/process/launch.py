@@ -18,12 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from shared import confine
 from shared.errors import Transient
 
 HERE: Final = Path(__file__).parent
+FLOOR: Final = Path(confine.__file__).parents[2]
 PROGRAM: Final = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from supervisor import main; sys.exit(getattr(main, sys.argv[2])(*sys.argv[3:]))"
+    "import sys; sys.path += sys.argv[1:3]; "
+    "from supervisor import main; sys.exit(getattr(main, sys.argv[3])(*sys.argv[4:]))"
 )
 ENVIRONMENT: Final = {"PATH": os.defpath}
 STARTED: Final = b"started"  # as supervisor/main.py says it
@@ -36,7 +38,7 @@ def interpreter() -> str:
 
 
 def _command(function: str, *arguments: str) -> list[str]:
-    return [interpreter(), "-I", "-S", "-c", PROGRAM, str(HERE), function, *arguments]
+    return [interpreter(), "-I", "-S", "-c", PROGRAM, str(HERE), str(FLOOR), function, *arguments]
 
 
 def probe(home: Path) -> str | None:

@@ -24,7 +24,9 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
-from . import egress, family, kernel, namespaces, root
+from shared.confine import egress, kernel
+
+from . import family, namespaces, root
 from .forward import BACKLOG, Forward
 from .keeper import Keeper
 from .spec import Spec, read

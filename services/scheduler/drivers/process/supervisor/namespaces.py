@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from . import kernel
+from shared.confine import kernel
 
 OWN = (
     kernel.CLONE_NEWUSER

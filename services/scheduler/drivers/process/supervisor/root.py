@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from . import kernel
+from shared.confine import kernel
+
 from .spec import Spec
 
 OWN = frozenset(("proc", "sys", "dev", "tmp", "run"))  # of `/`: not simply the machine's

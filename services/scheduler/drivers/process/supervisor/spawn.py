@@ -7,7 +7,8 @@ import resource
 import signal
 from typing import NoReturn
 
-from . import kernel
+from shared.confine import kernel
+
 from .backoff import CAN_NEVER_START
 from .spec import Spec
 

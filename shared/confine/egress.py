@@ -1,8 +1,9 @@
-"""The way out of a replica's network: an HTTP proxy for what the server fetches or calls.
+"""The way out of a network of one's own: an HTTP proxy for what is fetched or called from there.
 
 The socket it listens on is made inside, the connections it makes are the machine's. It serves
 CONNECT and plain `http://` requests, which is what `HTTPS_PROXY` and `HTTP_PROXY` ask for. What
-listens on the machine's own loopback, the platform above all, is not reached through it.
+listens on the machine's own loopback, the platform above all, is not reached through it, unless
+whoever serves it says so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class Request(NamedTuple):
     host: str
     port: int
     opening: bytes  # what is sent ahead; empty for a tunnel
+
+
+Allowed = Callable[[Request, str], bool]
+"""Whether a request may be sent on to this IP address, one of those that its host has."""
 
 
 class Refused(Exception):
@@ -73,9 +78,11 @@ def outside(address: str) -> bool:
     return not own
 
 
-async def serve(
-    listener: socket.socket, allowed: Callable[[str], bool] = outside
-) -> asyncio.AbstractServer:
+def not_ours(_: Request, address: str) -> bool:
+    return outside(address)
+
+
+async def serve(listener: socket.socket, allowed: Allowed = not_ours) -> asyncio.AbstractServer:
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await _serve(reader, writer, allowed)
@@ -88,7 +95,7 @@ async def serve(
 
 
 async def _serve(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowed: Callable[[str], bool]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowed: Allowed
 ) -> None:
     try:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -111,17 +118,17 @@ async def _serve(
 
 
 async def _dial(
-    request: Request, allowed: Callable[[str], bool]
+    request: Request, allowed: Allowed
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(request.host, request.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Refused("502 Bad Gateway") from error
-    addresses = [str(address[0]) for *_, address in found]
-    if not any(map(allowed, addresses)):
+    addresses = [str(address[0]) for *_, address in found if allowed(request, str(address[0]))]
+    if not addresses:
         raise Refused("403 Forbidden")
-    for address in filter(allowed, addresses):
+    for address in addresses:
         try:
             return await asyncio.open_connection(address, request.port)
         except OSError:
