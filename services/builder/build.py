@@ -18,8 +18,10 @@ import msgspec
 from services.builder import image as images
 from services.builder import recipe
 from services.builder.claims import Built, Claim
+from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Parts, Tools, Write
 from services.builder.recipe import Host
+from services.builder.stages import Limits, Stages
 from shared.blobs import digest_of
 from shared.endpoint import Endpoint
 from shared.errors import Transient, translate
@@ -31,6 +33,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
 
     tools: Tools
     host: Host
+    limits: Limits = Limits()
+    telemetry: BuilderTelemetry | None = None
 
 
 class Build:
@@ -41,7 +45,8 @@ class Build:
         self._tools = workshop.tools
         self._held = held
         self._write = write
-        self._parts = Parts(workshop.tools, held, folder, write)
+        self._stages = Stages(write, workshop.limits, workshop.telemetry)
+        self._parts = Parts(workshop.tools, held, folder, write, self._stages)
 
     async def run(self) -> Built:
         built: dict[str, str] = {}

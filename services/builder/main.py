@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.builder import indexes, machine
+from services.builder import indexes, machine, stages
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
@@ -16,11 +16,15 @@ from services.builder.claims import Built, Claim
 from services.builder.ground import ground
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools, Write
+from services.builder.stages import Limits
 from shared import config, http, service
+from shared.config import Misconfigured
 from shared.errors import Transient
 from shared.events import VersionSubmitted
 from shared.run import Loop
 from shared.service import Floor
+
+AFTER = 30.0  # seconds after which an installer ends by itself that nobody ended in time
 
 
 class Config(config.Config, frozen=True, kw_only=True):
@@ -28,18 +32,19 @@ class Config(config.Config, frozen=True, kw_only=True):
     work_dir: str = ".slipway/build"  # scratch and the packages' cache
     at_once: int = 2  # versions that are built at a time
     install_timeout: float = 900.0  # seconds for one installation
+    stage_timeouts: str = ""  # seconds of other steps, such as `pack=3600,push=600`
 
 
 @asynccontextmanager
 async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
     work = Path(config.work_dir).absolute()
     with ground(work) as folder:
-        shop = workshop(floor, work / "cache", config.install_timeout)
+        telemetry = BuilderTelemetry(floor.telemetry)
+        shop = workshop(floor, work / "cache", limits(config), telemetry)
 
         async def make(held: Claim, folder: Path, write: Write) -> Built:
             return await Build(shop, held, folder, write).run()
 
-        telemetry = BuilderTelemetry(floor.telemetry)
         builder = Builder(
             floor.database,
             make,
@@ -76,8 +81,15 @@ def door(config: Config, floor: Floor, telemetry: BuilderTelemetry) -> Sequence[
     ]
 
 
-def workshop(floor: Floor, cache: Path, install_timeout: float) -> Workshop:
-    installer = machine.installer(cache, install_timeout)
+def limits(config: Config) -> Limits:
+    try:
+        return stages.limits(config.stage_timeouts, packages=config.install_timeout)
+    except ValueError as error:
+        raise Misconfigured(f"configuration: STAGE_TIMEOUTS: {error}") from error
+
+
+def workshop(floor: Floor, cache: Path, limits: Limits, telemetry: BuilderTelemetry) -> Workshop:
+    installer = machine.installer(cache, limits.packages + AFTER)
     tools = Tools(
         blobs=floor.blobs,
         cache=Cache(floor.database, floor.blobs),
@@ -85,7 +97,7 @@ def workshop(floor: Floor, cache: Path, install_timeout: float) -> Workshop:
         indexes=indexes.identity(installer.environment),
         runtime=machine.runtime_files(),
     )
-    return Workshop(tools=tools, host=machine.host())
+    return Workshop(tools=tools, host=machine.host(), limits=limits, telemetry=telemetry)
 
 
 def main() -> None:

@@ -20,6 +20,13 @@ class BuilderTelemetry(Telemetry):
             buckets=SECONDS,
             registry=self.registry,
         )
+        self.stage = Histogram(
+            "slipway_build_stage_seconds",
+            "Time that the steps of builds took",
+            ("stage",),
+            buckets=(*SECONDS, 900.0, 1800.0),
+            registry=self.registry,
+        )
         self.lost = Counter(
             "slipway_build_leases_lost",
             "Versions that another builder took over from this one",

@@ -22,6 +22,7 @@ from services.builder.logbook import Stream
 from services.builder.recipe import Host
 from services.builder.requirements import Asked
 from services.builder.source import unpack
+from services.builder.stages import Stages
 from services.builder.tidy import tidy
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
@@ -46,11 +47,14 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 class Parts:
     """`folder` is this version's own, and is gone afterwards."""
 
-    def __init__(self, tools: Tools, held: Claim, folder: Path, write: Write) -> None:
+    def __init__(
+        self, tools: Tools, held: Claim, folder: Path, write: Write, stages: Stages
+    ) -> None:
         self._tools = tools
         self._held = held
         self._folder = folder
         self._write = write
+        self._stages = stages
         self._source: Path | None = None
         self._asked: Asked | None = None
 
@@ -80,18 +84,21 @@ class Parts:
     async def _code(self, endpoint: Endpoint) -> Blob:
         at = CODE[endpoint.format]
         key = recipe.code_key(self._held.project, self._held.definition.source, at)
+        source = await self._unpacked()
 
         async def pack() -> AsyncIterable[bytes]:
-            return layers.threaded(layers.folder(await self._unpacked(), at, owner=OWNED))
+            return layers.threaded(layers.folder(source, at, owner=OWNED))
 
-        return await self._tools.cache.layer(key, pack)
+        async with self._stages.stage("pack"):
+            return await self._tools.cache.layer(key, pack)
 
     async def _unpacked(self) -> Path:
         """The source in a folder, as it was sent."""
         if self._source is None:
             self._write("unpacking the source", "platform")
             into = self._folder / "source"
-            await unpack(self._tools.blobs, self._held.definition.source, into)
+            async with self._stages.stage("source"):
+                await unpack(self._tools.blobs, self._held.definition.source, into)
             self._source = into
         return self._source
 
@@ -111,7 +118,8 @@ class Parts:
         async def make() -> AsyncIterable[bytes]:
             return await self._install(asked, extra)
 
-        return await self._tools.cache.layer(key, make)
+        async with self._stages.stage("packages"):
+            return await self._tools.cache.layer(key, make)
 
     async def _install(self, asked: Asked, extra: tuple[str, ...]) -> AsyncIterable[bytes]:
         into, scratch = self._folder / "python", self._folder / "scratch"
@@ -156,7 +164,8 @@ class Parts:
                 owner=OWNED,
             )
 
-        return await self._tools.cache.layer(recipe.files_key(self._held.project, paths), pack)
+        async with self._stages.stage("pack"):
+            return await self._tools.cache.layer(recipe.files_key(self._held.project, paths), pack)
 
     async def _size(self, digest: str) -> int:
         size = await self._tools.blobs.size(digest)
