@@ -7,7 +7,6 @@ platform's own records say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,9 +17,6 @@ from shared.image import BASE_NAME, BaseRecord
 BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
 TITLE: Final = "org.opencontainers.image.title"
 DESCRIPTION: Final = "org.opencontainers.image.description"
-
-NOT_INHERITED: Final = ("org.opencontainers.image.", "org.label-schema.", "dev.slipway.")
-"""Labels of a base image that are said of the base alone: its title, version, revision …"""
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,21 +55,14 @@ def _entry(endpoint: Endpoint) -> str:
             return "routes"
 
 
-def config_labels(
-    endpoint: Endpoint, base: BaseRecord | None = None, inherited: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """For the image's config. `inherited` are those of the base's config."""
-    kept = {
-        name: value
-        for name, value in (inherited or {}).items()
-        if not name.startswith(NOT_INHERITED)
-    }
+def config_labels(endpoint: Endpoint, base: BaseRecord | None = None) -> dict[str, str]:
+    """For the image's config. None of the base's is inherited: they speak of the base."""
     own = {
         "dev.slipway.endpoint": endpoint.name,
         "dev.slipway.format": endpoint.format,
         "dev.slipway.contract": msgspec.json.encode(contract(endpoint), order="sorted").decode(),
     }
-    return dict(sorted((kept | own | manifest_annotations(endpoint, base)).items()))
+    return dict(sorted((own | manifest_annotations(endpoint, base)).items()))
 
 
 def manifest_annotations(endpoint: Endpoint, base: BaseRecord | None = None) -> dict[str, str]:

@@ -68,19 +68,3 @@ def test_each_kind_of_entry_has_its_name() -> None:
 
 def test_what_the_owner_set_is_not_in_a_label() -> None:
     assert CANARY not in str(config_labels(ENDPOINT, PYTHON))
-
-
-def test_a_bases_labels_come_through_unless_they_speak_of_the_base_alone() -> None:
-    inherited = {
-        "maintainer": "somebody",
-        "com.nvidia.volumes.needed": "nvidia_driver",
-        "org.opencontainers.image.revision": "1234",
-        "org.label-schema.version": "1",
-        "dev.slipway.contract": "forged",
-    }
-    labels = config_labels(ENDPOINT, PYTHON, inherited)
-    assert labels["maintainer"] == "somebody"
-    assert labels["com.nvidia.volumes.needed"] == "nvidia_driver"
-    assert "org.opencontainers.image.revision" not in labels
-    assert "org.label-schema.version" not in labels
-    assert labels["dev.slipway.contract"] != "forged"
