@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from shared.errors import Invalid
 
@@ -21,10 +21,15 @@ _OTHERS: Final = {
 }
 
 
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end."""
+
+
 class Packed:
     """Reads a stream that is plain or gzip by its first bytes; says no to all other kinds."""
 
-    def __init__(self, stream: BinaryIO, *, limit: int, ratio: int, field: str) -> None:
+    def __init__(self, stream: Readable, *, limit: int, ratio: int, field: str) -> None:
         self._stream, self._limit, self._ratio, self._field = stream, limit, ratio, field
         self._packed = 0
         self._read = 0

@@ -2,7 +2,8 @@
 
 Python's tarfile keeps what it reads, follows what extended headers claim, and on some releases
 writes outside the folder that it was told to stay in. This reader knows the few kinds of entry
-that source code needs (POSIX ustar and pax, GNU long names) and refuses the rest.
+that source code needs (POSIX ustar and pax, GNU long names) and refuses the rest. Layers of images
+also hold devices and names in any encoding; who reads those, and writes nothing, asks for them.
 
 A member's content must be read before the next member is asked for; what is left is skipped.
 """
@@ -24,7 +25,7 @@ _RECORDS: Final = 256  # in one of them
 _IN_A_ROW: Final = 4  # extended headers before a member
 _SIZE: Final = 1 << 62
 
-Kind = Literal["file", "folder", "symlink", "hardlink"]
+Kind = Literal["file", "folder", "symlink", "hardlink", "special"]
 _KINDS: Final[dict[bytes, Kind]] = {
     b"0": "file",
     b"\0": "file",
@@ -33,6 +34,7 @@ _KINDS: Final[dict[bytes, Kind]] = {
     b"2": "symlink",
     b"5": "folder",
 }
+_DEVICES: Final = (b"3", b"4", b"6")
 _NAMES: Final = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
 
 
@@ -49,9 +51,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Reader:
     """Iterates over the entries of a tar; `chunks` gives the content of the present one."""
 
-    def __init__(self, source: Packed, *, most: int) -> None:
+    def __init__(self, source: Packed, *, most: int, special: bool = False) -> None:
+        """With `special`, devices, FIFOs and names that are not UTF-8 are entries, too."""
         self._source = source
         self._most = most
+        self._special = special
         self._left = 0  # of the present entry's content
         self._padding = 0
         self._extended_bytes = 0
@@ -137,20 +141,22 @@ class Reader:
 
     def _text(self, name: bytes) -> str:
         try:
-            return name.decode()
+            return name.decode(errors="surrogateescape" if self._special else "strict")
         except UnicodeDecodeError as error:
             raise self._source.wrong("has a member whose name is not UTF-8") from error
 
     def _entry(self, header: bytes, kind: bytes, size: int, names: dict[str, str]) -> Entry:
         name = names.get("path") or self._text(_name(header))
-        if kind not in _KINDS:
+        meant = _KINDS.get(kind)
+        if meant is None and self._special and kind in _DEVICES:
+            meant = "special"
+        if meant is None:
             what = _NAMES.get(kind, "of an unknown kind")
             raise self._source.wrong(
                 f"member {name[:80]!r} is {what}; only files, folders and links"
             )
         if "size" in names:
             size = self._size(names["size"])
-        meant: Kind = _KINDS[kind]
         if meant == "file" and name.endswith("/"):
             meant = "folder"  # as before POSIX
         if meant != "file" and size:
