@@ -43,6 +43,9 @@ DROPPED: Final = ("LD_", "NVIDIA_", "CUDA_VISIBLE_DEVICES")
 """Of a base's variables: which GPUs and libraries there are is for the platform to say."""
 
 
+NONE: Final[Mapping[str, str]] = {}
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """The machine or base image whose Python will run the code; without one `python` is empty."""
 
@@ -175,7 +178,10 @@ def environment(endpoint: Endpoint, base: image.ContainerConfig | None = None) -
 
 
 def container(
-    endpoint: Endpoint, host: Host, base: image.ContainerConfig | None = None
+    endpoint: Endpoint,
+    host: Host,
+    base: image.ContainerConfig | None = None,
+    labels: Mapping[str, str] = NONE,
 ) -> image.ContainerConfig:
     """How it starts. Of a base only its variables count: not its user, volumes or ports."""
     return image.ContainerConfig(
@@ -183,10 +189,7 @@ def container(
         env=tuple(f"{name}={value}" for name, value in environment(endpoint, base).items()),
         working_dir=image.CODE[endpoint.format],
         user=f"{image.USER}:{image.USER}",
-        labels={
-            "dev.slipway.endpoint": endpoint.name,
-            "dev.slipway.format": endpoint.format,
-        },
+        labels=dict(labels),
     )
 
 
