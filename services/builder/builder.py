@@ -11,17 +11,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
-import msgspec
-
-from services.builder import claims
+from services.builder import claims, outcome
 from services.builder.build import workplace
 from services.builder.claims import LEASE, Built, Claim, Failed
+from services.builder.hold import Hold
 from services.builder.logbook import Logbook, clean
 from services.builder.metrics import BuilderTelemetry
+from services.builder.outcome import PATIENCE, Again
 from services.builder.parts import Write
 from shared import ids
 from shared.database.pool import Database
@@ -32,44 +30,6 @@ log = logging.getLogger(__name__)
 
 Make = Callable[[Claim, Path, Write], Awaitable[Built]]
 """Build a version's images in a folder of its own. Called again after a crash, with a new one."""
-
-MOST_CLAIMS: Final = 20
-"""Builders that may die over one version before it counts as what kills them."""
-MOST_ERRORS: Final = 3
-PAUSE: Final = 3.0  # seconds before trouble is tried again
-
-
-class Again(msgspec.Struct, frozen=True):
-    """Not ended: it is to be tried again, through no fault of the version's owner."""
-
-    errors: int = 0  # of our own
-
-
-class Hold:
-    """A lease while it lasts."""
-
-    def __init__(self, database: Database, held: Claim, seconds: float, every: float) -> None:
-        self._database = database
-        self._held = held
-        self._seconds = seconds
-        self._every = every
-        self._until = time.monotonic() + seconds
-
-    def ours(self) -> bool:
-        """Whether nobody else can have taken over yet."""
-        return time.monotonic() < self._until
-
-    async def keep(self) -> None:
-        """Renews the lease; returns when it is lost."""
-        while self.ours():
-            await asyncio.sleep(self._every)
-            asked = time.monotonic()
-            # while the database is away nobody else can take over before our time is out
-            with suppress(Transient):
-                if not await claims.renew(self._database, self._held, self._seconds):
-                    self._until = 0.0
-                    return
-                self._until = asked + self._seconds
 
 
 class Builder:
@@ -83,6 +43,7 @@ class Builder:
         lease: float = LEASE,
         look_every: float = 2.0,
         drain: float = 5.0,
+        patience: float = PATIENCE,
         telemetry: BuilderTelemetry | None = None,
     ) -> None:
         self._database = database
@@ -92,12 +53,19 @@ class Builder:
         self._lease = lease
         self._look_every = look_every
         self._drain = drain
+        self._patience = patience
         self._telemetry = telemetry or BuilderTelemetry()
         self._wanted = asyncio.Event()
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._holds: dict[str, Hold] = {}  # by version
 
     async def on_version_submitted(self, _: Event) -> None:
         self._wanted.set()
+
+    async def on_version_failed(self, event: Event) -> None:
+        """A build of ours may be for nothing any more, such as when it was cancelled."""
+        if event.subject in self._holds:
+            self._holds[event.subject].doubt()
 
     async def loop(self, stopping: asyncio.Event) -> None:
         """Builds what waits until told to stop; then what isn't done soon is given back."""
@@ -144,41 +112,56 @@ class Builder:
 
     async def _take(self, held: Claim) -> None:
         """Build what was claimed and record how it ended, unless the lease is lost."""
-        hold = Hold(self._database, held, self._lease, self._lease / 3)
+        hold = Hold(self._database, held, self._lease)
+        self._holds[held.id] = hold
         building = asyncio.create_task(self._build(held, hold))
         keeping = asyncio.create_task(hold.keep())
         try:
             await asyncio.wait({building, keeping}, return_when=asyncio.FIRST_COMPLETED)
-            if not building.done():
-                self._telemetry.lost.inc()
-                log.warning("lost the lease of version %s", held.id)
-                return
-            await self._record(held, building.result())
+            if building.done():
+                await self._record(held, building.result())
+            else:
+                self._lost(held, hold)
         except asyncio.CancelledError:
             await _ended(building, keeping)
-            await asyncio.shield(self._give_back(held, pause=0.0))
+            await asyncio.shield(self._give_back(held, Again(pause=0.0)))
             raise
         finally:
             await _ended(building, keeping)
+            if self._holds.get(held.id) is hold:
+                del self._holds[held.id]
+
+    def _lost(self, held: Claim, hold: Hold) -> None:
+        if hold.over:
+            log.info("version %s was cancelled", held.id)
+        else:
+            self._telemetry.lost.inc()
+            log.warning("lost the lease of version %s", held.id)
 
     async def _build(self, held: Claim, hold: Hold) -> Built | Failed | Again:
-        if held.claims > MOST_CLAIMS:
-            return Failed(
-                f"its build ended {MOST_CLAIMS} builders of the platform; not tried again"
-            )
+        hopeless = outcome.before(held)
+        if hopeless is not None:
+            return hopeless
         try:
             async with Logbook.open(self._database, held.id, ours=hold.ours) as book:
                 if held.claims > 1:
                     book.write("the last try was cut short; building again")
-                began = time.monotonic()
-                outcome = await self._made(held, book.write)
-                book.write(_said(outcome))
-                name = type(outcome).__name__.lower()
-                self._telemetry.took.labels(name).observe(time.monotonic() - began)
-                return outcome
+                began, name = time.monotonic(), "again"
+                try:
+                    ended = await self._made(held, book.write)
+                    name = type(ended).__name__.lower()
+                    book.write(outcome.said(ended))
+                    return ended
+                except asyncio.CancelledError:
+                    if hold.over:
+                        name = "cancelled"
+                        book.write(name)
+                    raise
+                finally:
+                    self._telemetry.took.labels(name).observe(time.monotonic() - began)
         except Transient:
             log.warning("no log for version %s", held.id, exc_info=True)
-            return Again()
+            return Again(pause=outcome.PAUSE)
 
     async def _made(self, held: Claim, write: Write) -> Built | Failed | Again:
         try:
@@ -186,41 +169,35 @@ class Builder:
                 return await self._make(held, folder, write)
         except (Invalid, Permanent) as error:
             return Failed(clean(str(error)))
-        except Transient:
-            log.warning("version %s will be built again", held.id, exc_info=True)
-            return Again()
+        except Transient as error:
+            log.warning("version %s met trouble", held.id, exc_info=True)
+            return outcome.after_trouble(held, clean(str(error)), self._patience)
         except Exception:  # the one guarded place: an error of ours must not end the builder
             log.exception("version %s could not be built", held.id)
-            if held.errors + 1 < MOST_ERRORS:
-                return Again(errors=1)
-            return Failed(f"the platform failed to build it {MOST_ERRORS} times; try again later")
+            return outcome.after_error(held)
 
-    async def _record(self, held: Claim, outcome: Built | Failed | Again) -> None:
-        if isinstance(outcome, Again):
-            await self._give_back(held, pause=PAUSE, errors=outcome.errors)
+    async def _record(self, held: Claim, ended: Built | Failed | Again) -> None:
+        if isinstance(ended, Again):
+            await self._give_back(held, ended)
             return
         try:
-            if not await claims.finish(self._database, held, outcome):
-                log.warning("version %s was ended by another builder", held.id)
+            if not await claims.finish(self._database, held, ended):
+                log.warning("version %s was ended by somebody else", held.id)
         except Transient:
             log.warning("version %s will be built again", held.id, exc_info=True)
-            await self._give_back(held, pause=PAUSE)
+            await self._give_back(held, Again(pause=outcome.PAUSE))
 
-    async def _give_back(self, held: Claim, *, pause: float, errors: int = 0) -> None:
+    async def _give_back(self, held: Claim, again: Again) -> None:
         try:
-            await claims.give_back(self._database, held, pause=pause, errors=errors)
+            await claims.give_back(
+                self._database,
+                held,
+                pause=again.pause,
+                errors=again.errors,
+                troubles=again.troubles,
+            )
         except Transient:
             log.warning("the lease of version %s has to run out", held.id, exc_info=True)
-
-
-def _said(outcome: Built | Failed | Again) -> str:
-    match outcome:
-        case Built():
-            return "ready"
-        case Failed(reason):
-            return f"failed: {reason}"
-        case Again():
-            return "interrupted by trouble of the platform; it will be tried again"
 
 
 async def _ended(*tasks: asyncio.Task[object]) -> None:

@@ -6,11 +6,13 @@ nothing more; whoever dies is followed by another builder when the time has run 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from shared.database import versions
 from shared.database.events import announce
 from shared.database.jobs import advance
 from shared.database.pool import Connection, Database
@@ -29,12 +31,15 @@ from shared.ids import JobId, VersionId
 from shared.image import Record
 from shared.lifecycle import LIVE, State
 
+log = logging.getLogger(__name__)
+
 CLAIM = sql(__package__, "claim")
 RENEW = sql(__package__, "renew")
 GIVE_BACK = sql(__package__, "give_back")
 FINISH = sql(__package__, "finish")
-JOBS_OF_VERSION = sql(__package__, "jobs_of_version")
+STATE = sql(__package__, "state")
 
+UNREADABLE: Final = "the platform can no longer read what was submitted"
 LEASE: Final = 15.0  # seconds that a builder may be silent before another one takes over
 
 
@@ -48,6 +53,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition
     claims: int  # of this version that ended without a word, with this one
     errors: int  # builds of it that ended in an error of our own
+    troubles: int = 0  # builds of it that met trouble which may pass
+    troubled: float = 0.0  # seconds since the first of these
 
 
 class Built(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +73,29 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 async def claim(database: Database, lease: str, seconds: float = LEASE) -> Claim | None:
-    """Take the oldest version that waits and say that its jobs are being built, both or neither."""
-    async with database.transaction() as connection:
-        row = await connection.fetchrow(CLAIM, lease, seconds)
-        if row is None:
-            return None
-        found = msgspec.convert(dict(row) | {"lease": lease}, Claim)
-        for job, attempt in await _jobs(connection, found.id, [State.SUBMITTED]):
-            await advance(connection, JobBuilding(job=job, attempt=attempt))
-    return found
+    """Take a version that waits and say that its jobs are being built, both or neither.
+
+    Owners take turns. What can't be read any more fails instead, and the next one is taken.
+    """
+    while True:
+        async with database.transaction() as connection:
+            row = await connection.fetchrow(CLAIM, lease, seconds)
+            if row is None:
+                return None
+            found = await _read(connection, dict(row) | {"lease": lease})
+            if found is not None:
+                for job, attempt in await versions.jobs(connection, found.id, [State.SUBMITTED]):
+                    await advance(connection, JobBuilding(job=job, attempt=attempt))
+                return found
+
+
+async def _read(connection: Connection, row: dict[str, Any]) -> Claim | None:
+    try:
+        return msgspec.convert(row, Claim)
+    except msgspec.ValidationError as error:
+        log.exception("version %s can't be read", row["id"])
+        await versions.fail(connection, row["id"], f"{UNREADABLE} ({error}); submit it again")
+        return None
 
 
 async def renew(database: Database, held: Claim, seconds: float = LEASE) -> bool:
@@ -82,9 +103,17 @@ async def renew(database: Database, held: Claim, seconds: float = LEASE) -> bool
     return await database.value(RENEW, held.id, held.lease, seconds) is not None
 
 
-async def give_back(database: Database, held: Claim, *, pause: float, errors: int = 0) -> None:
+async def is_over(database: Database, held: Claim) -> bool:
+    """Whether it has ended, whoever ended it."""
+    state = await database.value(STATE, held.id)
+    return bool(state != versions.VersionState.BUILDING)
+
+
+async def give_back(
+    database: Database, held: Claim, *, pause: float, errors: int = 0, troubles: int = 0
+) -> None:
     """Let any builder have it after `pause` seconds. Giving back what is not ours does nothing."""
-    await database.execute(GIVE_BACK, held.id, held.lease, pause, errors)
+    await database.execute(GIVE_BACK, held.id, held.lease, pause, errors, troubles)
 
 
 async def finish(database: Database, held: Claim, outcome: Built | Failed) -> bool:
@@ -98,7 +127,7 @@ async def finish(database: Database, held: Claim, outcome: Built | Failed) -> bo
             return False
         fact = _fact(held.id, outcome)
         await announce(connection, fact, project=row["project"], source=row["source"])
-        for job, attempt in await _jobs(connection, held.id, _waiting(outcome)):
+        for job, attempt in await versions.jobs(connection, held.id, _waiting(outcome)):
             await advance(connection, _job_fact(job, attempt, outcome))
     return True
 
@@ -124,10 +153,3 @@ def _job_fact(job: JobId, attempt: int, outcome: Built | Failed) -> JobFact:
 def _waiting(outcome: Built | Failed) -> Sequence[State]:
     """A job that was stopped and started again while its version was built waits in the queue."""
     return (State.SUBMITTED, State.BUILDING) if isinstance(outcome, Built) else LIVE
-
-
-async def _jobs(
-    connection: Connection, version: VersionId, states: Sequence[State]
-) -> list[tuple[JobId, int]]:
-    rows = await connection.fetch(JOBS_OF_VERSION, version, list(states))
-    return [(row["id"], row["attempt"]) for row in rows]

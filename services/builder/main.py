@@ -17,10 +17,10 @@ from services.builder.ground import ground
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools, Write
 from services.builder.stages import Limits
-from shared import config, http, service
+from shared import config, http, ids, service
 from shared.config import Misconfigured
 from shared.errors import Transient
-from shared.events import VersionSubmitted
+from shared.events import VersionFailed, VersionSubmitted
 from shared.run import Loop
 from shared.service import Floor
 
@@ -32,6 +32,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     work_dir: str = ".slipway/build"  # scratch and the packages' cache
     at_once: int = 2  # versions that are built at a time
     install_timeout: float = 900.0  # seconds for one installation
+    build_patience: float = 3600.0  # seconds that trouble may last before a version fails with it
     stage_timeouts: str = ""  # seconds of other steps, such as `pack=3600,push=600`
 
 
@@ -51,10 +52,19 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             folder,
             at_once=config.at_once,
             drain=config.grace / 2,
+            patience=config.build_patience,
             telemetry=telemetry,
         )
-        hear = floor.bus.subscribe("builder", [VersionSubmitted.type], builder.on_version_submitted)
-        yield [builder.loop, hear, *door(config, floor, telemetry)]
+        bus = floor.bus
+        yield [
+            builder.loop,
+            bus.subscribe("builder", [VersionSubmitted.type], builder.on_version_submitted),
+            # every builder hears it, since any may have the version
+            bus.subscribe(
+                ids.new("builder-"), [VersionFailed.type], builder.on_version_failed, lasting=False
+            ),
+            *door(config, floor, telemetry),
+        ]
 
 
 def door(config: Config, floor: Floor, telemetry: BuilderTelemetry) -> Sequence[Loop]:

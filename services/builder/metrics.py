@@ -15,7 +15,7 @@ class BuilderTelemetry(Telemetry):
         )
         self.took = Histogram(
             "slipway_build_seconds",
-            "Time that builds took, by how they ended: built, failed, again",
+            "Time that builds took, by how they ended: built, failed, again, cancelled",
             ("outcome",),
             buckets=SECONDS,
             registry=self.registry,

@@ -1,19 +1,27 @@
-"""Versions as every service reads them. The API writes them, the builder finishes them."""
+"""Versions as every service reads them. The API writes them, the builder finishes them, and both
+may fail one that is being built."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from shared.database.pool import Database
+from shared.database.events import announce
+from shared.database.jobs import advance
+from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
 from shared.endpoint import Definition
-from shared.ids import DeploymentId, VersionId
+from shared.events import JobFailed, VersionFailed
+from shared.ids import DeploymentId, JobId, VersionId
 from shared.image import Record
+from shared.lifecycle import LIVE, State
 
 VERSION = sql(__package__, "version")
+VERSION_FAIL = sql(__package__, "version_fail")
+JOBS_OF_VERSION = sql(__package__, "jobs_of_version")
 
 
 class VersionState(StrEnum):
@@ -44,3 +52,26 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 async def get(database: Database, version: VersionId) -> Version | None:
     row = await database.row(VERSION, version)
     return None if row is None else msgspec.convert(dict(row), Version)
+
+
+async def fail(connection: Connection, version: VersionId, reason: str) -> bool:
+    """Fail a version that is being built and the jobs that wait for it, and announce it all.
+
+    Belongs into a transaction. Whoever builds it loses it. False: it has ended already.
+    """
+    row = await connection.fetchrow(VERSION_FAIL, version, reason)
+    if row is None:
+        return False
+    fact = VersionFailed(version=version, reason=reason)
+    await announce(connection, fact, project=row["project"], source=row["source"])
+    for job, attempt in await jobs(connection, version, LIVE):
+        await advance(connection, JobFailed(job=job, attempt=attempt, reason=reason))
+    return True
+
+
+async def jobs(
+    connection: Connection, version: VersionId, states: Sequence[State]
+) -> list[tuple[JobId, int]]:
+    """Those of a version that are in one of `states`, and their attempts, oldest first."""
+    rows = await connection.fetch(JOBS_OF_VERSION, version, list(states))
+    return [(row["id"], row["attempt"]) for row in rows]

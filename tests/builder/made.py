@@ -81,14 +81,19 @@ def claim(definition: Definition, *, target: str = "process", project: str = "ac
 
 
 async def submitted(
-    database: Database, definition: Definition, *, version: str = "v1", jobs: int = 1
+    database: Database,
+    definition: Definition,
+    *,
+    version: str = "v1",
+    jobs: int = 1,
+    owner: str = "acme",
 ) -> list[JobId]:
-    """A version and its jobs as the API writes them, in project acme/web."""
-    await database.execute("INSERT INTO owners (name) VALUES ('acme') ON CONFLICT DO NOTHING")
+    """A version and its jobs as the API writes them, in the owner's project `web`."""
+    await database.execute("INSERT INTO owners (name) VALUES ($1) ON CONFLICT DO NOTHING", owner)
     await database.execute(
-        "INSERT INTO projects (owner, name) VALUES ('acme', 'web') ON CONFLICT DO NOTHING"
+        "INSERT INTO projects (owner, name) VALUES ($1, 'web') ON CONFLICT DO NOTHING", owner
     )
-    project = await database.value("SELECT seq FROM projects")
+    project = await database.value("SELECT seq FROM projects WHERE owner = $1", owner)
     await database.execute(
         "INSERT INTO versions (id, project, name, definition) VALUES ($1, $2, $1, $3)",
         version,

@@ -14,12 +14,13 @@ from services.builder import claims
 from services.builder.builder import Builder, Make
 from services.builder.claims import Built, Claim, Failed
 from services.builder.parts import Write
+from shared.database import versions
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.endpoint import Definition
 from shared.errors import Invalid, Permanent, Transient
 from shared.events import Event, JobRestarted, JobStopped, JobStopping
-from shared.ids import JobId
+from shared.ids import JobId, VersionId
 from tests.builder import made
 
 DEFINITION = Definition(source="sha256:" + "a" * 64, endpoints=(made.endpoint(),))
@@ -149,10 +150,10 @@ async def test_what_can_not_be_built_fails_with_its_reason(
     assert (await made.log_text(database))[-1] == f"failed: {reason}"
 
 
-async def test_passing_trouble_is_tried_again_and_never_counted(
+async def test_passing_trouble_is_tried_again_however_often(
     database: Database, builder_of: BuilderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.builder.builder.PAUSE", 0.0)
+    monkeypatch.setattr("services.builder.outcome.PAUSE", 0.0)
     tries = 0
 
     async def make(held: Claim, folder: Path, write: Write) -> Built:
@@ -168,10 +169,79 @@ async def test_passing_trouble_is_tried_again_and_never_counted(
     assert (await made.version(database))["state"] == "ready"
 
 
+async def test_trouble_that_does_not_pass_is_told_and_ends_the_version(
+    database: Database, builder_of: BuilderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.builder.outcome.PAUSE", 0.0)
+    jobs = await made.submitted(database, DEFINITION)
+    async with running(builder_of(fails(Transient("push: the registry is away")), patience=0.0)):
+        await ended(database)
+    version = await made.version(database)
+    reason = "push: the registry is away (given up after 5 tries in 0 min)"
+    assert (version["state"], version["reason"]) == ("failed", reason)
+    assert (await made.facts(database)).count(f"job failed {jobs[0]}") == 1
+
+
+async def test_a_version_that_can_no_longer_be_read_fails_and_the_others_are_built(
+    database: Database, builder_of: BuilderOf
+) -> None:
+    jobs = await made.submitted(database, DEFINITION, version="v0")
+    await database.execute("UPDATE versions SET definition = '{\"endpoints\": 3}'")
+    await made.submitted(database, DEFINITION, version="v1")
+    async with running(builder_of(well)):
+        await ended(database, "v1")
+    version = await made.version(database, "v0")
+    assert version["state"] == "failed"
+    assert version["reason"].startswith("the platform can no longer read what was submitted (")
+    assert (await made.facts(database))[:2] == ["version failed v0", f"job failed {jobs[0]}"]
+    assert (await made.version(database, "v1"))["state"] == "ready"
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+async def test_a_version_that_is_cancelled_is_dropped_soon(
+    database: Database, builder_of: BuilderOf, told: bool
+) -> None:
+    await made.submitted(database, DEFINITION)
+    slow = Slow()
+    # a renewal would find out after twenty seconds, or at once
+    builder = builder_of(slow, lease=60.0 if told else 0.3, look_every=60.0)
+    async with running(builder):
+        await slow.begun.wait()
+        async with database.transaction() as connection:
+            assert await versions.fail(connection, VersionId("v1"), "cancelled")
+        if told:
+            await builder.on_version_failed(EVENT)
+
+        async def gone() -> bool:
+            assert slow.folder is not None
+            return not slow.folder.exists()
+
+        await until(gone)
+    version = await made.version(database)
+    assert (version["state"], version["reason"]) == ("failed", "cancelled")
+    assert await made.log_text(database) == ["begun", "cancelled"]
+    assert [fact.split()[1] for fact in await made.facts(database)] == [
+        "building",
+        "failed",
+        "failed",
+    ]
+
+
+async def test_a_version_that_has_ended_is_not_failed_again(
+    database: Database, builder_of: BuilderOf
+) -> None:
+    await made.submitted(database, DEFINITION)
+    async with running(builder_of(well)):
+        await ended(database)
+    async with database.transaction() as connection:
+        assert not await versions.fail(connection, VersionId("v1"), "cancelled")
+    assert (await made.version(database))["state"] == "ready"
+
+
 async def test_an_error_of_ours_ends_after_three_tries_and_not_the_builder(
     database: Database, builder_of: BuilderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.builder.builder.PAUSE", 0.0)
+    monkeypatch.setattr("services.builder.outcome.PAUSE", 0.0)
     tries = 0
 
     async def make(held: Claim, folder: Path, write: Write) -> Built:
@@ -201,6 +271,32 @@ async def test_two_builders_never_have_the_same_version(database: Database) -> N
         await made.submitted(database, DEFINITION, version=f"v{number}")
     taken = await asyncio.gather(*(claims.claim(database, f"l{n}") for n in range(9)))
     assert sorted(held.id for held in taken if held) == [f"v{number}" for number in range(5)]
+
+
+async def test_owners_take_turns_however_much_one_of_them_submits(database: Database) -> None:
+    for number in range(4):
+        await made.submitted(database, DEFINITION, version=f"v{number}")
+    await made.submitted(database, DEFINITION, version="few0", owner="bob")
+    taken = await claims.claim(database, "l0")
+    assert taken is not None
+    assert taken.id == "v0"
+    assert await claims.finish(database, taken, Failed("no"))  # so nobody has one being built
+    order = [await claims.claim(database, f"l{number}") for number in range(1, 5)]
+    assert [held.id for held in order if held] == ["few0", "v1", "v2", "v3"]
+
+
+async def test_an_owner_with_nothing_being_built_comes_first(database: Database) -> None:
+    await made.submitted(database, DEFINITION, version="few0", owner="bob")
+    first = await claims.claim(database, "l0")
+    assert first is not None
+    await claims.finish(database, first, Failed("no"))  # bob's turn was before the others'
+    for number in range(3):
+        await made.submitted(database, DEFINITION, version=f"v{number}")
+    assert await claims.claim(database, "l1")
+    await made.submitted(database, DEFINITION, version="few1", owner="bob")
+    held = await claims.claim(database, "l2")
+    assert held is not None
+    assert (held.id, held.project) == ("few1", "bob/web")
 
 
 async def test_a_builder_that_died_is_followed_by_another(

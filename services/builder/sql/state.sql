@@ -1,0 +1,2 @@
+-- $1 version
+SELECT state FROM versions WHERE id = $1;
