@@ -1,0 +1,83 @@
+"""Who is reached from a sandbox: public addresses on the ports of the web, and the gates.
+
+A gate is a `host:port` that this machine's operator named, in the settings of apt, pip or uv. It
+may be anywhere, also on a private network. Everything else that isn't public (the machine, its
+network, the metadata of a cloud) is refused, by the address that a name turned out to have.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.confine.egress import Allowed, Request
+
+PORTS = frozenset((80, 443))
+DEFAULTS = {"http": 80, "https": 443}
+URL = re.compile(r"https?://[^\s,'\"\]]+")
+EMBEDDING = ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+"""IPv6 networks whose addresses are ways to IPv4 ones."""
+
+
+def guard(gates: Iterable[str]) -> Allowed:
+    open_to = frozenset(gates)
+
+    def allowed(request: Request, address: str) -> bool:
+        if f"{request.host.lower()}:{request.port}" in open_to:
+            return True
+        return request.port in PORTS and public(address)
+
+    return allowed
+
+
+def public(address: str) -> bool:
+    """Whether an address is one that everybody on the internet may reach.
+
+    >>> public("93.184.216.34"), public("169.254.169.254"), public("10.0.0.1")
+    (True, False, False)
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    embedded = found.version == 6 and any(
+        found in ipaddress.ip_network(network) for network in EMBEDDING
+    )
+    return found.is_global and not found.is_multicast and not embedded
+
+
+def named(texts: Iterable[str]) -> list[str]:
+    """The gates that these settings name by their URLs.
+
+    >>> named(["deb [signed-by=x] http://Mirror.example/debian bookworm main"])
+    ['mirror.example:80']
+    """
+    found = set()
+    for text in texts:
+        for match in URL.finditer(text):
+            try:
+                url = urlsplit(match[0])
+                port = url.port or DEFAULTS[url.scheme]
+            except ValueError:
+                continue
+            if url.hostname:
+                found.add(f"{url.hostname}:{port}")
+    return sorted(found)
+
+
+def of_machine(settings: Mapping[str, str], apt: Path = Path("/etc/apt")) -> list[str]:
+    """The gates of this machine: its package sources for apt, and `settings` for pip and uv."""
+    files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
+    texts = list(settings.values())
+    for file in files:
+        if file.suffix in (".list", ".sources") and file.is_file():
+            texts.append(_without_comments(file.read_text("utf-8", "replace")))
+    return named(texts)
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
