@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.scheduler import inventory
+from services.scheduler import inventory, trust
 from services.scheduler.driver import Driver, Gpu
 from services.scheduler.drivers import open_driver
 from services.scheduler.inventory import Inventory, Source
@@ -34,6 +34,7 @@ from shared.events import (
     JobTerminated,
 )
 from shared.http import serve
+from shared.registry import Credentials
 from shared.run import Loop, every
 from shared.service import Floor
 from shared.telemetry import CONTENT_TYPE, Telemetry
@@ -65,6 +66,8 @@ class Config(config.Config, frozen=True, kw_only=True):
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
+    trusted_keys: str = ""  # a PEM file; empty: every image may start
+    registry_auth: str = ""  # a docker-style config.json with logins for registries
     end_replicas: bool = False  # end what runs when this process does, for it to start again later
 
 
@@ -73,10 +76,12 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     try:
         prices = inventory.prices(config.slipway_prices)
         declared = inventory.declared(config.slipway_gpus, config.target)
+        keys = trust.keys(config.trusted_keys, config.target)
         opening = open_driver(config.target, Path(config.slipway_home).absolute(), floor.blobs)
     except Invalid as error:
         raise Misconfigured(f"configuration: {error}") from error
-    async with opening as driver:
+    vetting = trust.vetting(keys, Credentials.read(config.registry_auth))
+    async with opening as driver, vetting as vet:
         telemetry = Telemetry(floor.telemetry)
         source = _declared(declared) if declared else _found(config.target, driver)
         gpus = Inventory(floor.database, config.target, source, prices)
@@ -90,6 +95,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
                 router_url=config.router_url,
             ),
             metrics=Metrics(telemetry),
+            vet=vet,
         )
         leader = Leader(
             config.database_url,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 
 from services.scheduler import reconcile
 from services.scheduler.decide import Placement, decide
-from services.scheduler.driver import Driver, Refused, Replica
+from services.scheduler.driver import Driver, Refused, Replica, Workload
 from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
@@ -49,6 +50,10 @@ QUOTED: Final = 5  # lines of the log in the reason of a failure
 WHILE_STOPPING: Final = 0.2  # seconds between two looks at what a stopping replica prints
 
 
+Vet = Callable[[Workload], Awaitable[str | None]]
+"""Why a workload must not start, or None. Asked before every start."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
@@ -65,12 +70,14 @@ class Scheduler:
         target: str,
         options: Options | None = None,
         metrics: Metrics | None = None,
+        vet: Vet | None = None,
     ) -> None:
         self.trouble: str | None = None  # why the last look failed
         self._options = options or Options()
         self._metrics = metrics or Metrics(Telemetry())
         self._database = database
         self._driver = driver
+        self._vet = vet
         self._jobs = PostgresJobs(database)
         self._store = Store(database, target)
         self._shipper = Shipper(database, driver)
@@ -204,6 +211,10 @@ class Scheduler:
         work = version and workload(job, version, devices, self._options.router_url)
         if not work:
             await self._fail(replica, f"its version has no image of {job.endpoint}", quote=False)
+            return
+        fault = None if self._vet is None else await self._vet(work)
+        if fault is not None:
+            await self._fail(replica, fault, quote=False)
             return
         outcome = await self._driver.start(work)
         if isinstance(outcome, Refused):
