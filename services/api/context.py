@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from services.api.token import Tokens
 from shared.blobs import Blobs
 from shared.database.pool import Database
+from shared.git import Trusted
 
 INSPECTIONS = 2  # archives looked into at a time
 
@@ -22,6 +23,8 @@ class Context:
         upload_limit: int,
         targets: tuple[str, ...],
         streams: int = 200,
+        builds_per_owner: int = 0,
+        trusted: Trusted = Trusted(),  # noqa: B008
     ) -> None:
         self.database = database
         self.blobs = blobs
@@ -29,7 +32,9 @@ class Context:
         self.upload_limit = upload_limit
         self.targets = targets
         self.streams = streams
+        self.builds_per_owner = builds_per_owner
         self.streaming = 0
+        self.trusted = trusted
         self.tokens = Tokens(database)
         self.stopping = asyncio.Event()  # streams end when it is set
         self.inspected: dict[tuple[str, str], bytes | None] = {}

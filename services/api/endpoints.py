@@ -25,7 +25,8 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
 
     async def write(connection: Connection) -> Answer:
         job, (endpoint,) = JobId(ids.new("j")), plan.definition.endpoints
-        version = await versions.submit(connection, project, plan.definition, job)
+        most = call.context.builds_per_owner
+        version = await versions.submit(connection, project, plan.definition, job, most=most)
         await versions.submit_job(connection, project, job, version, endpoint, asked.name, target)
         return created(await jobs.read(connection, job, call.context.router_url))
 
@@ -34,7 +35,8 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
 
 async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project, asked = await call.project(), call.body
-    plan = source.endpoint(call.context, project, call.context.targets[0], asked)
+    target = call.context.targets[0]
+    plan = source.endpoint(call.context, project, target, asked, fetch=False)
     taken = await _taken(call, project)
     return Answer(await review(plan, "is the name of a job of this project" if taken else ""))
 

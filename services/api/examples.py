@@ -14,6 +14,7 @@ from services.api.types import (
     NewVersion,
     RollBack,
 )
+from services.api.types_git import NewSource
 
 CODE: Final = "sha256:" + "4f" * 32
 MODEL: Final = "sha256:" + "9a" * 32
@@ -23,6 +24,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
     NewProject: {"name": "digits"},
     NewToken: {"role": "write", "note": "from the pipeline", "expires_at": "2030-01-01T00:00:00Z"},
     NewDeployment: {"name": "mnist", "target": "process"},
+    NewSource: {"url": "https://git.example/ruksi/digits.git", "ref": "v1.2"},
     NewVersion: {
         "source": CODE,
         "files": {"predict-digit": {"model": MODEL}},

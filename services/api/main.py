@@ -12,6 +12,7 @@ from services.api.metrics import Metrics
 from services.api.routes import application
 from shared import config, http, service
 from shared.errors import Transient
+from shared.git import Trusted
 from shared.run import Loop, every
 from shared.service import Floor
 
@@ -22,6 +23,8 @@ class Config(config.Config, frozen=True, kw_only=True):
     upload_limit: int = 8 << 30  # bytes
     targets: str = "process"  # those that a deployment may name, separated by commas
     streams: int = 200  # followers at a time
+    builds_per_owner: int = 100  # versions that may wait at a time; 0: any number
+    git_private_hosts: str = ""  # as the builder has it: hosts that sources may come from
 
 
 @asynccontextmanager
@@ -33,6 +36,8 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         upload_limit=config.upload_limit,
         targets=tuple(name.strip() for name in config.targets.split(",")),
         streams=config.streams,
+        builds_per_owner=config.builds_per_owner,
+        trusted=Trusted.read(config.git_private_hosts),
     )
 
     metrics = Metrics(floor.telemetry)

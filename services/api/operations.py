@@ -14,6 +14,7 @@ from services.api import (
     logs,
     owners,
     projects,
+    sources,
     uploads,
     versions,
 )
@@ -49,6 +50,7 @@ from services.api.types import (
     VersionSummary,
     Whoami,
 )
+from services.api.types_git import NewSource, Source
 
 P: Final = "/v1/projects/{owner}/{project}"
 D: Final = P + "/deployments/{deployment}"
@@ -146,6 +148,23 @@ DEPLOYING: Final = (
         summary="Whether the project has uploaded this, so that it need not again",
     ),
     _post(
+        P + "/sources",
+        sources.make,
+        "Have code fetched from a git repository, to be used like an upload",
+        Source,
+        body=NewSource,
+        status=202,
+        refusals=(409,),
+    ),
+    _get(
+        P + "/sources",
+        sources.index,
+        "Code from git repositories, newest first",
+        Page[Source],
+        query=Paging,
+    ),
+    _get(P + "/sources/{source}", sources.show, "One of them, and whether it is there", Source),
+    _post(
         P + "/deployments",
         deployments.make,
         "Make a deployment",
@@ -176,7 +195,7 @@ DEPLOYING: Final = (
         Version,
         body=NewVersion,
         status=201,
-        refusals=(409,),
+        refusals=(409, 429),
     ),
     _get(
         D + "/versions",
@@ -186,6 +205,15 @@ DEPLOYING: Final = (
         query=Paging,
     ),
     _get(D + "/versions/{version}", versions.show, "A version by its name or by an alias", Version),
+    _post(
+        D + "/versions/{version}/cancel",
+        versions.cancel,
+        "Cancel the build of a version; it fails, and so do the jobs that wait for it",
+        Version,
+        body=Empty,
+        may_omit_body=True,
+        refusals=(409,),
+    ),
     _get(
         D + "/versions/{version}/logs",
         logs.of_version,
@@ -238,7 +266,7 @@ DEPLOYING: Final = (
         Job,
         body=NewEndpoint,
         status=201,
-        refusals=(409,),
+        refusals=(409, 429),
     ),
 )
 

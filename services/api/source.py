@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
-from services.api import gpus, uploads
+from services.api import gpus, sources, uploads
 from services.api.call import Project
 from services.api.context import Context
 from services.api.formats import proximl, valohai
-from services.api.types import NewEndpoint, NewVersion
+from services.api.types import NewEndpoint, NewModel, NewVersion
+from services.api.types_git import NewSource
 from shared import archive
 from shared.endpoint import GPU_TYPES, Definition, Endpoint
 from shared.errors import Invalid
@@ -39,7 +40,12 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
     await _check_uploads(context, project, named)
     found = await _inspect(context, asked.source, "source", valohai.FILENAME)
     endpoints = await asyncio.to_thread(_of_version, asked, found)
-    definition = Definition(source=asked.source, endpoints=endpoints, files=asked.files)
+    definition = Definition(
+        source=asked.source,
+        endpoints=endpoints,
+        files=asked.files,
+        origin=await sources.origin(context.database, project.seq, asked.source),
+    )
     stock = await gpus.stock_of(context.database, target)
     errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
     field = "endpoint.resources.devices"
@@ -68,19 +74,40 @@ def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
     )
 
 
-async def endpoint(context: Context, project: Project, target: str, asked: NewEndpoint) -> Plan:
-    """Raises Invalid with all that is wrong."""
+async def endpoint(
+    context: Context, project: Project, target: str, asked: NewEndpoint, *, fetch: bool = True
+) -> Plan:
+    """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone."""
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known)
-    source = asked.model.source_uri
-    await _check_uploads(context, project, {"model.source_uri": source})
-    await _inspect(context, source, "model.source_uri", "")
     error = gpus.check(made, stock)
     if error is not None:
         raise Invalid(f"resources.{error.field}", error.message)
-    definition = Definition(source=source, endpoints=(made,))
+    source = await _code(context, project, asked.model, fetch=fetch)
+    if source:
+        await _inspect(context, source, "model.source_uri", "")
+    origin = await sources.origin(context.database, project.seq, source)
+    definition = Definition(source=source, endpoints=(made,), origin=origin)
     return Plan(definition=definition, stock=stock)
+
+
+async def _code(context: Context, project: Project, model: NewModel, *, fetch: bool) -> str:
+    """The digest of the model's code; "" for code that was not to be fetched."""
+    if model.source_type != "git":
+        await _check_uploads(context, project, {"model.source_uri": model.source_uri})
+        return model.source_uri
+    try:
+        wanted = NewSource(url=model.source_uri, ref=model.source_ref)
+        checked = sources.checked(wanted, context.trusted)
+        return await sources.fetched(context, project, checked) if fetch else ""
+    except Invalid as error:
+        raise Invalid.of([_of_model(wrong) for wrong in error.errors]) from error
+
+
+def _of_model(wrong: Wrong) -> Wrong:
+    fields = {"url": "model.source_uri", "ref": "model.source_ref"}
+    return Wrong(field=fields.get(wrong.field, "model.source_uri"), message=wrong.message)
 
 
 async def _check_uploads(context: Context, project: Project, named: dict[str, str]) -> None:

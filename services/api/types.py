@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.database.versions import VersionState
-from shared.endpoint import Endpoint, Route
+from shared.endpoint import Endpoint, Origin, Route
 from shared.image import Record
 from shared.lifecycle import State
 from shared.problems import Wrong
@@ -173,6 +173,7 @@ class Version(VersionSummary, frozen=True, kw_only=True):
     project: str
     deployment: str | None
     source: str
+    origin: Origin | None  # where the source was fetched from
     endpoints: list[Endpoint]
     images: dict[str, str]  # endpoint -> manifest digest
     repository: str  # `registry/name` that holds the images; "": none does
@@ -218,8 +219,9 @@ class NewResources(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewModel(msgspec.Struct, frozen=True, kw_only=True):
-    source_type: str = "local"
-    source_uri: str = ""  # local: the digest of an uploaded tar or tar.gz
+    source_type: str = "local"  # or git
+    source_uri: str = ""  # local: the digest of an uploaded tar or tar.gz; git: a URL
+    source_ref: str = ""  # git: a branch, a tag or a commit; ours
 
 
 class NewEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,23 +12,30 @@ from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.paging import limit, page, rows_of
 from services.api.review import review
-from services.api.types import NewVersion, NoQuery, Paging, Version, VersionSummary
+from services.api.types import Empty, NewVersion, NoQuery, Paging, Version, VersionSummary
 from shared import ids
 from shared.database import versions
 from shared.database.events import announce
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
+from shared.database.versions import VersionState
 from shared.endpoint import Definition, Endpoint
 from shared.events import JobSubmitted, VersionSubmitted
 from shared.ids import JobId, VersionId
+from shared.lifecycle import OVER, State
 
 DEPLOYMENT_LOCK = sql(__package__, "deployment_lock")
+OWNER_LOCK = sql(__package__, "owner_lock")
+OWNER_BUILDS = sql(__package__, "owner_builds")
 VERSION_NAME = sql(__package__, "version_name")
 VERSION_MAKE = sql(__package__, "version_make")
 VERSION_FIND = sql(__package__, "version_find")
 VERSION_JOBS = sql(__package__, "version_jobs")
 VERSIONS = sql(__package__, "versions")
 JOB_MAKE = sql(__package__, "job_make")
+
+CANCELLED: Final = "cancelled"
+WANTED: Final = [state for state in State if state not in OVER]
 
 
 async def make(call: Call[NoQuery, NewVersion]) -> Answer:
@@ -38,7 +45,10 @@ async def make(call: Call[NoQuery, NewVersion]) -> Answer:
     async def write(connection: Connection) -> Answer:
         await connection.execute(DEPLOYMENT_LOCK, deployment["id"])
         name = await _name(connection, deployment["id"], call.body.name)
-        version = await submit(connection, project, plan.definition, name, deployment["id"])
+        most = call.context.builds_per_owner
+        version = await submit(
+            connection, project, plan.definition, name, deployment["id"], most=most
+        )
         for endpoint in plan.definition.endpoints:
             job, called = JobId(ids.new("j")), f"{deployment['name']}/{name}/{endpoint.name}"
             await submit_job(
@@ -64,9 +74,15 @@ async def submit(
     definition: Definition,
     name: str,
     deployment: str | None = None,
+    *,
+    most: int,
 ) -> VersionId:
-    """Write a version whose name is free."""
+    """Write a version whose name is free, unless `most` of its owner's wait already (0: any)."""
     made = VersionId(ids.new("v"))
+    if most:
+        await connection.execute(OWNER_LOCK, project.owner)
+        if await connection.fetchval(OWNER_BUILDS, project.owner) >= most:
+            raise refused.too_many_builds(most)
     await connection.execute(VERSION_MAKE, made, project.seq, deployment, name, definition)
     fact = VersionSubmitted(version=made, name=name, deployment=deployment)
     await announce(connection, fact, project=project.seq, source=project.source)
@@ -120,6 +136,30 @@ async def show(call: Call[NoQuery, None]) -> Answer:
         return Answer(await _read(connection, found, call.context.router_url))
 
 
+async def cancel(call: Call[NoQuery, Empty]) -> Answer:
+    """What has failed stays as it is, so that cancelling twice is cancelling once."""
+    found = await find(call)
+
+    async def write(connection: Connection) -> Answer:
+        await versions.fail(connection, found, CANCELLED)
+        version = await _read(connection, found, call.context.router_url)
+        if version.state == VersionState.READY:
+            raise refused.conflict(
+                "version-state",
+                "The version is ready",
+                "there is no build to cancel; stop its jobs",
+            )
+        return Answer(version)
+
+    return await call.once(write)
+
+
+async def forsake(connection: Connection, version: VersionId) -> None:
+    """Cancel the build of a version when nobody can want it any more: its jobs are all over."""
+    if not await versions.jobs(connection, version, WANTED):
+        await versions.fail(connection, version, CANCELLED)
+
+
 async def _read(connection: Connection, version: VersionId, router: str) -> Version:
     row = await connection.fetchrow(versions.VERSION, version)
     assert row is not None
@@ -142,6 +182,7 @@ def view(version: versions.Version, jobs: Mapping[str, str], router: str) -> Ver
         project=version.project,
         deployment=version.deployment_name,
         source=version.definition.source,
+        origin=version.definition.origin,
         endpoints=endpoints,
         images=version.images,
         repository=version.repository,

@@ -13,6 +13,7 @@ from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
+from services.builder.git import main as fetching
 from services.builder.ground import ground
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools, Write
@@ -33,6 +34,9 @@ class Config(config.Config, frozen=True, kw_only=True):
     at_once: int = 2  # versions that are built at a time
     install_timeout: float = 900.0  # seconds for one installation
     build_patience: float = 3600.0  # seconds that trouble may last before a version fails with it
+    git_private_hosts: str = ""  # `host` or `host:port`, separated by commas
+    git_limit: int = 2 << 30  # bytes of one commit, as it comes and as an archive
+    git_timeout: float = 300.0  # seconds to fetch one
     stage_timeouts: str = ""  # seconds of other steps, such as `pack=3600,push=600`
 
 
@@ -62,6 +66,13 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             # every builder hears it, since any may have the version
             bus.subscribe(
                 ids.new("builder-"), [VersionFailed.type], builder.on_version_failed, lasting=False
+            ),
+            *fetching.loops(
+                floor,
+                folder,
+                private_hosts=config.git_private_hosts,
+                limit=config.git_limit,
+                timeout=config.git_timeout,
             ),
             *door(config, floor, telemetry),
         ]

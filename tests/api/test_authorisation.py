@@ -41,6 +41,8 @@ async def seed(world: World) -> Seed:
     moved = await world.ask("PUT", alias, {"version": version["name"]})
     assert moved.status == 200, moved
     wish, endpoint = await world.wish(), await world.endpoint()
+    url = {"url": "https://git.example/house.git"}
+    fetched = await world.ask("POST", f"{world.place}/sources", url)
     places = {
         "owner": "ann",
         "project": "house",
@@ -49,11 +51,13 @@ async def seed(world: World) -> Seed:
         "alias": "production",
         "job": version["jobs"]["greet"],
         "digest": version["source"],
+        "source": fetched.body["id"],
         "token": await world.token("spare", "ann", "read"),
     }
     bodies = {
         "owners.make": {"name": "eve"},
         "projects.make": {"name": "hut", "owner": "ann"},
+        "sources.make": url,
         "deployments.make": {"name": "other"},
         "versions.make": wish,
         "versions.preview": wish,

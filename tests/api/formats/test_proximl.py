@@ -296,10 +296,10 @@ WRONG: dict[str, tuple[NewEndpoint, str, str]] = {
         "resources.gpu_types",
         "can't be combined",
     ),
-    "git": (
-        body(model={"source_type": "git", "source_uri": "https://example.com/x.git"}),
+    "a bucket": (
+        body(model={"source_type": "aws", "source_uri": "s3://models/x"}),
         "model.source_type",
-        "'git' is not supported yet; allowed: local",
+        "'aws' is not known; allowed: local, git",
     ),
     "no model": (body(model={}), "model.source_uri", "digest of an uploaded"),
     "a path for a model": (
@@ -390,7 +390,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         proximl.endpoint(
             body(
                 resources={"gpu_types": ["a100"], "gpu_count": 5},
-                model={"source_type": "git"},
+                model={"source_type": "aws"},
                 endpoint={"routes": [{**ROUTE, "path": "x"}, {**ROUTE, "verb": "x"}]},
             )
         )
