@@ -21,6 +21,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from tests.beds.debian import install
+
 BIN: Final = Path("/usr/lib/rabbitmq/bin")
 IMAGE: Final = "rabbitmq:4"
 START: Final = 90.0  # seconds that a busy machine may need
@@ -245,7 +247,7 @@ def private(folder: Path) -> Iterator[Rabbit]:
 
 def _choose(folder: Path) -> Private | Container:
     installed = (BIN / "rabbitmq-server").exists()
-    reason = "" if installed else _install()
+    reason = "" if installed else install("rabbitmq-server")
     if not reason:
         return Private(folder)
     for name in ("docker", "podman"):
@@ -256,23 +258,6 @@ def _choose(folder: Path) -> Private | Container:
         f"RabbitMQ is not installed ({reason}) and no container engine answers. Install the "
         "package rabbitmq-server, or start a broker and set AMQP_URL to its address."
     )
-
-
-def _install() -> str:
-    """Install Debian's package. Why that was not possible, or nothing."""
-    if shutil.which("apt-get") is None:
-        return "there is no apt-get"
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if root and subprocess.run([*root, "true"], capture_output=True).returncode:
-        return "installing it needs root"
-    # RUNLEVEL keeps the package from starting a server of its own
-    get = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
-    install = [*get, "install", "--yes", "--no-install-recommends", "rabbitmq-server"]
-    for command in (install, [*get, "update"], install):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if (BIN / "rabbitmq-server").exists():
-            return ""
-    return f"apt-get failed: {done.stderr.strip()[-300:]}"
 
 
 def _node(folder: Path) -> Node:

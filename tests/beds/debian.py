@@ -1,39 +1,89 @@
-"""Programs that the tests run for real, from Debian's packages."""
+"""Programs that the tests run for real, from Debian's packages.
+
+What is missing is installed, as root or with a sudo that asks for nothing. A package's own services
+are neither started nor left to start with the machine.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+from typing import Final
+
+WITHIN: Final = 900.0  # seconds for one installation
+
+SCRIPT: Final = r"""
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then  # starts nothing while it is there
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+fi
+get() { apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >/dev/null; }
+missing=
+for package; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' ||
+        missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+get install --yes --no-install-recommends $missing 2>/dev/null ||
+    { get update && get install --yes --no-install-recommends $missing; } || exit 1
+command -v systemctl >/dev/null || exit 0
+for package in $missing; do
+    dpkg -L "$package" | sed -n 's,.*/systemd/\(system\|user\)/\([^/@]*\.[a-z]*\)$,\1 \2,p' |
+        while read -r whose unit; do
+            scope=--$whose && [ "$whose" = system ] || scope=--global
+            systemctl "$scope" disable "$unit" >/dev/null 2>&1 || :
+        done
+done
+"""
 
 
 class NotHad(Exception):
     """A program is missing and can't be installed; the message says what to do."""
 
 
-def program(name: str, package: str) -> str:
-    """The path of a program, its package installed first when it is missing."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+def program(name: str, *packages: str) -> str:
+    """The path of a program, its packages installed first when it is missing."""
+    found = _which(name)
     if found is None:
-        reason = _install(package)
-        found = shutil.which(name)
+        reason = install(*packages)
+        found = _which(name)
         if found is None:
-            raise NotHad(f"{name} is missing ({reason}); install the package {package}")
+            wanted = " ".join(packages)
+            raise NotHad(f"{name} is missing ({reason}); run: apt-get install {wanted}")
     return found
 
 
-def _install(package: str) -> str:
-    """Why that was not possible, or nothing."""
+def install(*packages: str) -> str:
+    """Why that was not possible, or nothing. What is installed already stays as it is."""
     if shutil.which("apt-get") is None:
         return "there is no apt-get"
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if root and subprocess.run([*root, "true"], capture_output=True).returncode:
+    if root and _failed([*root, "true"]):
         return "installing it needs root"
-    # RUNLEVEL keeps a package from starting a server of its own
-    get = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
-    install = [*get, "install", "--yes", "--no-install-recommends", package]
-    for command in (install, [*get, "update"], install):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode == 0 and command is install:
-            return ""
-    return f"apt-get failed: {done.stderr.strip()[-300:]}"
+    print(f"setup: installing {' '.join(packages)}", file=sys.stderr, flush=True)
+    try:
+        done = subprocess.run(
+            [*root, "sh", "-c", SCRIPT, "install", *packages],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+        )
+    except subprocess.TimeoutExpired:
+        return f"apt-get did not finish within {WITHIN:.0f} s"
+    return f"apt-get failed: {done.stderr.strip()[-300:]}" if done.returncode else ""
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def _failed(command: list[str]) -> bool:
+    try:
+        return bool(subprocess.run(command, capture_output=True, timeout=60).returncode)
+    except OSError:  # there is no sudo
+        return True
