@@ -18,8 +18,9 @@ import msgspec
 from services.builder import image as images
 from services.builder import recipe
 from services.builder.claims import Built, Claim
+from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
-from services.builder.parts import Parts, Tools, Write
+from services.builder.parts import Parts, Tools
 from services.builder.recipe import Host
 from services.builder.stages import Limits, Stages
 from shared.blobs import digest_of
@@ -75,7 +76,7 @@ class Build:
             self._tools.blobs,
             recipe.container(endpoint, host),
             host,
-            await self._parts.layers(endpoint, host),
+            (await self._parts.made(endpoint, host)).layers,
             annotations={BASE_NAME: endpoint.image} if endpoint.image else {},
         )
         return (await self._tools.cache.keep(key, blob)).digest, False

@@ -17,10 +17,9 @@ from services.builder import claims, outcome
 from services.builder.build import workplace
 from services.builder.claims import LEASE, Built, Claim, Failed
 from services.builder.hold import Hold
-from services.builder.logbook import Logbook, clean
+from services.builder.logbook import Logbook, Write, clean
 from services.builder.metrics import BuilderTelemetry
 from services.builder.outcome import PATIENCE, Again
-from services.builder.parts import Write
 from shared import ids
 from shared.database.pool import Database
 from shared.errors import Invalid, Permanent, Transient

@@ -18,6 +18,7 @@ from shared.database.pool import Database
 from shared.errors import Transient
 
 Stream = Literal["stdout", "stderr", "platform"]
+Write = Callable[[str, Stream], None]
 
 ATTEMPT: Final = 1
 LONGEST: Final = 8192  # bytes of one line

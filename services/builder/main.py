@@ -15,8 +15,9 @@ from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
 from services.builder.git import main as fetching
 from services.builder.ground import ground
+from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
-from services.builder.parts import Tools, Write
+from services.builder.parts import Tools
 from services.builder.stages import Limits
 from shared import config, http, ids, service
 from shared.config import Misconfigured

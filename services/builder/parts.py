@@ -5,31 +5,26 @@ They are asked for endpoint by endpoint; what two endpoints share is made once.
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
 
-from services.builder import layers, recipe, requirements
+from services.builder import layers, recipe
 from services.builder.cache import Cache
 from services.builder.claims import Claim
 from services.builder.image import Layer
 from services.builder.install import Installer
-from services.builder.logbook import Stream
+from services.builder.logbook import Write
+from services.builder.packages import Installed, Packages
 from services.builder.recipe import Host
-from services.builder.requirements import Asked
-from services.builder.source import unpack
+from services.builder.source import Source
 from services.builder.stages import Stages
-from services.builder.tidy import tidy
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
-from shared.errors import Invalid, Permanent, Transient, translate
-from shared.image import CODE, PYTHON, USER
-
-Write = Callable[[str, Stream], None]
+from shared.errors import Invalid, Permanent
+from shared.image import CODE, USER
 
 OWNED: Final = USER  # by the server: what it may write to
 
@@ -44,6 +39,13 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     runtime: Mapping[str, bytes]  # our own files in every image, by name
 
 
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Our layers of one image, the lowest first, and what was installed in them."""
+
+    layers: tuple[Layer, ...]
+    packages: Installed
+
+
 class Parts:
     """`folder` is this version's own, and is gone afterwards."""
 
@@ -52,25 +54,37 @@ class Parts:
     ) -> None:
         self._tools = tools
         self._held = held
-        self._folder = folder
         self._write = write
         self._stages = stages
-        self._source: Path | None = None
-        self._asked: Asked | None = None
+        self._source = Source(tools.blobs, held.definition.source, folder, write, stages)
+        self._packages = Packages(
+            tools.blobs,
+            tools.cache,
+            tools.installer,
+            tools.indexes,
+            self._source,
+            held.project,
+            folder,
+            write,
+            stages,
+        )
 
-    async def layers(self, endpoint: Endpoint, host: Host) -> list[Layer]:
-        """Ours, the lowest first: what changes least lies lowest."""
+    async def made(self, endpoint: Endpoint, host: Host) -> Made:
+        """What changes least lies lowest."""
         code = await self._code(endpoint)  # first: installing may write into the source
+        packages = await self._packages.installed(endpoint, host, code)
         own = recipe.runtime_files(endpoint, self._tools.runtime)
         home = recipe.home_files(endpoint)
         parts = [
-            Layer(role="python", blob=await self._python(endpoint, host, code)),
+            Layer(role="python", blob=packages.layer),
             Layer(role="runtime", blob=await self._small(own, recipe.runtime_links(host))),
             Layer(role="home", blob=await self._small(home, recipe.HOME_LINKS, owner=OWNED)),
             Layer(role="code", blob=code),
         ]
         files = await self._files(endpoint)
-        return parts if files is None else [*parts, Layer(role="files", blob=files)]
+        if files is not None:
+            parts.append(Layer(role="files", blob=files))
+        return Made(layers=tuple(parts), packages=packages)
 
     def given(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Digests of the files that were given for an endpoint, by absolute path."""
@@ -84,69 +98,13 @@ class Parts:
     async def _code(self, endpoint: Endpoint) -> Blob:
         at = CODE[endpoint.format]
         key = recipe.code_key(self._held.project, self._held.definition.source, at)
-        source = await self._unpacked()
+        source = await self._source.unpacked()
 
         async def pack() -> AsyncIterable[bytes]:
             return layers.threaded(layers.folder(source, at, owner=OWNED))
 
         async with self._stages.stage("pack"):
             return await self._tools.cache.layer(key, pack)
-
-    async def _unpacked(self) -> Path:
-        """The source in a folder, as it was sent."""
-        if self._source is None:
-            self._write("unpacking the source", "platform")
-            into = self._folder / "source"
-            async with self._stages.stage("source"):
-                await unpack(self._tools.blobs, self._held.definition.source, into)
-            self._source = into
-        return self._source
-
-    async def _python(self, endpoint: Endpoint, host: Host, code: Blob) -> Blob:
-        source = await self._unpacked()
-        if self._asked is None:
-            self._asked = await asyncio.to_thread(requirements.read, source)
-        asked = self._asked
-        for package in endpoint.pip_packages:
-            requirements.vet_package(package)
-        names = asked.names | {requirements.vet_package(name) for name in endpoint.pip_packages}
-        extra = recipe.packages(endpoint, names)
-        tree = code.digest if asked.local else ""
-        project, indexes = self._held.project, self._tools.indexes
-        key = recipe.python_key(project, host, asked.files, extra, indexes, tree)
-
-        async def make() -> AsyncIterable[bytes]:
-            return await self._install(asked, extra)
-
-        async with self._stages.stage("packages"):
-            return await self._tools.cache.layer(key, make)
-
-    async def _install(self, asked: Asked, extra: tuple[str, ...]) -> AsyncIterable[bytes]:
-        into, scratch = self._folder / "python", self._folder / "scratch"
-        for folder in (into, scratch):
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            folder.mkdir()
-        arguments = (*(("-r", asked.name) if asked.name else ()), *extra)
-        if arguments:
-            shown = " and ".join(filter(None, (asked.name, *extra)))
-            self._write(f"installing {shown}", "platform")
-            source = await (self._copied() if asked.local else self._unpacked())
-            failed = await self._tools.installer.install(
-                source, scratch, into, arguments, self._write
-            )
-            if failed is not None:
-                raise Invalid("", f"installing {shown} failed: {failed}")
-        with translate({OSError: Transient}):
-            await asyncio.to_thread(tidy, into)
-        return layers.threaded(layers.folder(into, PYTHON))
-
-    async def _copied(self) -> Path:
-        """A copy of the source in which an installation may do as it likes."""
-        copy = self._folder / "installing"
-        with translate({OSError: Transient, shutil.Error: Transient}):
-            await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
-            await asyncio.to_thread(shutil.copytree, await self._unpacked(), copy, symlinks=True)
-        return copy
 
     async def _files(self, endpoint: Endpoint) -> Blob | None:
         paths = self.given(endpoint)
@@ -175,7 +133,7 @@ class Parts:
 
     async def _check_places(self, endpoint: Endpoint) -> None:
         """A file may stand in for one of the source, not go through one or through a link."""
-        source = await self._unpacked()
+        source = await self._source.unpacked()
         for file in endpoint.files:
             for folder in [*PurePosixPath(file.path).parents][:-1]:
                 place = source / folder

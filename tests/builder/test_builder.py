@@ -13,7 +13,7 @@ import pytest
 from services.builder import claims
 from services.builder.builder import Builder, Make
 from services.builder.claims import Built, Claim, Failed
-from services.builder.parts import Write
+from services.builder.logbook import Write
 from shared.database import versions
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
