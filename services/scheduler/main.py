@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.scheduler import inventory, trust
 from services.scheduler.driver import Driver, Gpu
-from services.scheduler.drivers import open_driver
+from services.scheduler.drivers import Settings, open_driver
 from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
 from services.scheduler.metrics import Metrics
@@ -52,12 +52,16 @@ WAKE = (
 """The facts after which there may be something to do."""
 
 PURGE_EVERY: Final = 60.0
+HERE: Final = ("process", "container")
+"""Targets that are this machine."""
 
 
 class Config(config.Config, frozen=True, kw_only=True):
     scheduler_port: int = 8082  # 0: no door
     slipway_home: str = ".slipway"
     target: str = "process"
+    container_socket: str = ""  # of the container target's engine: a path or a URL
+    docker_host: str = ""  # the same, as Docker's own tools know it
     slipway_gpus: str = ""  # declared GPUs, `rtx3090:4,a100:2`; empty: those that are found
     slipway_prices: str = ""  # of a GPU for an hour, `rtx3090:0.5`
     router_url: str = "http://127.0.0.1:8000"
@@ -77,10 +81,20 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         prices = inventory.prices(config.slipway_prices)
         declared = inventory.declared(config.slipway_gpus, config.target)
         keys = trust.keys(config.trusted_keys, config.target)
-        opening = open_driver(config.target, Path(config.slipway_home).absolute(), floor.blobs)
+        credentials = Credentials.read(config.registry_auth)
+        opening = open_driver(
+            config.target,
+            Path(config.slipway_home).absolute(),
+            floor.blobs,
+            Settings(
+                container_socket=config.container_socket,
+                docker_host=config.docker_host,
+                credentials=credentials,
+            ),
+        )
     except Invalid as error:
         raise Misconfigured(f"configuration: {error}") from error
-    vetting = trust.vetting(keys, Credentials.read(config.registry_auth))
+    vetting = trust.vetting(keys, credentials)
     async with opening as driver, vetting as vet:
         telemetry = Telemetry(floor.telemetry)
         source = _declared(declared) if declared else _found(config.target, driver)
@@ -135,7 +149,7 @@ def _found(target: str, driver: Driver) -> Source:
     here = Nvml(target)
 
     async def source() -> Sequence[Gpu]:
-        return await driver.inventory() or (await here() if target == "process" else ())
+        return await driver.inventory() or (await here() if target in HERE else ())
 
     return source
 

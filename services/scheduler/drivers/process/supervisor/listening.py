@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 LISTEN = "0A"
 
 
+def rows(table: Iterable[str]) -> Iterator[tuple[int, int, str, str]]:
+    """Local port, remote port, state and inode of every TCP socket in a table of the kernel's."""
+    for line in table:
+        fields = line.split()
+        if fields[:1] == ["sl"]:  # the head
+            continue
+        local, remote = fields[1], fields[2]
+        yield (
+            int(local.rsplit(":", 1)[1], 16),
+            int(remote.rsplit(":", 1)[1], 16),
+            fields[3],
+            fields[9],
+        )
+
+
 def _rows() -> Iterator[tuple[int, int, str, str]]:
-    """Local port, remote port, state and inode of every TCP socket of this network namespace."""
+    """Those of this network namespace."""
     for table in TABLES:
         try:
             with open(table) as lines:
-                next(lines)
-                for line in lines:
-                    fields = line.split()
-                    local, remote = fields[1], fields[2]
-                    yield (
-                        int(local.rsplit(":", 1)[1], 16),
-                        int(remote.rsplit(":", 1)[1], 16),
-                        fields[3],
-                        fields[9],
-                    )
+                yield from rows(lines)
         except FileNotFoundError:  # a kernel without IPv6
             continue
 

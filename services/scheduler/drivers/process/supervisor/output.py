@@ -30,7 +30,7 @@ class Output:
         self._file: int | None = None
         self._size = 0
         self._budget = float(BURST)
-        self._filled = self._looked = time.monotonic()
+        self._filled = self._looked = self.now()
         self._full = False
         self._lost_lines = self._lost_bytes = 0
         self._parts = {"stdout": b"", "stderr": b""}
@@ -77,8 +77,15 @@ class Output:
         if self._affordable(b""):
             self._report_loss()
 
+    def now(self) -> float:
+        return time.monotonic()
+
+    def stamp(self) -> dict[str, str]:
+        """What every line that is kept now says beside its number, stream and text."""
+        return {"at": datetime.now(UTC).isoformat()}
+
     def _affordable(self, chunk: bytes) -> bool:
-        now = time.monotonic()
+        now = self.now()
         self._budget = min(BURST, self._budget + (now - self._filled) * RATE)
         self._filled = now
         if self._full and now - self._looked > SETTLE:
@@ -96,7 +103,7 @@ class Output:
             self.say(f"{lines} lines ({size} bytes) were dropped: more output than is kept")
 
     def _keep(self, batch: list[tuple[str, bytes]]) -> None:
-        at = datetime.now(UTC).isoformat()
+        stamp = self.stamp()
         rows = []
         for stream, raw in batch:
             text = raw[:LONGEST].decode("utf-8", "replace").replace("\0", "").rstrip("\r")
@@ -104,7 +111,7 @@ class Output:
                 text += " [cut]"
             if stream == "stderr" and text.startswith("slipway: "):
                 self.complaint = text[len("slipway: ") :]
-            line = {"line": self._next, "at": at, "stream": stream, "text": text}
+            line = {"line": self._next, **stamp, "stream": stream, "text": text}
             rows.append(json.dumps(line, separators=(",", ":")))
             self._next += 1
         if rows:

@@ -1,0 +1,161 @@
+"""A real container engine of our own: Podman's service on a socket in one folder.
+
+Its images, containers and networks are its own. At the end they are all removed, and nothing of it
+is left mounted or running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from tests.beds.debian import program
+
+START: Final = 60.0  # seconds that a busy machine may need
+STOP: Final = 10.0
+
+CONTAINERS: Final = """\
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=8192:8192"]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+[network]
+network_backend = "netavark"
+network_config_dir = "{folder}/networks"
+default_subnet_pools = [{{"base" = "10.{net}.0.0/16", "size" = 24}}]
+"""
+
+REGISTRY: Final = """\
+[[registry]]
+location = "{registry}"
+insecure = true
+"""
+
+
+class NoPodman(Exception):
+    """It did not come up; the message is what it said."""
+
+
+class Podman:
+    """Its `url`, and its command line on the same storage."""
+
+    def __init__(self, folder: Path, registries: Sequence[str]) -> None:
+        self._folder = folder
+        self._program = program("podman", "podman")
+        self.socket = folder / "podman.sock"
+        self.url = f"unix://{self.socket}"
+        for name, package in (("runc", "runc"), ("netavark", "netavark")):
+            _helper(name, package)
+        folder.mkdir(parents=True, exist_ok=True)
+        net = 90 + sum(os.fsencode(folder)) % 160  # away from other engines of this machine
+        (folder / "containers.conf").write_text(CONTAINERS.format(folder=folder, net=net))
+        (folder / "registries.conf").write_text(
+            "".join(REGISTRY.format(registry=registry) for registry in registries)
+        )
+        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        self.environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(folder),
+            "CONTAINERS_CONF": f"{folder}/containers.conf",
+            "CONTAINERS_REGISTRIES_CONF": f"{folder}/registries.conf",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            *(self._program, "--root", f"{self._folder}/root"),
+            *("--runroot", f"{self._folder}/run", "--tmpdir", f"{self._folder}/tmp"),
+            *("--storage-driver", _storage(), "--runtime", "runc"),
+            *("--cgroup-manager", "cgroupfs", *arguments),
+        ]
+
+    def run(self, *arguments: str) -> str:
+        """One command; what it printed. Blocks."""
+        done = subprocess.run(
+            self.command(*arguments), env=self.environment, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise NoPodman(done.stderr[-2000:])
+        return done.stdout.strip()
+
+
+@asynccontextmanager
+async def podman(folder: Path, *, registries: Sequence[str] = ()) -> AsyncIterator[Podman]:
+    """Its service while it runs; `registries` are spoken to without TLS. Needs root."""
+    engine = Podman(folder.resolve(), registries)
+    output = folder / "output"
+    try:
+        with output.open("wb") as said:
+            serving = await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", "KILL", "--"),  # it ends with us, however we end
+                *engine.command("system", "service", "--time=0", engine.url),
+                env=engine.environment,
+                stdin=DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+        try:
+            await _up(engine, serving, output)
+            yield engine
+        finally:
+            await _end(serving)
+    finally:
+        await asyncio.to_thread(_clear, engine)
+
+
+async def _up(engine: Podman, serving: Process, output: Path) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(START):
+            while serving.returncode is None:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_unix_connection(engine.socket)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.02)
+    raise NoPodman(output.read_text(errors="replace")[-2000:])
+
+
+async def _end(serving: Process) -> None:
+    with suppress(ProcessLookupError):
+        serving.terminate()
+    try:
+        async with asyncio.timeout(STOP):
+            await serving.wait()
+    except TimeoutError:
+        serving.kill()
+        await serving.wait()
+
+
+def _clear(engine: Podman) -> None:
+    """Containers first, then all that they stood on, then what is still mounted."""
+    folder = engine.socket.parent
+    for command in (("rm", "--all", "--force", "--time", "0"), ("network", "prune", "--force")):
+        with suppress(NoPodman):
+            engine.run(*command)
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        place = line.split()[1]
+        if place.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", place], check=False)
+    subprocess.run(["rm", "-rf", *(str(folder / name) for name in ("root", "run", "tmp"))])
+
+
+def _storage() -> str:
+    """Overlays, where the kernel lays them over one another; `/` is one where we are in one."""
+    kinds = {
+        line.split()[1]: line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()
+    }
+    return "vfs" if kinds.get("/") == "overlay" else "overlay"
+
+
+def _helper(name: str, package: str) -> None:
+    """A program that Podman finds by itself, in places that are not on a PATH."""
+    if not Path("/usr/lib/podman", name).exists():
+        program(name, package)
