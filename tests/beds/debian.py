@@ -59,15 +59,24 @@ def program(name: str, *packages: str) -> str:
 
 def install(*packages: str) -> str:
     """Why that was not possible, or nothing. What is installed already stays as it is."""
+    return _as_root(f"installing {' '.join(packages)}", SCRIPT, *packages)
+
+
+def refresh() -> str:
+    """Fetch apt's lists of packages. Why that was not possible, or nothing."""
+    return _as_root("fetching apt's lists of packages", "apt-get -qq update")
+
+
+def _as_root(what: str, script: str, *arguments: str) -> str:
     if shutil.which("apt-get") is None:
         return "there is no apt-get"
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if root and _failed([*root, "true"]):
-        return "installing it needs root"
-    print(f"setup: installing {' '.join(packages)}", file=sys.stderr, flush=True)
+        return f"{what} needs root"
+    print(f"setup: {what}", file=sys.stderr, flush=True)
     try:
         done = subprocess.run(
-            [*root, "sh", "-c", SCRIPT, "install", *packages],
+            [*root, "sh", "-c", script, "setup", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
