@@ -2,6 +2,6 @@
 
 from services.builder.artifacts.artifact import Artifact, artifacts_of, manifest_of
 from services.builder.artifacts.provenance import Made
-from services.builder.artifacts.sbom import Part, System, bill
+from services.builder.artifacts.sbom import bill
 
-__all__ = ["Artifact", "Made", "Part", "System", "artifacts_of", "bill", "manifest_of"]
+__all__ = ["Artifact", "Made", "artifacts_of", "bill", "manifest_of"]

@@ -1,6 +1,6 @@
 """The bill of materials: CycloneDX 1.6 as JSON, the same for the same contents.
 
-It lists what is installed and where from, not in which image: images that differ in their code
+It lists what is installed and where it lies, not in which image: images that differ in their code
 alone share one bill, which is then stored and pushed once. The manifest that carries it names the
 image as its `subject`, and the provenance names the bill by its digest.
 """
@@ -8,83 +8,72 @@ image as its `subject`, and the provenance names the bill by its digest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
-from services.builder.artifacts.installed import Package
+from services.builder.look import Look, Package
 from shared.image import BaseRecord
 
 SPEC_VERSION: Final = "1.6"
 WHERE: Final = "slipway:part"  # property of a component
+MANAGERS: Final = {"dpkg": "deb", "apk": "apk", "rpm": "rpm"}  # as package URLs call them
 
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
-class System(msgspec.Struct, frozen=True, kw_only=True):
-    """An operating system and the packages of its own manager."""
-
-    kind: str = "deb"  # as package URLs call it: deb, apk, rpm
-    name: str = "debian"
-    version: str = ""  # of its release
-    architecture: str = ""
-    packages: tuple[Package, ...] = ()
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies in one part of an image."""
-
-    name: str  # base, install, python
-    python: str = ""  # version of its interpreter
-    distributions: tuple[Package, ...] = ()
-    system: System | None = None
-    conda: tuple[Package, ...] = ()
-
-
-def bill(parts: Sequence[Part], base: BaseRecord | None = None) -> bytes:
-    """The document. A thing that lies in two parts is listed in both."""
-    components = {each["bom-ref"]: each for part in parts for each in _components(part)}
+def bill(
+    parts: Mapping[str, Look],
+    base: BaseRecord | None = None,
+    hashes: Mapping[str, str] | None = None,
+) -> bytes:
+    """The document. `parts` are what was seen in `base`, `install`, `python`; what lies in two
+    of them is listed in both. `hashes` are of wheels, as hex digits, by package URL.
+    """
+    found = {
+        each["bom-ref"]: each
+        for name, look in parts.items()
+        for each in _components(name, look, hashes or {})
+    }
     if base is not None:
         component = _base(base)
-        components[component["bom-ref"]] = component
+        found[component["bom-ref"]] = component
     document = {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPEC_VERSION}.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": SPEC_VERSION,
         "version": 1,
         "metadata": {"tools": {"components": [{"type": "application", "name": "slipway"}]}},
-        "components": [components[ref] for ref in sorted(components)],
+        "components": [found[ref] for ref in sorted(found)],
     }
     return msgspec.json.encode(document, order="sorted")
 
 
-def _components(part: Part) -> Iterator[dict[str, Any]]:
-    if part.python:
-        python = Package("python", part.python)
+def _components(part: str, look: Look, hashes: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    if look.python is not None:
+        python = Package(name="python", version=look.python.version)
         yield _component(part, "platform", python, f"pkg:generic/{_at(python)}")
-    for package in part.distributions:
-        yield _component(part, "library", package, pypi(package))
-    for package in part.conda:
-        yield _component(part, "library", package, f"pkg:conda/{_at(package)}")
-    if part.system is not None:
-        for package in part.system.packages:
-            yield _component(part, "library", package, _system(part.system, package))
+    for package in look.distributions:
+        url = pypi(package)
+        component = _component(part, "library", package, url)
+        if url in hashes:
+            component["hashes"] = [{"alg": "SHA-256", "content": hashes[url]}]
+        yield component
+    for package in look.packages:
+        yield _component(part, "library", package, _system(look, package))
 
 
-def _component(part: Part, kind: str, package: Package, url: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "bom-ref": f"{part.name}/{url}",
+def _component(part: str, kind: str, package: Package, url: str) -> dict[str, Any]:
+    return {
+        "bom-ref": f"{part}/{url}",
         "type": kind,
         "name": package.name,
         "version": package.version,
         "purl": url,
-        "properties": [{"name": WHERE, "value": part.name}],
+        "properties": [{"name": WHERE, "value": part}],
     }
-    if package.sha256:
-        found["hashes"] = [{"alg": "SHA-256", "content": package.sha256}]
-    return found
 
 
 def _base(base: BaseRecord) -> dict[str, Any]:
@@ -104,20 +93,26 @@ def _base(base: BaseRecord) -> dict[str, Any]:
 
 def pypi(package: Package) -> str:
     """
-    >>> pypi(Package("Flask_Login", "0.6+local"))
+    >>> pypi(Package(name="Flask_Login", version="0.6+local"))
     'pkg:pypi/flask-login@0.6%2Blocal'
     """
     name = _SEPARATORS.sub("-", package.name).lower()
-    return f"pkg:pypi/{quote(name, safe='')}@{quote(package.version, safe='')}"
+    return f"pkg:pypi/{quote(name, safe='')}{_version(package)}"
 
 
-def _system(system: System, package: Package) -> str:
-    distribution = "-".join(filter(None, (system.name, system.version)))
-    asked = [("arch", system.architecture), ("distro", distribution)]
+def _system(look: Look, package: Package) -> str:
+    distribution = "-".join(filter(None, (look.os, look.os_version)))
+    asked = [("arch", package.architecture), ("distro", distribution)]
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked if value)
-    url = f"pkg:{system.kind}/{quote(system.name, safe='')}/{_at(package)}"
-    return f"{url}?{query}" if query else url
+    kind = MANAGERS.get(look.manager, "generic")
+    space = f"{quote(look.os, safe='')}/" if look.os else ""
+    return f"pkg:{kind}/{space}{_at(package)}" + (f"?{query}" if query else "")
 
 
 def _at(package: Package) -> str:
-    return f"{quote(package.name, safe='')}@{quote(package.version, safe='')}"
+    return f"{quote(package.name, safe='')}{_version(package)}"
+
+
+def _version(package: Package) -> str:
+    """Metadata that lacks its version is still metadata of something that is installed."""
+    return f"@{quote(package.version, safe='')}" if package.version else ""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from services.builder.artifacts import Artifact, Part, artifacts_of, bill, manifest_of
+from services.builder.artifacts import Artifact, artifacts_of, bill, manifest_of
 from services.builder.artifacts.artifact import EMPTY
 from shared import attestation
 from tests.builder.artifacts.made import CANARY, HERE, IMAGE, PYTHON, SUBJECT, definition, made
 from tests.keys import Pair, pair
 
-BILL = bill([Part(name="python")], PYTHON)
+BILL = bill({}, PYTHON)
 HEX = IMAGE.removeprefix("sha256:")
 
 

@@ -6,31 +6,37 @@ import json
 import warnings
 from typing import Any
 
+import msgspec
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from services.builder.artifacts import Part, System, bill
-from services.builder.artifacts.installed import Package
+from services.builder.artifacts import bill
+from services.builder.look import Look, Package, Python
 from tests.builder.artifacts.made import BASE, PYTHON
 
-BASE_PART = Part(
-    name="base",
-    python="3.11.9",
-    distributions=(Package("pip", "24.0"), Package("numpy", "1.26.4")),
-    system=System(
-        name="debian",
-        version="12",
-        architecture="amd64",
-        packages=(Package("libstdc++6", "12.2.0-14"), Package("tar", "1:1.34+dfsg-1.2")),
+IN_BASE = Look(
+    os="debian",
+    os_version="12",
+    manager="dpkg",
+    python=Python(executable="/usr/bin/python3", version="3.11.9", names=("python3",)),
+    distributions=(
+        Package(name="pip", version="24.0"),
+        Package(name="numpy", version="1.26.4"),
     ),
-    conda=(Package("mkl", "2024.1"),),
+    packages=(
+        Package(name="libstdc++6", version="12.2.0-14", architecture="amd64"),
+        Package(name="tar", version="1:1.34+dfsg-1.2", architecture="amd64"),
+    ),
 )
-OURS = Part(
-    name="python",
-    distributions=(Package("numpy", "2.1.0", "f" * 64), Package("Flask_Login", "0.6+local")),
+OURS = Look(
+    distributions=(
+        Package(name="numpy", version="2.1.0"),
+        Package(name="Flask_Login", version="0.6+local"),
+    )
 )
+ALL = {"base": IN_BASE, "python": OURS}
 
 
 def components(document: bytes) -> dict[str, dict[str, Any]]:
@@ -44,16 +50,17 @@ def assert_valid(document: bytes) -> None:
     assert wrong is None, wrong
 
 
-@pytest.mark.parametrize("parts", [[], [OURS], [BASE_PART, OURS], [Part(name="python")]])
-def test_a_bill_is_valid_cyclonedx(parts: list[Part]) -> None:
+@pytest.mark.parametrize(
+    "parts", [{}, {"python": OURS}, ALL, {"base": Look(packages=(Package(name="a", version=""),))}]
+)
+def test_a_bill_is_valid_cyclonedx(parts: dict[str, Look]) -> None:
     assert_valid(bill(parts))
-    assert_valid(bill(parts, PYTHON))
+    assert_valid(bill(parts, PYTHON, {"pkg:pypi/numpy@2.1.0": "f" * 64}))
 
 
 def test_everything_installed_is_listed_with_where_it_lies() -> None:
-    found = components(bill([BASE_PART, OURS], PYTHON))
+    found = components(bill(ALL, PYTHON))
     assert sorted(found) == [
-        "base/pkg:conda/mkl@2024.1",
         "base/pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=debian-12",
         "base/pkg:deb/debian/tar@1%3A1.34%2Bdfsg-1.2?arch=amd64&distro=debian-12",
         "base/pkg:generic/python@3.11.9",
@@ -63,39 +70,49 @@ def test_everything_installed_is_listed_with_where_it_lies() -> None:
         "python/pkg:pypi/flask-login@0.6%2Blocal",
         "python/pkg:pypi/numpy@2.1.0",
     ]
-    numpy = found["python/pkg:pypi/numpy@2.1.0"]
-    assert numpy["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
-    assert numpy["properties"] == [{"name": "slipway:part", "value": "python"}]
-    assert found["python/pkg:pypi/flask-login@0.6%2Blocal"]["name"] == "Flask_Login"
+    ours = found["python/pkg:pypi/flask-login@0.6%2Blocal"]
+    assert ours["name"] == "Flask_Login"
+    assert ours["properties"] == [{"name": "slipway:part", "value": "python"}]
+
+
+def test_a_known_wheel_has_its_hash() -> None:
+    found = components(bill(ALL, hashes={"pkg:pypi/numpy@2.1.0": "f" * 64}))
+    hashed = [{"alg": "SHA-256", "content": "f" * 64}]
+    assert found["python/pkg:pypi/numpy@2.1.0"]["hashes"] == hashed
+    assert [ref for ref in found if "hashes" in found[ref]] == ["python/pkg:pypi/numpy@2.1.0"]
 
 
 def test_package_urls_mean_what_they_name() -> None:
-    for component in components(bill([BASE_PART, OURS], PYTHON)).values():
+    for component in components(bill(ALL, PYTHON)).values():
         url = PackageURL.from_string(component["purl"])
         assert url.version == component["version"]
-        if url.type in ("deb", "conda", "generic"):
+        if url.type in ("deb", "generic"):
             assert url.name == component["name"]
 
 
 def test_a_bill_is_the_same_in_whatever_order_things_were_found() -> None:
-    turned = Part(
-        name="base",
-        python=BASE_PART.python,
-        distributions=tuple(reversed(BASE_PART.distributions)),
-        system=BASE_PART.system,
-        conda=BASE_PART.conda,
+    turned = msgspec.structs.replace(
+        IN_BASE,
+        distributions=tuple(reversed(IN_BASE.distributions)),
+        packages=tuple(reversed(IN_BASE.packages)),
     )
-    assert bill([BASE_PART, OURS], PYTHON) == bill([OURS, turned], PYTHON)
+    assert bill(ALL, PYTHON) == bill({"python": OURS, "base": turned}, PYTHON)
 
 
 def test_what_is_found_twice_in_one_part_is_listed_once() -> None:
-    twice = Part(name="python", distributions=(Package("a", "1"), Package("a", "1")))
-    assert len(components(bill([twice]))) == 1
+    one = Package(name="a", version="1")
+    assert len(components(bill({"python": Look(distributions=(one, one))}))) == 1
 
 
 def test_names_that_no_url_could_hold_are_quoted() -> None:
-    odd = Part(name="python", distributions=(Package("a/b?c#d", "1 2%\n"),))
-    document = bill([odd])
+    document = bill({"python": Look(distributions=(Package(name="a/b?c#d", version="1 2%\n"),))})
     assert_valid(document)
     [component] = components(document).values()
     assert PackageURL.from_string(component["purl"]).name == "a/b?c#d"
+
+
+def test_an_alpine_package_is_alpines() -> None:
+    package = Package(name="musl", version="1.2.5-r0", architecture="x86_64")
+    alpine = Look(os="alpine", os_version="3.20.1", manager="apk", packages=(package,))
+    [component] = components(bill({"base": alpine})).values()
+    assert component["purl"] == "pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1"

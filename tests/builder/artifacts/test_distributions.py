@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.builder.artifacts import installed
-from services.builder.artifacts.installed import Package
+from services.builder.artifacts import distributions as folders
+from services.builder.look import Package
 
 
 def dist(root: Path, name: str, metadata: bytes) -> Path:
@@ -20,13 +20,14 @@ def dist(root: Path, name: str, metadata: bytes) -> Path:
 def test_every_distribution_is_found_sorted(tmp_path: Path) -> None:
     dist(tmp_path, "b-1", b"Metadata-Version: 2.1\nName: B_b\nVersion: 1\n\nName: no\n")
     dist(tmp_path, "a-2", b"Metadata-Version: 2.1\r\nName: a\r\nVersion: 2+cu121\r\n\r\nText")
-    found = installed.installed(tmp_path)
-    assert found == (Package("B_b", "1"), Package("a", "2+cu121"))
-    assert installed.decode(installed.encode(found)) == found
+    assert folders.distributions(tmp_path) == (
+        Package(name="B_b", version="1"),
+        Package(name="a", version="2+cu121"),
+    )
 
 
 def test_an_empty_folder_has_none(tmp_path: Path) -> None:
-    assert installed.installed(tmp_path) == ()
+    assert folders.distributions(tmp_path) == ()
 
 
 def test_what_has_no_readable_metadata_is_left_out(tmp_path: Path) -> None:
@@ -35,20 +36,20 @@ def test_what_has_no_readable_metadata_is_left_out(tmp_path: Path) -> None:
     (dist(tmp_path, "c-1", b"") / "METADATA").unlink()
     (dist(tmp_path, "d-1", b"") / "METADATA").unlink()
     (tmp_path / "lib/python3.11/site-packages/d-1.dist-info/METADATA").mkdir()
-    assert installed.installed(tmp_path) == ()
+    assert folders.distributions(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
     ("metadata", "package"),
     [
-        (b"name: a\nVERSION : 1\n", Package("a", "1")),
-        (b"Name: a\nVersion: 1\nName: b\n", Package("a", "1")),
-        (b"Summary: Name: b\nName:a\nVersion:1\n", Package("a", "1")),
-        (b"Name: \xff\nVersion: 1\n", Package("\ufffd", "1")),
+        (b"name: a\nVERSION : 1\n", Package(name="a", version="1")),
+        (b"Name: a\nVersion: 1\nName: b\n", Package(name="a", version="1")),
+        (b"Summary: Name: b\nName:a\nVersion:1\n", Package(name="a", version="1")),
+        (b"Name: \xff\nVersion: 1\n", Package(name="\ufffd", version="1")),
         (b"Name:\nVersion: 1\n", None),
         (b"Name: a\n", None),
         (b" Name: a\nVersion: 1\n", None),
     ],
 )
 def test_only_the_head_of_the_metadata_counts(metadata: bytes, package: Package | None) -> None:
-    assert installed.described(metadata) == package
+    assert folders.described(metadata) == package
