@@ -125,6 +125,7 @@ class Client:
     versions = _call(AsyncClient.versions)
     version = _call(AsyncClient.version)
     create_version = _call(AsyncClient.create_version)
+    cancel_version = _call(AsyncClient.cancel_version)
     review_version = _call(AsyncClient.review_version)
     build_log = _call(AsyncClient.build_log)
     follow_build_log = _stream(AsyncClient.follow_build_log)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.api import cursor, refused, urls
+from services.api import cursor, refused, urls, versions
 from services.api.answer import Answer
 from services.api.call import Call
 from services.api.paging import limit, page
@@ -20,7 +20,7 @@ from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
 from shared.endpoint import Definition, Endpoint, Routes
 from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
-from shared.ids import JobId
+from shared.ids import JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
 
 JOBS = sql(__package__, "jobs")
@@ -124,6 +124,8 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
             fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
             moved = await advance(connection, fact)
             assert moved  # the row is held
+            if kind is JobTerminated:
+                await versions.forsake(connection, VersionId(row["version"]))
         return Answer(await read(connection, row["id"], router))
 
     return await call.once(write)

@@ -49,7 +49,7 @@ def document(operations: Sequence[Operation]) -> Schema:
     }
 
 
-REFUSALS: Final = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 500, 503)
+REFUSALS: Final = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503)
 
 
 def _refusal(status: int) -> Schema:

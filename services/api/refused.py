@@ -65,3 +65,12 @@ def busy(detail: str, seconds: int = 1) -> Refused:
 
 def malformed_request(detail: str) -> Refused:
     return Refused(problem("bad-request", 400, "The request can't be understood", detail))
+
+
+def too_many_builds(most: int) -> Refused:
+    detail = (
+        f"at most {most} of an owner's versions may wait at a time; "
+        "come again when some are built, or cancel some"
+    )
+    told = problem("queue-full", 429, "Too many versions wait to be built", detail)
+    return Refused(told, {"Retry-After": "10"})

@@ -148,6 +148,7 @@ class Fake:
                 web.post(d + "/versions/review", self.review),
                 web.get(d + "/versions", self.list_versions),
                 web.get(d + "/versions/{version}", self.version),
+                web.post(d + "/versions/{version}/cancel", self.cancel),
                 web.get(d + "/versions/{version}/logs", self.build_log),
                 web.get(d + "/aliases", self.list_aliases),
                 web.get(d + "/aliases/{alias}", self.alias),
@@ -308,6 +309,14 @@ class Fake:
 
     async def version(self, request: web.Request) -> web.Response:
         return answer(self._called(request))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        found = self._called(request)
+        if found["state"] == "ready":
+            return refuse(409, "version-state", "The version is ready", "stop its jobs")
+        if found["state"] == "building":
+            await self.fail(found["id"], "cancelled")
+        return answer(found)
 
     async def build_log(self, request: web.Request) -> web.StreamResponse:
         found = self._called(request)

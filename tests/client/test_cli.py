@@ -48,6 +48,23 @@ async def test_a_job_is_stopped_restarted_and_terminated(
     assert (await going).json["state"] == "terminated"
 
 
+async def test_a_build_is_cancelled(run: Run, platform: Platform, code: Path) -> None:
+    version = await deployed(run, code, "--version", "v1")
+    for _ in range(2):
+        ended = (await run("cancel", "iris-model", "v1", "--json")).json
+        assert (ended["state"], ended["reason"]) == ("failed", "cancelled")
+    assert await _state(platform, version["jobs"]["predict"]) == "failed"
+
+
+async def test_what_is_ready_has_no_build_to_cancel(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    await platform.run((await deployed(run, code, "--version", "v1"))["id"])
+    ran = await run("cancel", "iris-model", "v1")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: The version is ready")
+
+
 async def _state(platform: Platform, job: str) -> str:
     async with AsyncClient(platform.url, platform.token) as client:
         return (await client.job(job)).state

@@ -47,6 +47,25 @@ async def test_ctrl_c_leaves_a_word_how_to_go_on(run: Run, fake: Fake, code: Pat
     )
 
 
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_ctrl_c_while_it_is_built_says_how_to_end_the_build(
+    run: Run, fake: Fake, code: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "slipway", "deploy", str(code), "--version", "v1", "--wait"),
+        env={**os.environ, "PYTHONPATH": str(Path(slipway.__file__).parents[1])},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while not (await process.stderr.readline()).startswith(b"version "):
+        assert not process.stderr.at_eof()
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130
+    assert b"`slipway cancel iris-model v1` puts an end to it" in err
+
+
 async def test_what_is_unknown_exits_with_1_and_one_line(run: Run) -> None:
     for argv in (
         ["job", "nothing"],
@@ -54,6 +73,7 @@ async def test_what_is_unknown_exits_with_1_and_one_line(run: Run) -> None:
         ["logs", "nothing"],
         ["versions", "nothing"],
         ["version", "nothing", "v1"],
+        ["cancel", "nothing", "v1"],
         ["alias", "set", "nothing", "production", "v1"],
         ["test", "nothing/v1/predict"],
     ):

@@ -96,6 +96,13 @@ class Deployments(Base):
         path = await self._at(project, deployment, "versions", version)
         return await self._transport.get(path, Version)
 
+    async def cancel_version(
+        self, deployment: str, version: str, *, project: str | None = None
+    ) -> Version:
+        """Cancel its build: it fails, and so do the jobs that wait. Repeating is harmless."""
+        path = await self._at(project, deployment, "versions", version, "cancel")
+        return await self._transport.post(path, Version)
+
     async def build_log(
         self,
         deployment: str,

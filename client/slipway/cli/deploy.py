@@ -9,6 +9,7 @@ from typing import Any
 from slipway.cli import values
 from slipway.cli.context import Commands, Context, command
 from slipway.cli.progress import Progress
+from slipway.deploy import Step
 from slipway.types import Version
 
 
@@ -57,6 +58,11 @@ async def deploy(context: Context) -> int:
     context.hint = "`slipway jobs` shows what has been submitted"
     with out.working(f"packing {args.path}") as show:
         progress = Progress(out, show)
+
+        def watch(step: Step) -> None:
+            context.hint = _hint(step) or context.hint
+            progress.step(step)
+
         version = await context.client.deploy(
             args.path,
             deployment=args.deployment,
@@ -69,10 +75,22 @@ async def deploy(context: Context) -> int:
             alias=args.alias,
             wait=args.wait,
             timeout=args.timeout,
-            watch=progress.step,
+            watch=watch,
         )
     out.value(version, lambda: _show(context, version))
     return 0
+
+
+def _hint(step: Step) -> str:
+    """How to go on when Ctrl-C comes after this step."""
+    place = "" if step.version is None else f"{step.version.deployment} {step.version.name}"
+    match step.kind:
+        case "submitted":
+            return f"it is built all the same; `slipway cancel {place}` puts an end to it"
+        case "built":
+            return f"it is started all the same; `slipway version {place}` shows how it goes"
+        case _:
+            return ""
 
 
 def _files(args: argparse.Namespace) -> dict[str, dict[str, Path]]:

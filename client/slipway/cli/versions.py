@@ -1,4 +1,4 @@
-"""`slipway deployments`, `versions` and `version`."""
+"""`slipway deployments`, `versions`, `version` and `cancel`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def add(commands: Commands) -> None:
     )
     one.add_argument("deployment", metavar="DEPLOYMENT")
     one.add_argument("version", metavar="VERSION", help="its name, or an alias")
+    build = command(
+        commands,
+        "cancel",
+        cancel,
+        "cancel the build of a version; it can't be taken up again",
+        "slipway cancel iris 20261121.0",
+    )
+    build.add_argument("deployment", metavar="DEPLOYMENT")
+    build.add_argument("version", metavar="VERSION")
 
 
 async def deployments(context: Context) -> None:
@@ -45,6 +54,12 @@ async def versions(context: Context) -> None:
 async def version(context: Context) -> None:
     args = context.args
     found = await context.client.version(args.deployment, args.version)
+    show_version(context, found)
+
+
+async def cancel(context: Context) -> None:
+    args = context.args
+    found = await context.client.cancel_version(args.deployment, args.version)
     show_version(context, found)
 
 
