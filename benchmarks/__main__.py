@@ -12,11 +12,14 @@ from benchmarks import first_answer, routing, submissions
 from benchmarks.table import Figure, show
 from tests.acceptance.platform import embedded
 
+# a thousand versions wait here for a builder that is meant to be slower
+SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
+
 
 async def bench(submitted: int, rounds: int, requests: int) -> list[Figure]:
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     try:
-        async with embedded(home, SLIPWAY_GPUS="bench:1", LOG_LEVEL="WARNING") as platform:
+        async with embedded(home, **SETTINGS) as platform:
             print("submit to first answer …", flush=True)
             figures = await first_answer.measure(platform, rounds)
             print("requests through the router …", flush=True)
