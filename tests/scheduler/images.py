@@ -11,7 +11,7 @@ import msgspec
 
 from services.scheduler.driver import Replica, Workload
 from shared.blobs import Blobs
-from shared.endpoint import Command, Endpoint, Readiness
+from shared.endpoint import Command, Endpoint, Readiness, Resources
 from shared.ids import JobId
 from shared.image import (
     CODE,
@@ -46,6 +46,14 @@ def layer(files: Mapping[str, str], links: Mapping[str, str] | None = None) -> b
     return content.getvalue()
 
 
+class Base(msgspec.Struct, frozen=True):
+    """What an image stands on, where the target has no Python of its own."""
+
+    layers: tuple[Descriptor, ...] = ()
+    diff_ids: tuple[str, ...] = ()
+    links: Mapping[str, str] = {}
+
+
 async def image(
     blobs: Blobs,
     *command: str,
@@ -53,11 +61,13 @@ async def image(
     python: Mapping[str, str] | None = None,
     env: tuple[str, ...] = (),
     working_dir: str = CODE_FOLDER,
+    base: Base | None = None,
 ) -> str:
     """Keep an image and return its digest. `code` is relative to the code folder."""
+    base = base or Base()
     layers = {
         "python": layer(python or {f"{PYTHON}/README": "packages\n"}),
-        "home": layer({}, {f"{HOME}/.local": PYTHON}),
+        "home": layer({}, {f"{HOME}/.local": PYTHON, **base.links}),
         "code": layer(
             {f"{CODE_FOLDER}/{name}": text for name, text in (code or {"empty": ""}).items()}
         ),
@@ -77,7 +87,8 @@ async def image(
             os="linux",
             config=ContainerConfig(entrypoint=command, env=env, working_dir=working_dir),
             rootfs=RootFs(
-                diff_ids=tuple("sha256:" + hashlib.sha256(c).hexdigest() for c in layers.values())
+                diff_ids=base.diff_ids
+                + tuple("sha256:" + hashlib.sha256(c).hexdigest() for c in layers.values())
             ),
         )
     )
@@ -89,7 +100,7 @@ async def image(
             digest=(await blobs.put_bytes(config)).digest,
             size=len(config),
         ),
-        layers=tuple(descriptors),
+        layers=(*base.layers, *descriptors),
     )
     return (await blobs.put_bytes(msgspec.json.encode(manifest))).digest
 
@@ -104,6 +115,8 @@ def workload(
     environment: Mapping[str, str] | None = None,
     devices: tuple[str, ...] = (),
     files: Mapping[str, bytes] | None = None,
+    repository: str = "",
+    resources: Resources | None = None,
 ) -> Workload:
     return Workload(
         replica=Replica(JobId(job), attempt),
@@ -114,8 +127,10 @@ def workload(
             entry=Command(lines=("true",)),
             port=port,
             readiness=readiness,
+            resources=resources or Resources(),
         ),
         environment=dict(environment or {}),
         devices=devices,
         files=dict(files or {}),
+        repository=repository,
     )

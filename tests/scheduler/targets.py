@@ -9,15 +9,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from services.scheduler.driver import Driver, Observed, Phase, Replica, Started, Workload
+from services.scheduler.drivers.container import open_container
 from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.drivers.process import open_process
 from shared.address import unix_path
 from shared.blobs import Blobs
+from tests.scheduler.container.bed import Bed
 from tests.scheduler.images import image, workload
 
-Kind = Literal["fake", "namespaces", "plain"]
+Kind = Literal["fake", "namespaces", "plain", "container"]
 PATIENCE: Final = 20.0
 MARK: Final = "SLIPWAY_TEST_HOME"
 
@@ -59,11 +62,14 @@ ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever
 class Target:
     """A driver, its images, and the few things that tests do with them."""
 
-    def __init__(self, kind: Kind, driver: Driver, blobs: Blobs, home: Path) -> None:
+    def __init__(
+        self, kind: Kind, driver: Driver, blobs: Blobs, home: Path, bed: Bed | None = None
+    ) -> None:
         self.kind = kind
         self.driver = driver
         self.blobs = blobs
         self.home = home
+        self.bed = bed
 
     async def made(
         self,
@@ -71,13 +77,17 @@ class Target:
         code: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         port: int | None = None,
+        env: tuple[str, ...] = (),
         **more: Any,
     ) -> Workload:
         """A workload with an image of its own that runs `command`; see images.workload."""
+        base = self.bed.base if self.bed else None
+        digest = await image(self.blobs, *command, code=code, env=env, base=base)
         return workload(
-            await image(self.blobs, *command, code=code),
+            digest,
             environment={MARK: str(self.home), **(environment or {})},
             port=port or free_port(),
+            repository=await self.bed.push(self.blobs, digest) if self.bed else "",
             **more,
         )
 
@@ -121,19 +131,25 @@ class Target:
 
 
 @asynccontextmanager
-async def target(kind: Kind, home: Path) -> AsyncIterator[Target]:
+async def target(kind: Kind, home: Path, bed: Bed | None = None) -> AsyncIterator[Target]:
     """Open one, and at the end stop what runs there and see that nothing is left of it."""
     blobs = Blobs.open(f"file:{home / 'blobs'}")
-    async with opened(kind, home, blobs) as driver:
-        yield Target(kind, driver, blobs, home)
+    async with opened(kind, home, blobs, bed) as driver:
+        yield Target(kind, driver, blobs, home, bed)
         for replica in await driver.observe():
             await driver.stop(replica, 0)
     assert leftovers(home) == []
 
 
-def opened(kind: Kind, home: Path, blobs: Blobs) -> AbstractAsyncContextManager[Driver]:
+def opened(
+    kind: Kind, home: Path, blobs: Blobs, bed: Bed | None = None
+) -> AbstractAsyncContextManager[Driver]:
+    """A container needs a `bed`."""
     if kind == "fake":
         return FakeDriver.open()
+    if kind == "container":
+        assert bed is not None
+        return open_container(home, bed.url)
     return open_process(home, blobs, isolation=kind)
 
 
@@ -160,11 +176,20 @@ def free_port() -> int:
 
 async def get(address: str, path: str = "/", body: bytes = b"") -> bytes:
     """One request on a connection of its own; what came back after the head."""
-    where = unix_path(address)
-    assert where is not None
     async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_unix_connection(where)
+        reader, writer = await _connection(address)
         writer.write(f"GET {path} HTTP/1.0\r\nHost: test\r\n\r\n".encode() + body)
         whole = await reader.read()
         writer.close()
     return whole.partition(b"\r\n\r\n")[2]
+
+
+async def _connection(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if path := unix_path(address):
+        return await asyncio.open_unix_connection(path)
+    where = urlsplit(address)
+    while True:
+        try:
+            return await asyncio.open_connection(where.hostname, where.port)
+        except ConnectionRefusedError:  # between two lives: nothing was sent, as the router knows
+            await asyncio.sleep(0.01)

@@ -12,13 +12,25 @@ import pytest
 from services.scheduler.driver import Phase, Refused, Replica, Started
 from services.scheduler.drivers.fake import FakeDriver
 from shared.ids import JobId
+from tests.scheduler.container.bed import Bed
 from tests.scheduler.targets import Kind, Target, target
 
 
-@pytest.fixture(params=["fake", "namespaces", "plain"])
-async def on(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Target]:
-    kind: Kind = request.param
-    async with target(kind, tmp_path) as opened:
+@pytest.fixture(params=["fake", "namespaces", "plain", "container"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def engine(kind: Kind, request: pytest.FixtureRequest) -> Bed | None:
+    """Only where it is needed, for it takes a while."""
+    return request.getfixturevalue("bed") if kind == "container" else None
+
+
+@pytest.fixture
+async def on(kind: Kind, engine: Bed | None, tmp_path: Path) -> AsyncIterator[Target]:
+    async with target(kind, tmp_path, engine) as opened:
         yield opened
 
 

@@ -102,7 +102,7 @@ async def test_an_unknown_target_is_refused(database, database_url, tmp_path):
             Config(database_url=database_url, target="moon"), floor(database, tmp_path)
         ):
             raise AssertionError
-    assert "TARGET: is none of process, fake" in str(caught.value)
+    assert "TARGET: is none of process, container, fake" in str(caught.value)
 
 
 def test_it_wakes_for_facts_that_exist():

@@ -16,6 +16,7 @@ SHOWN: Final = 300  # characters of what an engine said
 
 _MISSING: Final = ("manifest unknown", "name unknown", "not found", "no such image")
 _DENIED: Final = ("unauthorized", "denied", "authentication required", "no basic auth")
+_BUSY: Final = ("already in use", "already used", "already exists", "container state improper")
 _UNFIT: Final = ("executable file", "exec format error", "device driver", "unresolvable cdi")
 
 
@@ -49,14 +50,15 @@ def engine_errors() -> Iterator[None]:
 def kind(status: int, message: str) -> type[Permanent | Transient]:
     """Which of our errors an answer is. Podman says 500 of much that is not its own fault.
 
-    >>> kind(404, ""), kind(409, "name in use"), kind(500, "busy")
+    >>> kind(500, "the container name x is already in use").__name__, kind(500, "busy").__name__
+    ('Taken', 'Transient')
     """
     text = message.lower()
     if any(word in text for word in _UNFIT):
         return Rejected
     if status == 404:
         return Missing
-    if status == 409 or "already in use" in text or "already used" in text:
+    if status == 409 or any(word in text for word in _BUSY):
         return Taken
     return Rejected if 400 <= status < 500 and status not in (408, 429) else Transient
 
