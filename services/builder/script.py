@@ -29,7 +29,7 @@ def script(lines: Sequence[str]) -> str:
     """
     if len(lines) == 1:
         return _handed_over(lines[0])
-    if not all(_complete(line) for line in lines):
+    if not all(complete(line) for line in lines):
         return "\n".join(["set -e", *lines])
     *first, last = lines
     return "\n".join(["set -e", *map(_checked, first), _handed_over(last)])
@@ -37,7 +37,7 @@ def script(lines: Sequence[str]) -> str:
 
 def _handed_over(line: str) -> str:
     blank = _without_quotes(line)
-    if "trap" in line or not _complete(line) or "\\" in blank or EVALUATED.search(line):
+    if "trap" in line or not complete(line) or "\\" in blank or EVALUATED.search(line):
         return line
     at = blank.rfind("&&") + 2 if "&&" in blank else 0
     if not _is_one_program(line[at:].split(), blank[at:]):
@@ -50,7 +50,7 @@ def _checked(line: str) -> str:
     return f"{line} || exit" if "&&" in line and "#" not in line else line
 
 
-def _complete(line: str) -> bool:
+def complete(line: str) -> bool:
     """Whether a line is a command of its own and not a part of something that spans lines."""
     text = line.strip()
     if not text or not _quoted_whole(text) or "<<" in text or "\n" in text or "()" in text:

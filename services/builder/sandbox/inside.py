@@ -5,6 +5,7 @@ Whoever is first in a process namespace takes everybody in it along when it ends
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ from typing import NoReturn
 from shared.confine import egress, kernel
 
 from . import root
-from .spec import Ended, Spec, packed
+from .spec import HANDED, Ended, Spec, packed
 from .watch import EVERY, Watch
 
 FILES = 65536
@@ -28,7 +29,8 @@ CANNOT_START = 127
 def first(spec: Spec, ours: socket.socket, *, memory: bool) -> NoReturn:
     """`ours` takes the socket of the way out. `memory`: no control group limits memory."""
     found = root.doors(spec)
-    folder = os.open(spec.folder, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(spec.counted or spec.folder, os.O_RDONLY | os.O_DIRECTORY)
+    handed = [os.open(path, os.O_RDONLY) for path in spec.handed]
     copies = os.open(f"{spec.folder}/copies", os.O_PATH | os.O_DIRECTORY)
     if spec.ids == "range":
         os.setgroups([])
@@ -45,10 +47,10 @@ def first(spec: Spec, ours: socket.socket, *, memory: bool) -> NoReturn:
             env = egress.environment(out.getsockname()[1]) | env
     ours.close()
     root.build(found, copies)
-    _attend(spec, Watch(spec.limits, folder, memory=memory), _started(spec, env))
+    _attend(spec, Watch(spec.limits, folder, memory=memory), _started(spec, env, handed))
 
 
-def _started(spec: Spec, env: dict[str, str]) -> int:
+def _started(spec: Spec, env: dict[str, str], handed: list[int]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     process = os.fork()
     if process == 0:
@@ -57,6 +59,7 @@ def _started(spec: Spec, env: dict[str, str]) -> int:
             os.setsid()
             _limit(spec)
             os.umask(0o022)
+            _hand(handed)
             os.chdir(spec.cwd)
             if spec.ids == "own":
                 kernel.give_up_privileges(KEPT)
@@ -68,6 +71,13 @@ def _started(spec: Spec, env: dict[str, str]) -> int:
     for handle in (0, 1, 2):  # the command's output ends when the command does
         os.dup2(os.open(os.devnull, os.O_RDWR), handle)
     return process
+
+
+def _hand(files: list[int]) -> None:
+    """Put the files where the command looks for them, whatever numbers they have now."""
+    apart = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, HANDED + len(files)) for file in files]
+    for number, file in enumerate(apart, HANDED):
+        os.dup2(file, number)
 
 
 def _limit(spec: Spec) -> None:

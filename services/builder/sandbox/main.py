@@ -48,6 +48,7 @@ def _run(asked: Spec) -> Ended:
     for name in ("tmp", "copies"):
         os.mkdir(f"{asked.folder}/{name}")
         ids.give(f"{asked.folder}/{name}", asked.ids)
+    os.chmod(f"{asked.folder}/tmp", 0o1777)
     for place in asked.places:
         if place.mode == "write":
             ids.give(place.source, asked.ids)

@@ -19,6 +19,9 @@ SETTINGS = (
 """Of `/etc`: what programs need of it. The rest may tell what is nobody's business."""
 
 
+HANDED = 10
+
+
 class Place(NamedTuple):
     """A file or folder of the machine's, and where it is seen inside.
 
@@ -55,6 +58,8 @@ class Spec(NamedTuple):
     ids: Ids = "own"
     network: Network = "none"
     gates: list[str] = []  # noqa: RUF012 - never changed
+    handed: list[str] = []  # noqa: RUF012 - files that the command reads as descriptors from 10 on
+    counted: str = ""  # the folder whose size is limited, when it is another one
     tell: int = 2  # where the end is told
 
 

@@ -1,0 +1,1 @@
+"""What an engine runs inside its sandbox: standard library only, and nothing of the platform."""
