@@ -47,6 +47,11 @@ USER: Final = 1000
 and files layers are its own, all else is root's."""
 
 
+def has_base(target: str) -> bool:
+    """Whether images for a target stand on their owner's base image, not on the machine's `/`."""
+    return target not in ("process", "fake")
+
+
 class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     pass
 

@@ -8,34 +8,70 @@ work later as Transient.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from services.builder import image as images
 from services.builder import recipe
+from services.builder.artifacts.labels import config_labels, manifest_annotations
+from services.builder.bases import Base, Bases
 from services.builder.claims import Built, Claim
+from services.builder.depot import Depot
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
+from services.builder.packages import Installed
 from services.builder.parts import Parts, Tools
 from services.builder.recipe import Host
+from services.builder.said import Said, said
 from services.builder.stages import Limits, Stages
-from shared.blobs import digest_of
+from shared import image
+from shared.blobs import Blob, digest_of
 from shared.endpoint import Endpoint
-from shared.errors import Transient, translate
-from shared.image import BASE_NAME, Record
+from shared.errors import Permanent, Transient, translate
+from shared.image import BaseRecord, Record
+from shared.registry import Reference
+from shared.signing import Signer
+
+NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+TAG: Final = 128  # characters
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """What every build of this builder uses."""
 
     tools: Tools
-    host: Host
+    host: Host  # this machine
+    bases: Bases
+    depot: Depot | None = None  # None: images stay in the blob store
+    signer: Signer | None = None
     limits: Limits = Limits()
     telemetry: BuilderTelemetry | None = None
+
+
+class Footing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image stands on: a base, or the machine's own Python."""
+
+    host: Host
+    base: Base | None = None
+
+    @property
+    def record(self) -> BaseRecord | None:
+        if self.base is None:
+            return None
+        return BaseRecord(name=self.base.name, reference=str(self.base.reference))
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that was made once."""
+
+    image: Blob
+    packages: Installed
 
 
 class Build:
@@ -48,45 +84,141 @@ class Build:
         self._write = write
         self._stages = Stages(write, workshop.limits, workshop.telemetry)
         self._parts = Parts(workshop.tools, held, folder, write, self._stages)
+        self._bases: dict[str, Base] = {}
 
     async def run(self) -> Built:
         built: dict[str, str] = {}
         record: dict[str, Record] = {}
         notes: list[str] = []
+        into = self._repository()
         for endpoint in self._held.definition.endpoints:
             self._write(f"building endpoint {endpoint.name}", "platform")
-            digest, known = await self._image(endpoint)
-            built[endpoint.name] = digest
-            record[endpoint.name] = Record(python=self._shop.host.python)
-            said = recipe.note(endpoint, self._shop.host)
-            if said is not None:
-                notes.append(said)
-                self._write(said, "platform")
+            footing = await self._footing(endpoint)
+            kept, known = await self._image(endpoint, footing)
+            about = await self._said(endpoint, footing, kept, into)
+            if into is not None:
+                await self._push(into, kept, footing, about)
+            built[endpoint.name] = kept.image.digest
+            record[endpoint.name] = about.record
+            note = None if footing.base else recipe.note(endpoint, footing.host)
+            if note is not None:
+                notes.append(note)
+                self._write(note, "platform")
             how = "built before" if known else "built"
-            self._write(f"endpoint {endpoint.name}: image {digest} ({how})", "platform")
-        return Built(images=built, notes=tuple(notes), record=record)
+            self._write(f"endpoint {endpoint.name}: image {kept.image.digest} ({how})", "platform")
+        await self._name(into, built)
+        repository = "" if into is None else into.name
+        return Built(images=built, notes=tuple(notes), repository=repository, record=record)
 
-    async def _image(self, endpoint: Endpoint) -> tuple[str, bool]:
-        """The image's digest, and whether it had been built before."""
-        key, host = self._image_key(endpoint), self._shop.host
-        found = await self._tools.cache.find(key)
-        if found is not None and await images.is_whole(self._tools.blobs, found.digest):
-            return found.digest, True
-        blob = await images.keep(
-            self._tools.blobs,
-            recipe.container(endpoint, host),
-            host,
-            (await self._parts.made(endpoint, host)).layers,
-            annotations={BASE_NAME: endpoint.image} if endpoint.image else {},
+    def _repository(self) -> Reference | None:
+        """Where the images are pushed to. None: a target of this machine reads the blob store."""
+        if not image.has_base(self._held.target):
+            return None
+        if self._shop.depot is None:
+            raise Permanent(
+                f"images for the target {self._held.target} have to be in a registry, and this "
+                "platform has none; its operator has to set REGISTRY"
+            )
+        return self._shop.depot.repository(self._held.project)
+
+    async def _footing(self, endpoint: Endpoint) -> Footing:
+        """A reference is resolved once for a version, whoever moves it meanwhile."""
+        if not image.has_base(self._held.target):
+            return Footing(host=self._shop.host)
+        wanted = image.Platform(architecture=self._shop.host.architecture, os=self._shop.host.os)
+        if endpoint.image not in self._bases:
+            async with self._stages.stage("base"):
+                found = await self._shop.bases.find(endpoint.image, wanted)
+            self._write(f"base image {endpoint.image} is {found.reference}", "platform")
+            self._bases[endpoint.image] = found
+        base = self._bases[endpoint.image]
+        return Footing(host=base.host, base=base)
+
+    async def _image(self, endpoint: Endpoint, footing: Footing) -> tuple[Kept, bool]:
+        """The image, and whether it had been built before."""
+        key, cache, blobs = self._key(endpoint, footing), self._tools.cache, self._tools.blobs
+        found = await cache.find(key)
+        if found is not None:
+            kept = msgspec.json.decode(await blobs.read(found.digest), type=Kept)
+            if await images.is_whole(blobs, kept.image.digest):
+                return kept, True
+        made = await self._parts.made(endpoint, footing.host)
+        base = footing.base
+        manifest = await images.keep(
+            blobs,
+            recipe.container(
+                endpoint,
+                footing.host,
+                base.config.config if base else None,
+                config_labels(endpoint, footing.record),
+            ),
+            footing.host,
+            made.layers,
+            under=images.under(base.manifest, base.config) if base else images.ON_NOTHING,
+            annotations=manifest_annotations(endpoint, footing.record),
         )
-        return (await self._tools.cache.keep(key, blob)).digest, False
+        kept = Kept(image=manifest, packages=made.packages)
+        await cache.keep(key, await blobs.put_bytes(msgspec.json.encode(kept)))
+        return kept, False
 
-    def _image_key(self, endpoint: Endpoint) -> str:
+    def _key(self, endpoint: Endpoint, footing: Footing) -> str:
         own = {name: digest_of(body) for name, body in self._tools.runtime.items()}
-        files = self._parts.given(endpoint)
-        source, project = self._held.definition.source, self._held.project
-        where = (self._shop.host, self._tools.indexes, own)
-        return recipe.key("image", project, source, endpoint, files, *where)
+        return recipe.key(
+            "image",
+            self._held.project,
+            self._held.definition.source,
+            endpoint,
+            self._parts.given(endpoint),
+            footing.host,
+            "" if footing.base is None else footing.base.digest,
+            self._tools.indexes,
+            own,
+        )
+
+    async def _said(
+        self, endpoint: Endpoint, footing: Footing, kept: Kept, into: Reference | None
+    ) -> Said:
+        """What is said about the image, which the blob store keeps as well."""
+        found = said(
+            self._held.definition,
+            endpoint.name,
+            image=kept.image.digest,
+            repository="" if into is None else into.name,
+            host=footing.host,
+            base=footing.record,
+            look=None if footing.base is None else footing.base.look,
+            packages=kept.packages,
+            signer=self._shop.signer,
+        )
+        for artifact in found.artifacts:
+            await self._tools.blobs.put_bytes(artifact.body)
+        return found
+
+    async def _push(self, into: Reference, kept: Kept, footing: Footing, found: Said) -> None:
+        depot = self._shop.depot
+        assert depot is not None
+        base = None if footing.base is None else footing.base.reference
+        async with self._stages.stage("push"):
+            await depot.push(into, kept.image, base)
+        async with self._stages.stage("announce"):
+            await depot.attach(into, kept.image, found.artifacts)
+
+    async def _name(self, into: Reference | None, built: dict[str, str]) -> None:
+        """Tags come last, when all is there that they name."""
+        if into is None or self._shop.depot is None:
+            return
+        async with self._stages.stage("announce"):
+            for endpoint, digest in built.items():
+                await self._shop.depot.tag(into, digest, tag_of(self._held.id, endpoint))
+
+
+def tag_of(version: str, endpoint: str) -> str:
+    """The tag of an image, for people and for garbage collection.
+
+    >>> tag_of("v7f3k", "classify images")
+    'v7f3k-classify-images'
+    """
+    return f"{version}-{NOT_IN_TAGS.sub('-', endpoint)}"[:TAG]
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from services.builder import image as images
 from services.builder.artifacts.artifact import Artifact, manifest_of
-from shared.blobs import Blob, Blobs
+from shared.blobs import Blob, Blobs, digest_of
 from shared.image import MANIFEST_TYPE, Descriptor, Manifest
 from shared.registry import MissingBlobs, Reference, Registries
 
@@ -44,13 +44,13 @@ class Depot:
         """Whether the registry has the image's manifest, and so all of the image."""
         return await self._registries.has(into, image, "manifest")
 
-    async def push(
-        self, into: Reference, image: Blob, base: Reference | None, said: Sequence[Artifact]
-    ) -> None:
-        """Push an image of the blob store and what is said about it, by digest.
+    async def push(self, into: Reference, image: Blob, base: Reference | None) -> None:
+        """Push an image of the blob store by its digest.
 
         `base` is where the layers that are not ours are. Repeating it pushes what is missing.
         """
+        if self._knows(into, image.digest) and await self.holds(into, image.digest):
+            return
         body = await self._blobs.read(image.digest)
         manifest = await images.read(self._blobs, image.digest)
         try:
@@ -58,8 +58,20 @@ class Depot:
         except MissingBlobs:  # somebody threw away what we pushed
             self._forget(into)
             await self._push(into, manifest, body, base)
+        self._remember(into, image.digest)
+
+    async def attach(self, into: Reference, image: Blob, said: Sequence[Artifact]) -> None:
+        """Have a pushed image referred to by what is said about it."""
         subject = Descriptor(media_type=MANIFEST_TYPE, digest=image.digest, size=image.size)
-        await self._attach(into, subject, said)
+        made = [(artifact, *manifest_of(artifact, subject)) for artifact in said]
+        if all(self._knows(into, digest_of(body)) for _, _, body in made):
+            return
+        contents = {content for artifact, config, _ in made for content in (config, artifact.body)}
+        await together(*(self._bytes(into, content) for content in sorted(contents)))
+        await self._registries.attach(into, subject, *(body for _, _, body in made))
+        await together(*(self._tag(into, body, artifact.tag) for artifact, _, body in made))
+        for _, _, body in made:
+            self._remember(into, digest_of(body))
 
     async def tag(self, into: Reference, image: str, tag: str) -> None:
         """Give a pushed image a name, for people and for garbage collection."""
@@ -76,13 +88,6 @@ class Depot:
             *(self._bases(into, part, base) for part in under.values() if base is not None),
         )
         await self._registries.push_manifest(into, body, MANIFEST_TYPE)
-
-    async def _attach(self, into: Reference, subject: Descriptor, said: Sequence[Artifact]) -> None:
-        made = [(artifact, *manifest_of(artifact, subject)) for artifact in said]
-        contents = {content for artifact, config, _ in made for content in (config, artifact.body)}
-        await together(*(self._bytes(into, content) for content in sorted(contents)))
-        await self._registries.attach(into, subject, *(body for _, _, body in made))
-        await together(*(self._tag(into, body, artifact.tag) for artifact, _, body in made))
 
     async def _tag(self, into: Reference, body: bytes, tag: str) -> None:
         if tag:
@@ -101,13 +106,17 @@ class Depot:
     async def _blob(
         self, into: Reference, part: Blob | Descriptor, open: Open, mount_from: str
     ) -> None:
-        known = (into.name, part.digest)
-        if known in self._there:
-            self._there.move_to_end(known)
+        if self._knows(into, part.digest):
             return
         async with self._places:
             await self._registries.push_blob(into, part, open, mount_from)
-        self._there[known] = None
+        self._remember(into, part.digest)
+
+    def _knows(self, into: Reference, digest: str) -> bool:
+        return (into.name, digest) in self._there
+
+    def _remember(self, into: Reference, digest: str) -> None:
+        self._there[into.name, digest] = None
         if len(self._there) > REMEMBERED:
             self._there.popitem(last=False)
 

@@ -33,6 +33,21 @@ class Under(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ON_NOTHING: Final = Under()
+LAYERS: Final = {"tar": "tar", "tar.gzip": "tar+gzip", "tar.zstd": "tar+zstd"}  # Docker's -> OCI's
+
+
+def under(manifest: image.Manifest, config: image.Config) -> Under:
+    """A base's layers in OCI's words, whatever others said about them."""
+    layers = (
+        image.Descriptor(media_type=_layer_type(layer), digest=layer.digest, size=layer.size)
+        for layer in manifest.layers
+    )
+    return Under(layers=tuple(layers), diff_ids=config.rootfs.diff_ids)
+
+
+def _layer_type(layer: image.Descriptor) -> str:
+    _, docker, packing = layer.media_type.partition("docker.image.rootfs.diff.")
+    return image.LAYER_TYPE.removesuffix("tar") + LAYERS[packing] if docker else layer.media_type
 
 
 def config_of(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from services.builder import indexes, machine, stages
+from services.builder.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
+from services.builder.depot import Depot
 from services.builder.git import main as fetching
 from services.builder.ground import ground
 from services.builder.logbook import Write
@@ -21,10 +24,12 @@ from services.builder.parts import Tools
 from services.builder.stages import Limits
 from shared import config, http, ids, service
 from shared.config import Misconfigured
-from shared.errors import Transient
+from shared.errors import Invalid, Transient
 from shared.events import VersionFailed, VersionSubmitted
+from shared.registry import Credentials, Registries
 from shared.run import Loop
 from shared.service import Floor
+from shared.signing import Signer, read_signer
 
 AFTER = 30.0  # seconds after which an installer ends by itself that nobody ended in time
 
@@ -39,14 +44,23 @@ class Config(config.Config, frozen=True, kw_only=True):
     git_limit: int = 2 << 30  # bytes of one commit, as it comes and as an archive
     git_timeout: float = 300.0  # seconds to fetch one
     stage_timeouts: str = ""  # seconds of other steps, such as `pack=3600,push=600`
+    registry: str = ""  # `host[:port]/prefix` where images are pushed to
+    registry_auth: str = ""  # a docker-style config.json with logins
+    base_registry: str = ""  # `host[:port][/prefix]` of base images that name none
+    base_images: str = "{}"  # JSON: name of an environment -> its base image
+    signing_key: str = ""  # a PEM file; empty: what is said about images is not signed
 
 
 @asynccontextmanager
 async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
     work = Path(config.work_dir).absolute()
-    with ground(work) as folder:
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(ground(work))
         telemetry = BuilderTelemetry(floor.telemetry)
-        shop = workshop(floor, work / "cache", limits(config), telemetry)
+        registries = await stack.enter_async_context(
+            Registries.open(Credentials.read(config.registry_auth), trusted=trusted(config))
+        )
+        shop = workshop(config, floor, registries, telemetry)
 
         async def make(held: Claim, folder: Path, write: Write) -> Built:
             return await Build(shop, held, folder, write).run()
@@ -110,8 +124,35 @@ def limits(config: Config) -> Limits:
         raise Misconfigured(f"configuration: STAGE_TIMEOUTS: {error}") from error
 
 
-def workshop(floor: Floor, cache: Path, limits: Limits, telemetry: BuilderTelemetry) -> Workshop:
-    installer = machine.installer(cache, limits.packages + AFTER)
+def trusted(config: Config) -> frozenset[str]:
+    """The registries that the operator named, which may have private addresses."""
+    places = (config.registry, config.base_registry, *named(config).values())
+    return frozenset(place.partition("/")[0].lower() for place in places if place)
+
+
+def named(config: Config) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(config.base_images, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise Misconfigured(
+            "configuration: BASE_IMAGES: is a JSON object such as "
+            f'{{"DEEPLEARNING_PY310": "python:3.10"}}: {error}'
+        ) from error
+
+
+def signer(config: Config) -> Signer | None:
+    try:
+        return read_signer(Path(config.signing_key)) if config.signing_key else None
+    except Invalid as error:
+        raise Misconfigured(f"configuration: {error}") from error
+
+
+def workshop(
+    config: Config, floor: Floor, registries: Registries, telemetry: BuilderTelemetry
+) -> Workshop:
+    steps = limits(config)
+    cache = Path(config.work_dir).absolute() / "cache"
+    installer = machine.installer(cache, steps.packages + AFTER)
     tools = Tools(
         blobs=floor.blobs,
         cache=Cache(floor.database, floor.blobs),
@@ -119,7 +160,22 @@ def workshop(floor: Floor, cache: Path, limits: Limits, telemetry: BuilderTeleme
         indexes=indexes.identity(installer.environment),
         runtime=machine.runtime_files(),
     )
-    return Workshop(tools=tools, host=machine.host(), limits=limits, telemetry=telemetry)
+    return Workshop(
+        tools=tools,
+        host=machine.host(),
+        bases=Bases(
+            registries,
+            tools.cache,
+            floor.blobs,
+            named=named(config),
+            registry=config.base_registry,
+            timeout=steps.base,
+        ),
+        depot=Depot(registries, floor.blobs, config.registry) if config.registry else None,
+        signer=signer(config),
+        limits=steps,
+        telemetry=telemetry,
+    )
 
 
 def main() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from services.builder import indexes, machine
+from services.builder.bases import Bases
 from services.builder.build import Workshop
 from services.builder.cache import Cache
 from services.builder.parts import Tools
 from shared.blobs import Blobs
 from shared.database.pool import Database
+from shared.registry import Registries
 from tests.builder import made
 
 OFFLINE = {"PATH": "/usr/bin:/bin", "UV_OFFLINE": "1"}
@@ -35,7 +38,15 @@ def wheels(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def workshop(database: Database, blobs: Blobs, wheels: Path, tmp_path: Path) -> Workshop:
+async def registries() -> AsyncIterator[Registries]:
+    async with Registries.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def workshop(
+    database: Database, blobs: Blobs, wheels: Path, tmp_path: Path, registries: Registries
+) -> Workshop:
     environ = OFFLINE | {"UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1"}
     installer = machine.installer(tmp_path / "cache", 60.0, environ)
     tools = Tools(
@@ -45,4 +56,5 @@ def workshop(database: Database, blobs: Blobs, wheels: Path, tmp_path: Path) -> 
         indexes=indexes.identity(installer.environment),
         runtime={"wsgi.py": b"print('wsgi')\n"},
     )
-    return Workshop(tools=tools, host=machine.host())
+    bases = Bases(registries, tools.cache, blobs, named={})
+    return Workshop(tools=tools, host=machine.host(), bases=bases)

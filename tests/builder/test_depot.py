@@ -79,7 +79,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 async def test_an_image_on_a_base_is_all_there_by_its_digest(bench: Bench) -> None:
     base, below = await bench.pushed_base()
     kept = await bench.image(b"print(1)", below)
-    await bench.depot.push(bench.into, kept, base, [BILL])
+    await bench.depot.push(bench.into, kept, base)
+    await bench.depot.attach(bench.into, kept, [BILL])
     assert await bench.depot.holds(bench.into, kept.digest)
     found = await bench.registries.resolve(bench.into.at(kept.digest))
     for part in (found.manifest.config, *found.manifest.layers):
@@ -91,14 +92,14 @@ async def test_an_image_on_a_base_is_all_there_by_its_digest(bench: Bench) -> No
 async def test_a_base_that_is_not_ours_to_store_is_never_fetched(bench: Bench) -> None:
     base, below = await bench.pushed_base()
     kept = await bench.image(b"print(1)", below)
-    await bench.depot.push(bench.into, kept, base, [])
+    await bench.depot.push(bench.into, kept, base)
     assert await bench.blobs.size(below.layers[0].digest) is None
 
 
 async def test_nothing_has_a_tag_until_it_is_given(bench: Bench) -> None:
     base, below = await bench.pushed_base()
     kept = await bench.image(b"print(1)", below)
-    await bench.depot.push(bench.into, kept, base, [])
+    await bench.depot.push(bench.into, kept, base)
     assert await bench.registries.tags(bench.into) == ()
     await bench.depot.tag(bench.into, kept.digest, "v1-greet")
     assert await bench.registries.tags(bench.into) == ("v1-greet",)
@@ -108,12 +109,12 @@ async def test_nothing_has_a_tag_until_it_is_given(bench: Bench) -> None:
 
 async def test_what_a_registry_lost_is_pushed_again(bench: Bench) -> None:
     base, below = await bench.pushed_base()
-    await bench.depot.push(bench.into, await bench.image(b"print(1)", below), base, [])
+    await bench.depot.push(bench.into, await bench.image(b"print(1)", below), base)
     kept = bench.folder / "registry"
     [own] = [path for path in kept.rglob("acme") if path.is_dir()]
     shutil.rmtree(own)
     again = await bench.image(b"print(2)", below)
-    await bench.depot.push(bench.into, again, base, [])
+    await bench.depot.push(bench.into, again, base)
     assert await bench.depot.holds(bench.into, again.digest)
 
 
@@ -123,7 +124,7 @@ async def test_a_blob_that_is_gone_here_is_told_and_nothing_is_half_there(bench:
     manifest = await images.read(bench.blobs, kept.digest)
     await bench.lose(images.ours(manifest)[0].digest)
     with pytest.raises(Permanent):
-        await bench.depot.push(bench.into, kept, base, [])
+        await bench.depot.push(bench.into, kept, base)
     assert not await bench.depot.holds(bench.into, kept.digest)
 
 
@@ -132,7 +133,7 @@ async def test_a_base_that_is_gone_is_told(bench: Bench) -> None:
     kept = await bench.image(b"print(1)", below)
     elsewhere = msgspec.structs.replace(bench.base, repository="bases/none").at(kept.digest)
     with pytest.raises(NotFound):
-        await bench.depot.push(bench.into, kept, elsewhere, [])
+        await bench.depot.push(bench.into, kept, elsewhere)
 
 
 async def test_the_first_failure_ends_what_goes_on_beside_it() -> None:
