@@ -1,7 +1,11 @@
-"""Where this machine fetches packages from, as the installer is told it.
+"""Where packages are fetched from, as the installer is told it.
 
 The machine's settings are pip's (pip.conf, PIP_*) and uv's own (UV_*), which win. Nothing else of
 the builder's environment reaches the installer, since what it builds can read it all.
+
+A project's own indexes come before the machine's, and a name is taken from the first that has it,
+in whatever version: somebody who puts a project's private name on a public index gains nothing. The
+index that the world shares comes last, also where a project lists it before its own.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from services.builder.pipconf import Own
 from services.builder.reason import masked
 
 PASSED_ON: Final = re.compile(
@@ -93,6 +99,52 @@ def settings(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
     if {"UV_INDEX", "UV_EXTRA_INDEX_URL"} & own.keys():
         pip.pop("UV_INDEX", None)
     return pip | own | ALWAYS
+
+
+def merged(machine: Mapping[str, str], own: Own, source: Path, public: str = "") -> dict[str, str]:
+    """The environment of an installation for a project with places of its `own`.
+
+    `public` is the index that the installer asks when nobody names one.
+    """
+    if not own:
+        return dict(machine)
+    found = {name: value for name, value in machine.items() if name not in NAMING}
+    default = machine.get("UV_DEFAULT_INDEX") or machine.get("UV_INDEX_URL", "")
+    extra = f"{machine.get('UV_INDEX', '')} {machine.get('UV_EXTRA_INDEX_URL', '')}".split()
+    shared = [*extra, *([] if own.index else [default])]
+    ranked = _ranked((own.index, *own.extra), shared, default or public)
+    if own.index or default:
+        *ranked, found["UV_DEFAULT_INDEX"] = ranked
+    links = [link if "://" in link else str(source / link) for link in own.links]
+    told = {
+        "UV_INDEX": " ".join(ranked),
+        "UV_INDEX_STRATEGY": "first-index",
+        "UV_FIND_LINKS": ",".join(filter(None, [*links, machine.get("UV_FIND_LINKS", "")])),
+        "UV_INSECURE_HOST": " ".join([*own.trusted, machine.get("UV_INSECURE_HOST", "")]).strip(),
+        "SSL_CERT_FILE": str(source / own.cert) if own.cert else machine.get("SSL_CERT_FILE", ""),
+        "UV_NO_INDEX": "1" if own.no_index else machine.get("UV_NO_INDEX", ""),
+    }
+    return found | {name: value for name, value in told.items() if value}
+
+
+NAMING: Final = frozenset(
+    ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY")
+)
+
+
+def _ranked(own: Iterable[str], shared: Iterable[str], public: str) -> list[str]:
+    """Each once, the first to be asked first: a project's own, then those that others share."""
+    mine = [address for address in own if address]
+    ours = {_plain(address) for address in (*shared, public)}
+    host = urlsplit(public).hostname
+    known = [a for a in mine if _plain(a) in ours or (host and urlsplit(a).hostname == host)]
+    private = [address for address in mine if address not in known]
+    return list(dict.fromkeys(filter(None, (*private, *known, *shared))))
+
+
+def _plain(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.hostname or ''}{parts.path.rstrip('/')}"
 
 
 def identity(environment: Mapping[str, str]) -> str:

@@ -1,4 +1,7 @@
-"""Installs third-party packages with uv into a folder laid out as a Python user base.
+"""Locks and installs third-party packages with uv, into a folder laid out as a Python user base.
+
+They are for this machine's own Python, or for that of a base image, which is never run: then only
+wheels will do, and markers are those of its Python and platform.
 
 uv runs under the warden: in a session of its own with limits, and neither a time-out, a cancelled
 build nor the death of this process leaves anything of it behind.
@@ -7,6 +10,7 @@ build nor the death of this process leaves anything of it behind.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -17,8 +21,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.builder import warden
-from services.builder.reason import masked, reason
+from services.builder import indexes, target, warden
+from services.builder.pipconf import Own, hidden
+from services.builder.reason import reason
+from services.builder.recipe import Host
 from shared.errors import Transient, translate
 
 FILE_BYTES: Final = 16 << 30
@@ -27,7 +33,25 @@ LONGEST: Final = 1 << 14  # bytes of a line before it is cut
 REMEMBERED: Final = 2000  # lines in which the reason is looked for
 ENDING: Final = 20.0  # seconds that the warden may take to end what it holds
 
+LOCK: Final = "lock.txt"  # in the scratch folder
+
 Write = Callable[[str, Literal["stdout", "stderr"]], None]
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one project's packages are dealt with, and what for."""
+
+    source: Path  # to which relative paths refer
+    scratch: Path  # home, and for temporary files
+    host: Host | None = None  # None: this machine's own Python
+    own: Own = Own()  # where the project itself wants them from
+    project: str = ""  # whose packages nobody else is given
+    wheels: Path | None = None  # a folder of what was built for it
+
+    @property
+    def base(self) -> Host | None:
+        """What they are for when that is no Python of this machine."""
+        return self.host if self.host is not None and target.is_base(self.host) else None
 
 
 class Installer(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,45 +60,78 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     cache: Path
     timeout: float
+    public: str = ""  # the index that uv asks when nobody names one
+
+    async def lock(self, room: Room, files: tuple[str, ...], write: Write) -> str | None:
+        """Write the exact packages that requirements files ask for to LOCK; why not, or None."""
+        options = "--quiet --no-header --no-annotate --generate-hashes"
+        command = [
+            *("compile", *files, *options.split(), "--output-file", str(room.scratch / LOCK)),
+            *("--python", self.python),
+        ]
+        return await self._uv(room, command, (), write)
 
     async def install(
-        self, source: Path, scratch: Path, into: Path, packages: tuple[str, ...], write: Write
+        self, room: Room, into: Path, packages: tuple[str, ...], write: Write
     ) -> str | None:
         """Install the packages, each an argument of `uv pip install`; why it failed, or None.
 
-        Runs in `source`, to which relative paths refer. `scratch` serves as home and for
-        temporary files. Output goes to `write` line by line, without credentials.
+        Output goes to `write` line by line, without passwords.
         """
+        command = [
+            *("install", "--no-editable", "--link-mode", "copy"),
+            *("--python", self.python, "--prefix", str(into)),
+            *packages,
+        ]
+        return await self._uv(room, command, ((str(into), "<packages>"),), write)
+
+    async def _uv(
+        self, room: Room, command: list[str], places: tuple[tuple[str, str], ...], write: Write
+    ) -> str | None:
         tail: deque[str] = deque(maxlen=REMEMBERED)
+        secrets = room.own.secrets
         # nobody cares for the place in which it was built
-        places = ((str(into), "<packages>"), (str(scratch), "<scratch>"), (str(source), "."))
+        places = (*places, (str(room.scratch), "<scratch>"), (str(room.source), "."))
 
         def tell(text: str, stream: Literal["stdout", "stderr"]) -> None:
             for path, shown in places:
                 text = text.replace(path, shown)
-            shown_text = masked(text)
+            shown_text = hidden(text, secrets)
             tail.append(shown_text)
             write(shown_text, stream)
 
-        code = await self._run(source, scratch, self._arguments(into, packages), tell)
+        environment = indexes.merged(self.environment, room.own, room.source, self.public)
+        arguments = [self.uv, "pip", *command, *self._options(room, environment)]
+        code = await self._run(room, environment, arguments, tell)
         if code == 0:
             return None
         if code == warden.OVER:
             return f"it took longer than {self.timeout:.0f} s"
         return reason(list(tail))
 
-    def _arguments(self, into: Path, packages: tuple[str, ...]) -> list[str]:
-        options = "--no-config --no-python-downloads --no-progress --no-editable --no-sources"
-        return [
-            *(self.uv, "pip", "install", *options.split()),
-            *("--color", "never", "--link-mode", "copy"),
-            *("--python", self.python, "--prefix", str(into), "--cache-dir", str(self.cache)),
-            *(["--no-index"] if "UV_NO_INDEX" in self.environment else []),
-            *packages,
-        ]
+    def _options(self, room: Room, environment: Mapping[str, str]) -> list[str]:
+        always = "--no-config --no-python-downloads --no-progress --no-sources --color never"
+        found = [*always.split(), "--cache-dir", str(self._cache(room))]
+        if room.wheels is not None:
+            found += ["--find-links", str(room.wheels)]
+        if "UV_NO_INDEX" in environment:
+            found.append("--no-index")
+        if room.base is not None:
+            found += ["--python-version", room.base.python]
+            found += ["--python-platform", room.base.platform, "--only-binary", ":all:"]
+        return found
 
-    async def _run(self, source: Path, scratch: Path, command: list[str], write: Write) -> int:
-        own = {"HOME": str(scratch), "TMPDIR": str(scratch)}
+    def _cache(self, room: Room) -> Path:
+        """uv asks for no password for what it has: a project's own indexes get their own cache."""
+        if not room.own:
+            return self.cache
+        name = hashlib.sha256(room.project.encode()).hexdigest()[:16]
+        return self.cache.with_name(f"{self.cache.name}-own") / name
+
+    async def _run(
+        self, room: Room, environment: Mapping[str, str], command: list[str], write: Write
+    ) -> int:
+        home = {"HOME": str(room.scratch), "TMPDIR": str(room.scratch)}
         with translate({OSError: Transient}):
             spawned = asyncio.ensure_future(
                 asyncio.create_subprocess_exec(
@@ -83,8 +140,8 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=PIPE,
-                    cwd=source,
-                    env={**self.environment, **own},
+                    cwd=room.source,
+                    env={**environment, **home},
                 )
             )
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -40,12 +42,21 @@ def runtime_files(folder: Path = RUNTIME) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
 
 
+def public_index(uv: str) -> str:
+    """The index that uv asks when nobody names one, in its own words, or nothing."""
+    said = subprocess.run([uv, "help", "pip", "compile"], capture_output=True, text=True)
+    found = re.search(r"by default: <(https://[^\s>]+)>", said.stdout)
+    return found[1] if found else ""
+
+
 def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.environ) -> Installer:
     """`environ` holds the machine's settings for fetching packages; see indexes.py."""
+    uv = find_uv_bin()
     return Installer(
         python=interpreter(),
-        uv=find_uv_bin(),
+        uv=uv,
         environment=indexes.settings(environ, sys.base_prefix),
         cache=cache.absolute(),
         timeout=timeout,
+        public=public_index(uv),
     )

@@ -13,7 +13,7 @@ RAISED: Final = re.compile(r"\s*(?:[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interr
 COMPILER: Final = re.compile(r"\s*(?:\S+:\d+(?::\d+)?: )?(?:fatal )?error: ", re.IGNORECASE)
 CAUSE: Final = re.compile(r"\s*(?:cause|╰─▶|├─▶|Caused by)\s*:?\s*(.*)")
 NOISE: Final = ("hint:", "[stderr]", "[stdout]", "Traceback ", "File ", "warning:", "note:")
-CREDENTIALS: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@'\"`]+@")
+CREDENTIALS: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s'\"`]+@", re.IGNORECASE)
 
 
 def masked(text: str) -> str:

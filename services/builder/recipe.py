@@ -80,7 +80,7 @@ def python_key(
     tree: str,
 ) -> str:
     """`requirements` are the files by path, `tree` the code layer if they point into the source."""
-    where = [host.python, host.platform]
+    where = [host.python, host.platform, host.executable]
     return key("python", project, where, dict(requirements), list(extra), indexes, tree)
 
 

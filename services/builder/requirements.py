@@ -17,6 +17,9 @@ from typing import Final
 
 import msgspec
 
+from services.builder import pipconf
+from services.builder.pipconf import Own
+from services.builder.reason import masked
 from shared.errors import Invalid
 
 NAMES: Final = ("requirements-deployment.txt", "requirements.txt")
@@ -25,15 +28,14 @@ MOST_FILES: Final = 50
 
 NESTED: Final = ("-r", "--requirement", "-c", "--constraint")
 INDEXES: Final = ("-i", "--index-url", "--extra-index-url")
-PLACES: Final = ("-f", "--find-links", "-e", "--editable")
+LINKS: Final = ("-f", "--find-links")
+EDITABLE: Final = ("-e", "--editable")
 HARMLESS: Final = (
     "--hash",
     "--no-binary",
-    "--no-index",
     "--only-binary",
     "--pre",
     "--prefer-binary",
-    "--require-hashes",
 )
 SCHEMES: Final = ("https", "http", "git+https", "git+http")
 
@@ -42,48 +44,86 @@ SHORT: Final = re.compile(r"^(-[a-zA-Z])(?=[^\s=-])")  # `-rother.txt`
 NAMED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)", re.DOTALL)
 SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 ARCHIVE: Final = re.compile(r"\.(whl|zip|tar|tgz|tar\.\w+)$")
+HASH: Final = re.compile(r"\s--hash(?:\s*=\s*|\s+)(\S+)")
 COMMENT: Final = re.compile(r"(^|\s)#.*$")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A project's requirements."""
+    """A project's requirements, and where it wants them from."""
 
     name: str = ""  # of the file at the root, or "" when there is none
-    files: dict[str, str] = {}  # it and those it includes: path in the source -> text
+    files: dict[str, str] = {}  # what was read: path in the source -> text without passwords
     names: frozenset[str] = frozenset()  # of the distributions asked for, normalised
     local: bool = False  # something in the source itself is to be installed
+    unlockable: str = ""  # why versions and hashes can't be told beforehand, if so
+    hashes: dict[str, tuple[str, ...]] = {}  # that its owner demands: name or address -> any of
+    all_hashes: bool = False  # nothing without one may be installed
+    own: Own = Own()
+    private: frozenset[str] = frozenset()  # files of the source that hold passwords
+    unused: tuple[str, ...] = ()  # options of its pip.conf that have no effect here
 
 
 class _Found(msgspec.Struct):
     included: list[str] = []  # paths of other requirements files
     places: list[str] = []  # paths of things to install
     names: list[str] = []
+    unlockable: str = ""
+    hashes: dict[str, list[str]] = {}
+    all_hashes: bool = False
+    own: Own = Own()
 
 
 def read(root: Path) -> Asked:
     """The requirements of the source in `root`. Raises Invalid for what may not be asked for."""
-    name = next((name for name in NAMES if os.path.lexists(root / name)), None)
-    if name is None:
-        return Asked()
-    files: dict[str, str] = {}
-    names: set[str] = set()
-    local = False
+    conf = pipconf.NAME
+    texts: dict[str, str] = {}
+    own, unused = Own(), tuple[str, ...]()
+    if os.path.lexists(root / conf):
+        texts[conf] = _text(root, conf, said_by=conf)
+        own, unused = pipconf.read(texts[conf])
+    name = next((name for name in NAMES if os.path.lexists(root / name)), "")
+    found = _follow(root, name, texts) if name else _Found()
+    own = pipconf.check(own.with_(found.own))
+    for place in (*(link for link in own.links if "://" not in link), *filter(None, [own.cert])):
+        inside(root, "", place, conf)
+    return Asked(
+        name=name,
+        files={path: masked(text) for path, text in texts.items()},
+        names=frozenset(found.names),
+        local=bool(found.places) or any("://" not in link for link in own.links),
+        unlockable=found.unlockable,
+        hashes={what: tuple(sorted(set(some))) for what, some in found.hashes.items()},
+        all_hashes=found.all_hashes,
+        own=own,
+        private=frozenset(path for path, text in texts.items() if masked(text) != text),
+        unused=unused,
+    )
+
+
+def _follow(root: Path, name: str, texts: dict[str, str]) -> _Found:
+    """What a requirements file and all those that it includes say; their texts are added."""
+    every = _Found()
     waiting = [name]
     while waiting:
         path = waiting.pop()
-        if path in files:
+        if path in texts:
             continue
-        if len(files) >= MOST_FILES:
+        if len(texts) >= MOST_FILES:
             raise Invalid(name, f"includes more than {MOST_FILES} files")
-        files[path] = _text(root, path, said_by=name)
-        found = vet(path, files[path])
+        texts[path] = _text(root, path, said_by=name)
+        found = vet(path, texts[path])
         waiting += [inside(root, os.path.dirname(path), to, path) for to in found.included]
         for place in found.places:
             # the installer takes a place from where it runs: the root
             inside(root, "", place, path)
-            local = True
-        names.update(found.names)
-    return Asked(name=name, files=files, names=frozenset(names), local=local)
+        every.places += found.places
+        every.names += found.names
+        every.unlockable = every.unlockable or found.unlockable
+        every.all_hashes = every.all_hashes or found.all_hashes or bool(found.hashes)
+        for what, some in found.hashes.items():
+            every.hashes.setdefault(what, []).extend(some)
+        every.own = every.own.with_(found.own)
+    return every
 
 
 def vet(path: str, text: str) -> _Found:
@@ -109,6 +149,8 @@ def vet_package(requirement: str) -> str:
     _vet_requirement("pip packages", line, found)
     if found.places:
         raise Invalid("pip packages", "must be names or URLs, not files")
+    if masked(line) != line:
+        raise Invalid("pip packages", "may not hold a password; put its index into a pip.conf")
     return found.names[0] if found.names else ""
 
 
@@ -141,12 +183,28 @@ def _vet_option(where: str, line: str, found: _Found) -> None:
         _not_a_url(where, value, f"{option} may only name a file of the source")
         found.included.append(value)
     elif option in INDEXES:
-        if not value.startswith("https://"):
-            raise Invalid(where, f"{option} must be an https:// address")
-    elif option in PLACES:
+        pipconf.check_address(where, value)
+        extra = option == "--extra-index-url"
+        found.own = found.own.with_(Own(extra=(value,)) if extra else Own(index=value))
+    elif option in LINKS:
+        _vet_links(where, value, found)
+    elif option in EDITABLE:
         _vet_place(where, value.split(" --")[0], found)
+    elif option == "--no-index":
+        found.own = found.own.with_(Own(no_index=True))
+    elif option == "--require-hashes":
+        found.all_hashes = True
     elif option not in HARMLESS:
         raise Invalid(where, f"the option {option[:40]} is not supported")
+
+
+def _vet_links(where: str, value: str, found: _Found) -> None:
+    scheme = SCHEME.match(value)
+    if scheme and scheme[1].lower() not in SCHEMES:
+        _vet_place(where, value, found)
+    elif scheme:
+        pipconf.check_address(where, value)
+    found.own = found.own.with_(Own(links=(value,)))
 
 
 def _vet_requirement(where: str, line: str, found: _Found) -> None:
@@ -154,24 +212,33 @@ def _vet_requirement(where: str, line: str, found: _Found) -> None:
     plain = body.split(";")[0].strip()
     match = NAMED.fullmatch(body)
     name, rest = match.groups() if match else ("", "")
+    what = normal(name)
     if rest.startswith("@"):
-        found.names.append(normal(name))
+        found.names.append(what)
         _vet_place(where, rest[1:].split(";")[0].strip(), found)
     elif match is None or rest.startswith(("/", "\\", ":", "+")) or ARCHIVE.search(plain):
+        what = plain
         _vet_place(where, plain, found)
     else:
-        found.names.append(normal(name))
+        found.names.append(what)
+    if hashes := HASH.findall(line):
+        found.hashes.setdefault(what, []).extend(hashes)
 
 
 def _vet_place(where: str, value: str, found: _Found) -> None:
     scheme = SCHEME.match(value)
     if scheme is None:
         found.places.append(re.sub(r"\[[^\]]*\]$", "", value))
+        found.unlockable = f"{where} names a part of the source"
     elif scheme[1].lower() not in SCHEMES:
         raise Invalid(
             where,
             f"{scheme[1][:20]}: addresses are not fetched; use https:// or a path in the source",
         )
+    elif scheme[1].lower().startswith("git+"):
+        found.unlockable = f"{where} names a git repository"
+    elif masked(value) != value:
+        found.unlockable = f"{where} holds a password"
 
 
 def _not_a_url(where: str, value: str, message: str) -> None:

@@ -1,7 +1,8 @@
 """Takes out of an installation what tells where and when it was made, so that it can be an image.
 
-Console scripts find their interpreter on PATH, and what installers and compilers leave behind is
-removed; each distribution's RECORD is kept right.
+Console scripts start the interpreter that the installation is for: on a base image by its path,
+else the one on PATH. What installers and compilers leave behind is removed; each distribution's
+RECORD is kept right.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import io
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from services.builder import target
+from services.builder.reason import masked
+from services.builder.recipe import Host
 
 LEFT_BEHIND: Final = ("uv_cache.json", "uv_build.json")
 PORTABLE: Final = b"#!/usr/bin/env python3\n"
@@ -24,20 +30,38 @@ DIRECT: Final = re.compile(rb"#![^\n]*python[\d.]*(?: [^\n]*)?\n")
 TRAMPOLINE: Final = re.compile(rb"#!/bin/sh\n'''exec' [^\n]*python[^\n]*\n' '''\n")
 
 
-def tidy(root: Path) -> None:
-    """Make the installation in `root` independent of this machine's paths and clock."""
+LONGEST: Final = 127  # bytes of a first line that every Linux reads whole
+
+
+def tidy(root: Path, host: Host | None = None) -> None:
+    """Make the installation in `root` independent of this machine's paths and clock.
+
+    With `host` it is one for a base image's Python, wherever it was installed from.
+    """
     for name in (".lock", "CACHEDIR.TAG", ".gitignore"):
         (root / name).unlink(missing_ok=True)
     for folder in [*root.rglob("__pycache__")]:
         shutil.rmtree(folder)
+    base = host if host is not None and target.is_base(host) else None
     for script in sorted((root / "bin").glob("*")):
-        _make_portable(script)
+        _make_portable(script, PORTABLE if base is None else first_line(base.executable))
+    moved = {} if base is None else _move(root, base)
     for info in sorted(root.glob("lib/python*/site-packages/*.dist-info")):
         _forget_place(info)
-        _make_record(info)
+        _make_record(info, moved)
 
 
-def _make_portable(script: Path) -> None:
+def first_line(executable: str) -> bytes:
+    """Of a script that an interpreter runs, by its path where that is possible.
+
+    >>> first_line("/usr/local/bin/python3")
+    b'#!/usr/local/bin/python3\\n'
+    """
+    line = b"#!" + executable.encode(errors="surrogateescape") + b"\n"
+    return PORTABLE if len(line) > LONGEST or re.search(rb"\s", line[:-1]) else line
+
+
+def _make_portable(script: Path, line: bytes) -> None:
     if script.is_symlink() or not script.is_file():
         return
     with script.open("rb") as file:
@@ -46,15 +70,29 @@ def _make_portable(script: Path) -> None:
     body = script.read_bytes()
     match = TRAMPOLINE.match(body) or DIRECT.match(body)
     if match:
-        script.write_bytes(PORTABLE + body[match.end() :])
+        script.write_bytes(line + body[match.end() :])
+
+
+def _move(root: Path, base: Host) -> dict[str, str]:
+    """From folders named after the Python that installed to those of the one that will run it."""
+    moved = {}
+    wanted = base.site_packages.split("/")[1]
+    for found in sorted([*root.glob("lib/python*"), *root.glob("include/site/python*")]):
+        if found.name != wanted:
+            found.rename(found.with_name(wanted))
+            moved[f"/{found.relative_to(root)}/"] = f"/{found.with_name(wanted).relative_to(root)}/"
+    return moved
 
 
 def _forget_place(info: Path) -> None:
     for name in LEFT_BEHIND:
         (info / name).unlink(missing_ok=True)
     direct = info / "direct_url.json"
-    if direct.is_file() and _is_local(direct.read_bytes()):
-        direct.unlink()
+    if direct.is_file():
+        if _is_local(direct.read_bytes()):
+            direct.unlink()
+        else:
+            direct.write_text(masked(direct.read_text("utf-8")), "utf-8")
 
 
 def _is_local(body: bytes) -> bool:
@@ -65,19 +103,31 @@ def _is_local(body: bytes) -> bool:
     return isinstance(found, dict) and str(found.get("url", "")).startswith("file:")
 
 
-def _make_record(info: Path) -> None:
+def _make_record(info: Path, moved: Mapping[str, str]) -> None:
     """What is still there, sorted; scripts, which lie outside, were changed and are hashed anew."""
     record = info / "RECORD"
     if not record.is_file():
         return
     rows = csv.reader(record.read_text("utf-8").splitlines())
     site = info.parent
-    kept = {row[0]: row for row in rows if row and os.path.lexists(site / row[0])}
+    named = {_moved(row[0], moved): row[1:] for row in rows if row}
+    kept = {name: (name, *row) for name, row in named.items() if os.path.lexists(site / name)}
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        _hashed(site, name) if name.startswith("..") else kept[name] for name in sorted(kept)
+        _hashed(site, name) if _may_differ(name) else kept[name] for name in sorted(kept)
     )
     record.write_text(text.getvalue(), "utf-8")
+
+
+def _may_differ(name: str) -> bool:
+    return name.startswith("..") or name.endswith(".dist-info/direct_url.json")
+
+
+def _moved(name: str, moved: Mapping[str, str]) -> str:
+    if name.startswith(".."):
+        for old, new in moved.items():
+            name = name.replace(old, new, 1)
+    return name
 
 
 def _hashed(site: Path, name: str) -> tuple[str, str, str]:

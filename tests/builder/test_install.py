@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from services.builder import machine, warden
+from services.builder.install import Room
 
 
 class Place:
@@ -37,8 +38,12 @@ class Place:
     async def install(self, *packages: str, **changes: object) -> str | None:
         installer = msgspec.structs.replace(self.installer, **changes)
         return await installer.install(
-            self.source, self.scratch, self.into, packages, lambda text, _: self.said.append(text)
+            self.room, self.into, packages, lambda text, _: self.said.append(text)
         )
+
+    @property
+    def room(self) -> Room:
+        return Room(source=self.source, scratch=self.scratch)
 
     def package(self, setup: str, name: str = "odd") -> None:
         """A source distribution in the source whose build runs `setup`."""
@@ -219,7 +224,7 @@ async def test_a_package_from_the_index_of_this_machine_is_found(place: Place) -
     installer = machine.installer(place.scratch / "cache", 120.0, os.environ)
     said: list[str] = []
     failed = await installer.install(
-        place.source, place.scratch, place.into, ("six==1.17.0",), lambda text, _: said.append(text)
+        place.room, place.into, ("six==1.17.0",), lambda text, _: said.append(text)
     )
     assert failed is None, said
     assert (place.into / machine.host().site_packages / "six.py").is_file()
