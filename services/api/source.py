@@ -80,7 +80,7 @@ async def endpoint(
     """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone."""
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
-    made = proximl.endpoint(asked, known=known)
+    made = proximl.endpoint(asked, known=known, has_images=target != "process")
     error = gpus.check(made, stock)
     if error is not None:
         raise Invalid(f"resources.{error.field}", error.message)

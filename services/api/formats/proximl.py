@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import Any, Final, get_args
+from collections.abc import Callable, Collection
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from services.api.formats import checks
 from services.api.formats.checks import Wrongs, short
 from services.api.types import NewEndpoint, NewEntry, NewEnvironment, NewResources
+from shared import packages
 from shared.blobs import DIGEST
 from shared.endpoint import (
     GPU_TYPES,
@@ -53,10 +54,13 @@ _REQUIREMENT: Final = re.compile(
 )
 
 
-def endpoint(body: NewEndpoint, *, known: Collection[str] = GPU_TYPES) -> Endpoint:
+def endpoint(
+    body: NewEndpoint, *, known: Collection[str] = GPU_TYPES, has_images: bool = False
+) -> Endpoint:
     """The endpoint that `body` describes. Raises Invalid with all that is wrong in it.
 
     `known` are the GPU types that may be asked for: the format's own and the inventory's.
+    `has_images`: its target runs images of their own, in which anything can be installed.
     """
     wrongs = Wrongs()
     if checks.unstorable(body.name):
@@ -78,6 +82,8 @@ def endpoint(body: NewEndpoint, *, known: Collection[str] = GPU_TYPES) -> Endpoi
             wrongs,
         ),
         pip_packages=_pip_packages(body.environment, wrongs),
+        apt_packages=_system_packages("apt", body.environment, has_images, wrongs),
+        conda_packages=_system_packages("conda", body.environment, has_images, wrongs),
         serving=checks.serving_of(body.serving),
     )
     wrongs.check()
@@ -269,21 +275,39 @@ def _image(environment: NewEnvironment, wrongs: Wrongs) -> str:
     return environment.type
 
 
-def _pip_packages(environment: NewEnvironment, wrongs: Wrongs) -> tuple[str, ...]:
-    packages = environment.packages
-    for kind, names in (("apt", packages.apt), ("conda", packages.conda)):
-        if names:
+_SYSTEM: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+    "apt": (packages.is_apt, "ffmpeg, libgomp1=12.2.0-14"),
+    "conda": (packages.is_conda, "cudatoolkit=11.8, conda-forge::ffmpeg"),
+}
+
+
+def _system_packages(
+    kind: Literal["apt", "conda"], environment: NewEnvironment, has_images: bool, wrongs: Wrongs
+) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in getattr(environment.packages, kind))
+    field = f"environment.packages.{kind}"
+    if names and not has_images:
+        wrongs.add(field, f"{kind} packages can't be installed on this target; allowed: pip")
+        return ()
+    if len(names) > packages.MOST:
+        wrongs.add(field, f"has more than the {packages.MOST} packages allowed")
+    allowed, example = _SYSTEM[kind]
+    for index, name in enumerate(names[: packages.MOST]):
+        if not allowed(name):
             wrongs.add(
-                f"environment.packages.{kind}",
-                f"{kind} packages can't be installed on this target; allowed: pip",
+                f"{field}[{index}]", f"{short(name)} is not a package's name; for example {example}"
             )
-    if len(packages.pip) > 500:
+    return names
+
+
+def _pip_packages(environment: NewEnvironment, wrongs: Wrongs) -> tuple[str, ...]:
+    if len(environment.packages.pip) > 500:
         wrongs.add("environment.packages.pip", "has more than the 500 packages allowed")
-    for index, package in enumerate(packages.pip[:500]):
+    for index, package in enumerate(environment.packages.pip[:500]):
         # anything else could be an option of the installer or a path on the builder's machine
         if len(package) > 300 or not _REQUIREMENT.fullmatch(package.strip()):
             wrongs.add(
                 f"environment.packages.pip[{index}]",
                 f"{short(package)} is not a package's name, with versions if you like: numpy>=2,<3",
             )
-    return tuple(package.strip() for package in packages.pip)
+    return tuple(package.strip() for package in environment.packages.pip)

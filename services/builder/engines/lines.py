@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from services.builder.engines import Step
 from services.builder.script import complete
+from shared.packages import is_apt, is_conda
 
 SHOWN: Final = 120  # characters of a line in a message
 NO_TOOL: Final = 69
@@ -24,15 +25,6 @@ ALWAYS: Final = {
 }
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-APT: Final = re.compile(
-    r"[a-z0-9][a-z0-9+.-]{1,99}(?::[a-z0-9]{2,20})?(?:=[A-Za-z0-9.+:~-]{1,100})?"
-)
-CONDA: Final = re.compile(
-    r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,60}::)?"  # channel
-    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"  # name
-    r"(?:(?:[<>=!~]=?=?[A-Za-z0-9.*+_-]{1,60})(?:[,|][<>=!~]{0,2}[A-Za-z0-9.*+_-]{1,60})*"
-    r"(?:=[A-Za-z0-9.*_-]{1,60})?)?"  # versions, build
-)
 
 
 class Unit(NamedTuple):
@@ -50,7 +42,7 @@ def apt(packages: Sequence[str]) -> tuple[Unit, ...]:
     """
     if not packages:
         return ()
-    _vet(packages, APT, "apt")
+    _vet(packages, is_apt, "apt")
     install = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     lacks = _lacks("apt-get", "apt packages")
     update = Unit(f"command -v apt-get >/dev/null || {lacks}\napt-get update", "apt-get update")
@@ -61,7 +53,7 @@ def conda(packages: Sequence[str]) -> tuple[Unit, ...]:
     """Install conda packages with the tool that the base has. Raises ValueError likewise."""
     if not packages:
         return ()
-    _vet(packages, CONDA, "conda")
+    _vet(packages, is_conda, "conda")
     names = " ".join(map(shlex.quote, packages))
     found = " || ".join(f"command -v {tool}" for tool in ("micromamba", "mamba", "conda"))
     lacks = _lacks("conda, mamba or micromamba", "conda packages")
@@ -69,9 +61,9 @@ def conda(packages: Sequence[str]) -> tuple[Unit, ...]:
     return (Unit(shell, _short(f"conda install -y {names}")),)
 
 
-def _vet(packages: Sequence[str], allowed: re.Pattern[str], kind: str) -> None:
+def _vet(packages: Sequence[str], allowed: Callable[[str], bool], kind: str) -> None:
     for package in packages:
-        if not allowed.fullmatch(package):
+        if not allowed(package):
             raise ValueError(f"{package[:40]!r} is not the name of a package for {kind}")
 
 

@@ -400,3 +400,32 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "endpoint.routes[1].verb",
         "resources.gpu_count",
     ]
+
+
+def test_a_target_with_images_of_its_own_takes_packages_of_its_system() -> None:
+    asked = body(
+        environment={
+            "packages": {"apt": [" ffmpeg", "libgomp1=12.2.0-14"], "conda": ["cudatoolkit=11.8"]}
+        }
+    )
+    made = proximl.endpoint(asked, has_images=True)
+    assert made.apt_packages == ("ffmpeg", "libgomp1=12.2.0-14")
+    assert made.conda_packages == ("cudatoolkit=11.8",)
+
+
+@pytest.mark.parametrize("kind", ["apt", "conda"])
+@pytest.mark.parametrize(
+    "name",
+    ["-y", "--allow-unauthenticated", "./x.deb", "/etc", "a b", "a;b", "$(x)", "", "a\nb", "é"],
+)
+def test_a_package_of_the_system_is_a_name_and_nothing_else(kind: str, name: str) -> None:
+    asked = body(environment={"packages": {kind: ["fine", name]}})
+    with pytest.raises(Invalid, match="is not a package's name") as caught:
+        proximl.endpoint(asked, has_images=True)
+    assert [wrong.field for wrong in caught.value.errors] == [f"environment.packages.{kind}[1]"]
+
+
+def test_packages_of_the_system_have_a_limit() -> None:
+    asked = body(environment={"packages": {"apt": ["tree"] * 501}})
+    with pytest.raises(Invalid, match="more than the 500"):
+        proximl.endpoint(asked, has_images=True)
