@@ -47,9 +47,12 @@ class Yard:
         container = ContainerConfig(**{"entrypoint": ("/hello",), **config})
         return await images.keep(self.blobs, container, HOST, [Layer(role="code", blob=blob)])
 
-    async def push(self, image: Blob, said: Sequence[Artifact] = ()) -> str:
+    async def push(
+        self, image: Blob, said: Sequence[Artifact] = (), *, base: Reference | None = None
+    ) -> str:
         """Its digest."""
-        await self.depot.push(self.into, image, None, said)
+        await self.depot.push(self.into, image, base)
+        await self.depot.attach(self.into, image, said)
         return image.digest
 
     def said(self, image: str, signer: Signer | None, **changes: Any) -> Sequence[Artifact]:
