@@ -100,9 +100,13 @@ class Fetcher(msgspec.Struct, frozen=True, kw_only=True):
                 await self._bring(repository, remote, addresses, ref)
                 break
             except Refused as error:
-                if not trouble.other_hash(error.said) or number:
-                    raise trouble.of_fetch(error.code, error.said, self.limits.seconds) from error
-                await asyncio.to_thread(_clear, repository.folder)
+                if trouble.other_hash(error.said) and not number:
+                    await asyncio.to_thread(_clear, repository.folder)
+                    continue
+                # git does not say it when what it started was ended for writing too much
+                if await asyncio.to_thread(_size, repository.folder) >= self.limits.size:
+                    raise trouble.too_large() from error
+                raise trouble.of_fetch(error.code, error.said, self.limits.seconds) from error
         return await _peeled(repository, ref)
 
     async def _bring(self, repository: Git, remote: Remote, addresses: list[str], ref: str) -> None:
