@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -107,11 +109,18 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(answer: Answer) -> AsyncIterator[Scripted]:
+async def scripted(
+    answer: Answer, *, tls: tuple[Path, Path] | None = None
+) -> AsyncIterator[Scripted]:
+    """With a certificate and its key as `tls` it speaks TLS."""
     registry = Scripted(answer)
     runner = web.ServerRunner(web.Server(registry.handle), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    context = None
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*tls)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     registry.address = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
