@@ -29,6 +29,7 @@ from shared.config import Misconfigured, read
 from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
+from shared.image import has_base
 from shared.outbox import relay
 from shared.run import Loop, run
 from shared.service import Floor
@@ -43,13 +44,21 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     api_port: int = 8080
     router_port: int = 8000
     router_url: str = ""  # as people reach the router, where that is not by host and port
+    target: str = "process"
+    registry: str = ""
     grace: float = 20.0
 
 
 def settled(settings: Embedded, home: Path, database_url: str) -> dict[str, str]:
     """What the services read in place of the environment."""
+    if has_base(settings.target) and not settings.registry:
+        raise Misconfigured(
+            f"configuration: REGISTRY is empty; the target {settings.target} needs a registry for "
+            "its images, such as registry.example/team"
+        )
     return {
         **os.environ,
+        "TARGETS": settings.target,
         "DATABASE_URL": database_url,
         "AMQP_URL": "",
         "BLOBS_URL": f"file:{home / 'blobs'}",

@@ -20,12 +20,14 @@ DEPLOYMENTS = sql(__package__, "deployments")
 
 async def make(call: Call[NoQuery, NewDeployment]) -> Answer:
     project, asked = await call.project(), call.body
-    if asked.target not in call.context.targets:
-        raise Invalid("target", f"must be one of {', '.join(call.context.targets)}")
+    targets = call.context.targets
+    target = asked.target or targets[0]
+    if target not in targets:
+        raise Invalid("target", f"must be one of {', '.join(targets)}")
 
     async def write(connection: Connection) -> Answer:
         made = ids.new("d")
-        values = (made, project.seq, asked.name, asked.target)
+        values = (made, project.seq, asked.name, target)
         if await connection.fetchval(DEPLOYMENT_MAKE, *values) is None:
             raise refused.conflict("name-taken", "The project has a deployment of that name")
         fact = DeploymentCreated(deployment=made, name=asked.name)

@@ -124,7 +124,7 @@ class Upload(Give, frozen=True, kw_only=True):
 
 class NewDeployment(Ask, frozen=True, kw_only=True):
     name: Name
-    target: Annotated[str, Meta(max_length=63)] = "process"
+    target: Annotated[str, Meta(max_length=63)] = ""  # empty: the platform's first
 
 
 class Deployment(Give, frozen=True, kw_only=True):

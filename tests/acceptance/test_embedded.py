@@ -113,6 +113,7 @@ async def test_a_taken_port_is_named_with_the_setting_that_changes_it(tmp_path):
         ({"API_PORT": "many"}, "api_port"),
         ({"SLIPWAY_GPUS": "rtx3090:lots"}, "SLIPWAY_GPUS"),
         ({"SLIPWAY_PRICES": "0.5"}, "SLIPWAY_PRICES"),
+        ({"TARGET": "container", "REGISTRY": ""}, "REGISTRY"),
     ],
 )
 async def test_a_setting_that_does_not_convert_is_named(tmp_path, setting, said):

@@ -34,7 +34,9 @@ class Ground:
             "TARGETS": "container",
             "REGISTRY": f"{self.registry}/slipway",
             "BASE_REGISTRY": self.registry,
-            "BASE_IMAGES": json.dumps(NAMED),
+            "BASE_IMAGES": json.dumps(
+                {name: f"{self.registry}/{base}" for name, base in NAMED.items()}
+            ),
             "CONTAINER_SOCKET": str(self.engine.socket),
         }
 
