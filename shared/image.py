@@ -36,8 +36,9 @@ ENDPOINT: Final = "/slipway/endpoint.json"
 HOME: Final = "/slipway/home"
 
 LAYER_ROLE: Final = "dev.slipway.layer"
-"""Annotation on a layer's descriptor: `python` and `runtime` are shared and read-only at run time,
-`home`, `code` and `files` are copied fresh for every start."""
+"""Annotation on a layer's descriptor, which a base's layers do not have. On a target without bases
+`python` and `runtime` are shared and read-only at run time; `home`, `code` and `files` are copied
+fresh for every start. With a base there may be `install`: what ran inside the image."""
 
 BASE_NAME: Final = "org.opencontainers.image.base.name"  # as its owner wrote it
 

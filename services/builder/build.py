@@ -23,6 +23,7 @@ from services.builder.artifacts.labels import config_labels, manifest_annotation
 from services.builder.bases import Base, Bases
 from services.builder.claims import Built, Claim
 from services.builder.depot import Depot
+from services.builder.inside import Changed
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
 from services.builder.packages import Installed
@@ -72,6 +73,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     image: Blob
     packages: Installed
+    changed: Changed = Changed()
 
 
 class Build:
@@ -142,8 +144,8 @@ class Build:
             kept = msgspec.json.decode(await blobs.read(found.digest), type=Kept)
             if await images.is_whole(blobs, kept.image.digest):
                 return kept, True
-        made = await self._parts.made(endpoint, footing.host)
         base = footing.base
+        made = await self._parts.made(endpoint, footing.host, base)
         manifest = await images.keep(
             blobs,
             recipe.container(
@@ -157,7 +159,7 @@ class Build:
             under=images.under(base.manifest, base.config) if base else images.ON_NOTHING,
             annotations=manifest_annotations(endpoint, footing.record),
         )
-        kept = Kept(image=manifest, packages=made.packages)
+        kept = Kept(image=manifest, packages=made.packages, changed=made.changed)
         await cache.keep(key, await blobs.put_bytes(msgspec.json.encode(kept)))
         return kept, False
 
@@ -188,6 +190,7 @@ class Build:
             base=footing.record,
             look=None if footing.base is None else footing.base.look,
             packages=kept.packages,
+            changed=kept.changed.look,
             signer=self._shop.signer,
         )
         for artifact in found.artifacts:

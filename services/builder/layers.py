@@ -13,7 +13,7 @@ import asyncio
 import os
 import stat
 import tarfile
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -79,13 +79,19 @@ def small(
     yield END
 
 
-def folder(root: Path, at: str, *, owner: int = 0) -> Iterator[bytes]:
-    """A layer with all that is in `root`, at the absolute path `at`. Special files are left out."""
+def folder(
+    root: Path, at: str, *, owner: int = 0, without: Collection[str] = ()
+) -> Iterator[bytes]:
+    """A layer with all that is in `root`, at the absolute path `at`.
+
+    Special files are left out, and so are those whose paths in `root` are in `without`.
+    """
     base = at.strip("/")
     for name in parents([base + "/x"]):
         yield folder_header(name, owner)
     for relative, entry in _walk(os.fspath(root), ""):
-        yield from _member(f"{base}/{relative}", entry, owner)
+        if relative not in without:
+            yield from _member(f"{base}/{relative}", entry, owner)
     yield END
 
 

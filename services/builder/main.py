@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
-from services.builder import indexes, machine, stages
+from services.builder import engines, indexes, machine, stages
 from services.builder.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
 from services.builder.depot import Depot
+from services.builder.engines import Engine
+from services.builder.engines.buildah import Buildah
+from services.builder.engines.store import Store
 from services.builder.git import main as fetching
 from services.builder.ground import ground
 from services.builder.logbook import Write
@@ -26,7 +30,7 @@ from shared import config, http, ids, service
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
 from shared.events import VersionFailed, VersionSubmitted
-from shared.registry import Credentials, Registries
+from shared.registry import Credentials, Registries, parse
 from shared.run import Loop
 from shared.service import Floor
 from shared.signing import Signer, read_signer
@@ -49,6 +53,9 @@ class Config(config.Config, frozen=True, kw_only=True):
     base_registry: str = ""  # `host[:port][/prefix]` of base images that name none
     base_images: str = "{}"  # JSON: name of an environment -> its base image
     signing_key: str = ""  # a PEM file; empty: what is said about images is not signed
+    build_engine: Literal["buildah", "none"] = "buildah"  # for what has to run inside an image
+    install_memory: int = 4 << 30  # bytes that it may have
+    install_disk: int = 16 << 30  # bytes that it may write
 
 
 @asynccontextmanager
@@ -126,8 +133,13 @@ def limits(config: Config) -> Limits:
 
 def trusted(config: Config) -> frozenset[str]:
     """The registries that the operator named, which may have private addresses."""
-    places = (config.registry, config.base_registry, *named(config).values())
-    return frozenset(place.partition("/")[0].lower() for place in places if place)
+    places = (config.registry, config.base_registry)
+    own = {place.partition("/")[0].lower() for place in places if place}
+    try:
+        bases = {parse(base, config.base_registry).registry for base in named(config).values()}
+    except Invalid as error:
+        raise Misconfigured(f"configuration: BASE_IMAGES: {error.message}") from error
+    return frozenset(own | bases)
 
 
 def named(config: Config) -> dict[str, str]:
@@ -147,6 +159,21 @@ def signer(config: Config) -> Signer | None:
         raise Misconfigured(f"configuration: {error}") from error
 
 
+def engine(config: Config, seconds: float) -> Engine | None:
+    if config.build_engine == "none":
+        return None
+    folder = Path(config.work_dir).absolute() / "bases"
+    return Buildah(
+        store=Store(
+            folder=folder,
+            credentials=Path(config.registry_auth) if config.registry_auth else None,
+        ),
+        limits=engines.Limits(
+            seconds=seconds, memory=config.install_memory, disk=config.install_disk
+        ),
+    )
+
+
 def workshop(
     config: Config, floor: Floor, registries: Registries, telemetry: BuilderTelemetry
 ) -> Workshop:
@@ -159,6 +186,7 @@ def workshop(
         installer=installer,
         indexes=indexes.identity(installer.environment),
         runtime=machine.runtime_files(),
+        engine=engine(config, steps.install),
     )
     return Workshop(
         tools=tools,

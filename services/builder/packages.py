@@ -74,6 +74,10 @@ class Packages:
             await self._cache.keep(key, kept)
         return found
 
+    async def private(self) -> frozenset[str]:
+        """Files of the source that hold passwords for indexes: no image has them."""
+        return (await self._read()).private
+
     async def _wanted(self, endpoint: Endpoint, host: Host) -> Wanted:
         asked = await self._read()
         names = asked.names | {requirements.vet_package(name) for name in endpoint.pip_packages}

@@ -12,9 +12,12 @@ from typing import Final
 import msgspec
 
 from services.builder import layers, recipe
+from services.builder.bases import Base
 from services.builder.cache import Cache
 from services.builder.claims import Claim
+from services.builder.engines import Engine
 from services.builder.image import Layer
+from services.builder.inside import Changed, Inside
 from services.builder.install import Installer
 from services.builder.logbook import Write
 from services.builder.packages import Installed, Packages
@@ -37,6 +40,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     installer: Installer
     indexes: str  # identity of where packages come from
     runtime: Mapping[str, bytes]  # our own files in every image, by name
+    engine: Engine | None = None
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     layers: tuple[Layer, ...]
     packages: Installed
+    changed: Changed = Changed()
 
 
 class Parts:
@@ -68,8 +73,11 @@ class Parts:
             write,
             stages,
         )
+        self._inside = Inside(
+            tools.blobs, tools.cache, tools.engine, held.project, folder, write, stages
+        )
 
-    async def made(self, endpoint: Endpoint, host: Host) -> Made:
+    async def made(self, endpoint: Endpoint, host: Host, base: Base | None) -> Made:
         """What changes least lies lowest."""
         code = await self._code(endpoint)  # first: installing may write into the source
         packages = await self._packages.installed(endpoint, host, code)
@@ -81,10 +89,16 @@ class Parts:
             Layer(role="home", blob=await self._small(home, recipe.HOME_LINKS, owner=OWNED)),
             Layer(role="code", blob=code),
         ]
+        changed = Changed()
+        if base is not None:
+            changed = await self._inside.changed(endpoint, base, (packages.layer, code))
+        if changed.layer is not None:  # lines may change the code, packages are there before it
+            at = len(parts) if endpoint.install else 0
+            parts.insert(at, Layer(role="install", blob=changed.layer))
         files = await self._files(endpoint)
         if files is not None:
             parts.append(Layer(role="files", blob=files))
-        return Made(layers=tuple(parts), packages=packages)
+        return Made(layers=tuple(parts), packages=packages, changed=changed)
 
     def given(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Digests of the files that were given for an endpoint, by absolute path."""
@@ -98,10 +112,10 @@ class Parts:
     async def _code(self, endpoint: Endpoint) -> Blob:
         at = CODE[endpoint.format]
         key = recipe.code_key(self._held.project, self._held.definition.source, at)
-        source = await self._source.unpacked()
+        source, private = await self._source.unpacked(), await self._packages.private()
 
         async def pack() -> AsyncIterable[bytes]:
-            return layers.threaded(layers.folder(source, at, owner=OWNED))
+            return layers.threaded(layers.folder(source, at, owner=OWNED, without=private))
 
         async with self._stages.stage("pack"):
             return await self._tools.cache.layer(key, pack)

@@ -54,6 +54,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str  # as OCI calls it: amd64
     os: str = "linux"
     executable: str = "python"  # what starts it
+    venv: bool = False  # it does not look into a user base by itself
 
     @property
     def site_packages(self) -> str:
@@ -146,7 +147,9 @@ def inherited(base: image.ContainerConfig) -> dict[str, str]:
     return {name: value for name, value in found.items() if name and not name.startswith(DROPPED)}
 
 
-def environment(endpoint: Endpoint, base: image.ContainerConfig | None = None) -> dict[str, str]:
+def environment(
+    endpoint: Endpoint, host: Host, base: image.ContainerConfig | None = None
+) -> dict[str, str]:
     """What the server sees: what the platform promises, over the owner's, over the base's."""
     under = {} if base is None else inherited(base)
     own = {name: value for name, value in endpoint.environment.items() if name not in UNSAFE}
@@ -166,13 +169,16 @@ def environment(endpoint: Endpoint, base: image.ContainerConfig | None = None) -
     if endpoint.format == "valohai":
         promised["VALOHAI_PORT"] = str(endpoint.port)
     else:
-        further = own.get("PYTHONPATH") or under.get("PYTHONPATH")
-        promised["PYTHONPATH"] = ":".join(filter(None, (code, further)))
         promised |= {
             f"{prefix}_{name}_PATH": path
             for prefix in ML_PREFIXES
             for name, path in ML_FOLDERS.items()
         }
+    first = code if endpoint.format == "proximl" else ""
+    last = f"{image.PYTHON}/{host.site_packages}" if host.venv else ""
+    further = own.get("PYTHONPATH") or under.get("PYTHONPATH")
+    if first or last:
+        promised["PYTHONPATH"] = ":".join(filter(None, (first, further, last)))
     defaults = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # the layer is shared
     return dict(sorted((under | defaults | own | promised).items()))
 
@@ -186,7 +192,7 @@ def container(
     """How it starts. Of a base only its variables count: not its user, volumes or ports."""
     return image.ContainerConfig(
         entrypoint=entrypoint(endpoint, host),
-        env=tuple(f"{name}={value}" for name, value in environment(endpoint, base).items()),
+        env=tuple(f"{name}={value}" for name, value in environment(endpoint, host, base).items()),
         working_dir=image.CODE[endpoint.format],
         user=f"{image.USER}:{image.USER}",
         labels=dict(labels),

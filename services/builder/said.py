@@ -29,10 +29,14 @@ def said(
     base: BaseRecord | None,
     look: Look | None,
     packages: Installed,
+    changed: Look,
     signer: Signer | None,
 ) -> Said:
-    """`look` is what was seen in the base. The same inputs say the same, signatures included."""
-    parts = {"python": Look(distributions=packages.distributions)}
+    """`look` is what was seen in the base, `changed` what was installed in it.
+
+    The same inputs say the same, signatures included.
+    """
+    parts = {"python": Look(distributions=packages.distributions), "install": changed}
     if look is not None:
         parts["base"] = look
     made = Made(

@@ -25,6 +25,7 @@ def host_of(look: Look, architecture: str) -> Host:
         platform=platform(look.libc, architecture),
         architecture=architecture,
         executable=python.executable if python else "",
+        venv=python.venv if python else False,
     )
 
 

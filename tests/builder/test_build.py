@@ -123,7 +123,9 @@ async def test_an_upload_packed_another_way_gives_the_same_image(bench: Bench) -
     again = await bench.source(dict(reversed(SOURCE.items())), mtime=1_700_000_000, gz=True)
     assert first != again
     one_way = await bench.build(one(made.endpoint(), first))
-    assert await bench.build(one(made.endpoint(), again)) == one_way
+    another = await bench.build(one(made.endpoint(), again))
+    assert another.images == one_way.images
+    assert another.record != one_way.record  # how it was made names what was sent
 
 
 async def test_one_byte_of_the_source_gives_another_image(bench: Bench) -> None:

@@ -51,19 +51,21 @@ IN_BASE = msgspec.structs.replace(HOST, executable="/usr/bin/python3.11")
 
 
 def test_of_a_base_only_harmless_variables_are_inherited() -> None:
-    found = recipe.environment(made.endpoint(environment={"MODEL": "mine"}), BASE)
+    found = recipe.environment(made.endpoint(environment={"MODEL": "mine"}), HOST, BASE)
     assert (found["LANG"], found["MODEL"]) == ("C.UTF-8", "mine")
     assert not [name for name in found if name.startswith(("LD_", "NVIDIA_"))]
 
 
 def test_a_bases_path_is_searched_after_ours_and_before_our_names_for_its_python() -> None:
-    found = recipe.environment(made.endpoint(), BASE)["PATH"].split(":")
+    found = recipe.environment(made.endpoint(), HOST, BASE)["PATH"].split(":")
     assert found[0] == "/slipway/python/bin"
     assert found[-3:] == ["/opt/conda/bin", "/usr/bin", "/slipway/bin"]
 
 
 def test_what_tools_of_the_machine_would_obey_is_nobodys_to_set() -> None:
-    found = recipe.environment(made.endpoint(environment={"LD_PRELOAD": "/x", "LD_AUDIT": "/y"}))
+    found = recipe.environment(
+        made.endpoint(environment={"LD_PRELOAD": "/x", "LD_AUDIT": "/y"}), HOST
+    )
     assert not {"LD_PRELOAD", "LD_AUDIT"} & found.keys()
 
 
@@ -75,8 +77,14 @@ def test_our_launchers_are_started_by_the_bases_own_python() -> None:
     assert recipe.runtime_links(HOST) == {}
 
 
+def test_a_virtual_environment_of_the_base_is_told_where_packages_are() -> None:
+    host = msgspec.structs.replace(IN_BASE, venv=True)
+    found = recipe.environment(made.endpoint(environment={"PYTHONPATH": "/own"}), host, BASE)
+    assert found["PYTHONPATH"] == "/own:/slipway/python/lib/python3.11/site-packages"
+
+
 def test_valohai_sees_its_port_and_our_python_first() -> None:
-    found = recipe.environment(made.endpoint(port=5000))
+    found = recipe.environment(made.endpoint(port=5000), HOST)
     assert found["PORT"] == found["VALOHAI_PORT"] == "5000"
     assert found["PATH"].split(":")[:2] == ["/slipway/python/bin", "/slipway/home/.local/bin"]
     assert found["PYTHONUSERBASE"] == "/slipway/python"
@@ -86,7 +94,7 @@ def test_valohai_sees_its_port_and_our_python_first() -> None:
 
 
 def test_proximl_sees_its_folders_under_all_three_names() -> None:
-    found = recipe.environment(made.endpoint(format="proximl"))
+    found = recipe.environment(made.endpoint(format="proximl"), HOST)
     for prefix in ("ML", "TRAINML", "PROXIML"):
         assert found[f"{prefix}_MODEL_PATH"] == "/opt/ml/models"
         assert found[f"{prefix}_DATA_PATH"] == "/opt/ml/input"
@@ -98,7 +106,7 @@ def test_proximl_sees_its_folders_under_all_three_names() -> None:
 
 def test_the_owners_variables_stand_under_what_is_promised() -> None:
     own = {"PORT": "1", "HOME": "/", "MODEL": "m", "PATH": "/opt/bin", "PYTHONUNBUFFERED": ""}
-    found = recipe.environment(made.endpoint(environment=own))
+    found = recipe.environment(made.endpoint(environment=own), HOST)
     assert (found["PORT"], found["HOME"], found["MODEL"]) == ("8000", "/slipway/home", "m")
     assert found["PATH"].endswith(":/opt/bin")
     assert found["PATH"].startswith("/slipway/python/bin:")

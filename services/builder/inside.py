@@ -1,0 +1,136 @@
+"""The layer of what had to run inside the image: packages of its system, and its owner's lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from services.builder import installed, recipe
+from services.builder.bases import Base
+from services.builder.cache import Cache
+from services.builder.engines import Engine, Step
+from services.builder.layers import threaded
+from services.builder.logbook import Write
+from services.builder.look import Look
+from services.builder.rootfs import RootFs
+from services.builder.scan import Spent, scan
+from services.builder.stages import Stages
+from shared.blobs import CHUNK, Blob, Blobs
+from shared.endpoint import Endpoint
+from shared.errors import Invalid, Transient, translate
+from shared.image import CODE
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer that was made once. `layer` is None when nothing changed."""
+
+    layer: Blob | None = None
+    look: Look = Look()  # what the step has installed
+
+
+class Inside:
+    def __init__(
+        self,
+        blobs: Blobs,
+        cache: Cache,
+        engine: Engine | None,
+        project: str,
+        folder: Path,
+        write: Write,
+        stages: Stages,
+    ) -> None:
+        self._blobs = blobs
+        self._cache = cache
+        self._engine = engine
+        self._project = project
+        self._folder = folder
+        self._write = write
+        self._stages = stages
+
+    async def changed(self, endpoint: Endpoint, base: Base, below: Sequence[Blob]) -> Changed:
+        """`below` are our layers that the owner's lines may read, the lowest first."""
+        if not needed(endpoint):
+            return Changed()
+        under = below if endpoint.install else ()
+        asked = (endpoint.apt_packages, endpoint.conda_packages, endpoint.install)
+        layers = [blob.digest for blob in under]
+        key = recipe.key("install", self._project, base.digest, *asked, layers)
+        known = await self._cache.find(key)
+        found = None if known is None else await self._known(known)
+        if found is None:
+            async with self._stages.stage("install"):
+                found = await self._run(endpoint, base, under)
+            await self._cache.keep(key, await self._blobs.put_bytes(msgspec.json.encode(found)))
+        return found
+
+    async def _known(self, blob: Blob) -> Changed | None:
+        found = msgspec.json.decode(await self._blobs.read(blob.digest), type=Changed)
+        layer = found.layer
+        if layer is not None and await self._blobs.size(layer.digest) != layer.size:
+            return None
+        return found
+
+    async def _run(self, endpoint: Endpoint, base: Base, under: Sequence[Blob]) -> Changed:
+        if self._engine is None:
+            raise Invalid(
+                "install",
+                "needs to run something inside the image, and this platform has no build engine; "
+                "choose a base image that has it all, or ask the operator to set BUILD_ENGINE",
+            )
+        step = Step(
+            base=str(base.reference),
+            layers=tuple([await self._file(blob, n) for n, blob in enumerate(under)]),
+            lines=endpoint.install,
+            apt=endpoint.apt_packages,
+            conda=endpoint.conda_packages,
+            cwd=CODE[endpoint.format] if under else "/",
+        )
+        made = await self._engine.run(step, self._folder, self._write)
+        try:
+            if not made.members:
+                return Changed()
+            layer = await self._blobs.put(_read(made.path))
+            return Changed(layer=layer, look=_look(made.path, base.look))
+        finally:
+            made.path.unlink(missing_ok=True)
+
+    async def _file(self, blob: Blob, number: int) -> Path:
+        path = self._folder / f"below-{number}.tar"
+        with translate({OSError: Transient}), path.open("wb") as file:
+            async for chunk in self._blobs.stream(blob.digest):
+                file.write(chunk)
+        return path
+
+
+def needed(endpoint: Endpoint) -> bool:
+    return bool(endpoint.apt_packages or endpoint.conda_packages or endpoint.install)
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    with translate({OSError: Transient}), path.open("rb") as file:
+        async for chunk in threaded(_chunks(file)):
+            yield chunk
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def _look(path: Path, base: Look) -> Look:
+    """What the layer has that the base did not have."""
+    files = RootFs()
+    with path.open("rb") as file:
+        files.apply(scan(file, Spent()))
+    manager, packages = installed.packages(files)
+    site = base.python.site if base.python else ()
+    return Look(
+        os=base.os,
+        os_version=base.os_version,
+        manager=manager,
+        packages=tuple(sorted({*packages} - {*base.packages})),
+        distributions=installed.distributions(files, site),
+    )

@@ -1,0 +1,203 @@
+"""Building on base images: a real registry, real systems with their own Python, nothing run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.builder import image as images
+from services.builder.bases import Bases
+from services.builder.build import Build, Workshop
+from services.builder.claims import Built
+from services.builder.depot import Depot
+from services.builder.logbook import Stream
+from shared import image
+from shared.endpoint import Command, Definition, Endpoint, Wsgi
+from shared.errors import Invalid, Permanent
+from shared.registry import Reference, Registries, parse
+from tests.beds.bases import bases
+from tests.beds.registry import registry
+from tests.builder import made
+
+SOURCE = {"app.py": "def application(environ, start): ...\n", "requirements.txt": "tiny\n"}
+
+
+class Bench:
+    def __init__(self, shop: Workshop, registries: Registries, folder: Path, address: str) -> None:
+        self.shop, self.registries, self.folder, self.address = shop, registries, folder, address
+        self.said: list[str] = []
+        self.count = 0
+
+    def write(self, text: str, stream: Stream = "platform") -> None:
+        self.said.append(text)
+
+    async def build(
+        self, *endpoints: Endpoint, files: dict[str, str] | None = None, project: str = "acme/web"
+    ) -> Built:
+        source = await made.put(self.shop.tools.blobs, made.tar(files or SOURCE))
+        definition = Definition(source=source, endpoints=endpoints)
+        self.count += 1
+        folder = self.folder / f"build{self.count}"
+        folder.mkdir()
+        held = made.claim(definition, target="container", project=project)
+        return await Build(self.shop, held, folder, self.write).run()
+
+    async def pushed(self, built: Built, endpoint: str = "greet") -> image.Manifest:
+        where = parse(f"{built.repository}@{built.images[endpoint]}")
+        return (await self.registries.resolve(where)).manifest
+
+    async def config(self, built: Built, endpoint: str = "greet") -> image.Config:
+        manifest = await self.pushed(built, endpoint)
+        body = await self.registries.read(parse(built.repository), manifest.config)
+        return msgspec.json.decode(body, type=image.Config)
+
+
+@pytest.fixture
+async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with registry(tmp_path / "registry") as address:
+        await bases(address, "python:3.11", "python:3.13", "debian:bookworm")
+        tools = workshop.tools
+        shop = msgspec.structs.replace(
+            workshop,
+            bases=Bases(
+                registries,
+                tools.cache,
+                tools.blobs,
+                named={"DEEPLEARNING_PY313": "python:3.13"},
+                registry=address,
+            ),
+            depot=Depot(registries, tools.blobs, f"{address}/slipway"),
+        )
+        yield Bench(shop, registries, tmp_path, address)
+
+
+def wsgi(**changes: object) -> Endpoint:
+    return made.endpoint(entry=Wsgi(app="app"), image="python:3.11", **changes)
+
+
+async def test_an_image_is_its_bases_layers_and_ours(bench: Bench) -> None:
+    built = await bench.build(wsgi())
+    assert built.repository == f"{bench.address}/slipway/acme/web"
+    base = await bench.registries.resolve(Reference(bench.address, "python", "3.11"))
+    manifest = await bench.pushed(built)
+    assert [layer.digest for layer in manifest.layers[:1]] == [
+        layer.digest for layer in base.manifest.layers
+    ]
+    roles = [layer.annotations["dev.slipway.layer"] for layer in images.ours(manifest)]
+    assert roles == ["python", "runtime", "home", "code"]
+    config = await bench.config(built)
+    assert len(config.rootfs.diff_ids) == len(manifest.layers)
+    assert config.config.entrypoint[0] == "/usr/bin/python3"
+    assert config.config.user == "1000:1000"
+    record = built.record["greet"]
+    assert record.base == image.BaseRecord(name="python:3.11", reference=str(base.reference))
+    assert record.python.startswith("3.11.")
+
+
+async def test_packages_are_those_of_the_bases_own_python(bench: Bench) -> None:
+    built = await bench.build(
+        wsgi(), made.endpoint("other", image="DEEPLEARNING_PY313", entry=Wsgi(app="app"))
+    )
+    assert built.record["other"].python.startswith("3.13.")
+    for endpoint, python in (("greet", "3.11"), ("other", "3.13")):
+        manifest = await bench.pushed(built, endpoint)
+        [layer] = [part for part in images.ours(manifest) if "python" in part.annotations.values()]
+        content = await bench.shop.tools.blobs.read(layer.digest)
+        assert f"slipway/python/lib/python{python}/site-packages/tiny".encode() in content
+        lock = await bench.shop.tools.blobs.read(built.record[endpoint].lock)
+        assert b"tiny==1.0 \\\n    --hash=sha256:" in lock
+
+
+async def test_everything_that_is_said_refers_to_the_image(bench: Bench) -> None:
+    built = await bench.build(wsgi())
+    found = await bench.registries.referrers(parse(built.repository), built.images["greet"])
+    assert {one.artifact_type for one in found} == set(built.record["greet"].artifacts)
+    assert len(found) == 2  # nothing is signed without a key
+
+
+async def test_a_tag_names_the_version_and_the_endpoint(bench: Bench) -> None:
+    built = await bench.build(wsgi())
+    tags = await bench.registries.tags(parse(built.repository))
+    assert "v1-greet" in tags
+    resolved = await bench.registries.resolve(parse(f"{built.repository}:v1-greet"))
+    assert resolved.reference.digest == built.images["greet"]
+
+
+async def test_a_base_that_moves_under_its_tag_gives_another_image_from_then_on(
+    bench: Bench,
+) -> None:
+    first = await bench.build(wsgi())
+    moved = await bench.registries.resolve(Reference(bench.address, "python", "3.13"))
+    for part in (moved.manifest.config, *moved.manifest.layers):
+        body = await bench.registries.read(moved.reference, part, limit=1 << 30)
+        await bench.registries.push_blob(
+            Reference(bench.address, "python"), part, lambda body=body: _once(body)
+        )
+    place = Reference(bench.address, "python")
+    await bench.registries.push_manifest(place, moved.body, image.MANIFEST_TYPE, "3.11")
+    second = await bench.build(wsgi())
+    assert first.images != second.images
+    assert second.record["greet"].python.startswith("3.13.")
+    assert await bench.pushed(first)  # who runs the first still can
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def test_one_changed_line_pushes_one_layer_and_keeps_the_others(bench: Bench) -> None:
+    first = await bench.pushed(await bench.build(wsgi()))
+    second = await bench.pushed(await bench.build(wsgi(), files=SOURCE | {"app.py": "changed\n"}))
+    same = {part.digest for part in first.layers} & {part.digest for part in second.layers}
+    assert len(same) == len(first.layers) - 1
+
+
+async def test_building_again_changes_nothing_and_finds_it(bench: Bench) -> None:
+    first = await bench.build(wsgi())
+    assert await bench.build(wsgi()) == first
+    assert any("built before" in line for line in bench.said)
+
+
+async def test_a_base_without_python_serves_commands_that_need_no_packages(bench: Bench) -> None:
+    endpoint = made.endpoint(image="debian:bookworm", entry=Command(lines=("exec sleep 9",)))
+    built = await bench.build(endpoint, files={"serve.sh": "true\n"})
+    assert built.record["greet"].python == ""
+    with pytest.raises(Invalid, match="has no Python"):
+        await bench.build(made.endpoint(image="debian:bookworm", entry=Wsgi(app="app")))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("python:4", "not in the registry"),
+        ("nobody/knows:1", "not in the registry"),
+        ("DEEPLEARNING_PY27", "environments of this platform are DEEPLEARNING_PY313"),
+        ("", "is empty"),
+    ],
+)
+async def test_a_base_that_is_not_there_is_named(bench: Bench, name: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why) as caught:
+        await bench.build(made.endpoint(image=name))
+    assert caught.value.field == "image"
+
+
+async def test_without_a_registry_of_ours_nothing_is_built_for_containers(
+    bench: Bench,
+) -> None:
+    bench.shop = msgspec.structs.replace(bench.shop, depot=None)
+    with pytest.raises(Permanent, match="REGISTRY"):
+        await bench.build(wsgi())
+
+
+async def test_two_projects_share_no_layer_that_one_of_them_made(bench: Bench) -> None:
+    first = await bench.build(wsgi())
+    keys = await bench.shop.tools.cache._database.fetch("SELECT key, digest FROM layers")
+    await bench.build(wsgi(), project="other/web")
+    again = await bench.shop.tools.cache._database.fetch("SELECT key, digest FROM layers")
+    made_for_the_other = {row["key"] for row in again} - {row["key"] for row in keys}
+    kinds = sorted(key.partition(":")[0] for key in made_for_the_other)
+    assert kinds == ["code", "image", "lock", "python"]
+    assert first.repository != f"{bench.address}/slipway/other/web"
