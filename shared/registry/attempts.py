@@ -37,8 +37,8 @@ async def persist(
 
 
 def pause(limits: Limits, count: int, asked: float | None) -> float:
-    """Seconds before attempt `count` (the first is 0), never in step with others."""
+    """Seconds before further attempt `count` (from 1), never in step with others."""
     jitter = random.uniform(0.5, 1.0)
     if asked is not None:
         return min(limits.longest_pause, asked + jitter * limits.pause)
-    return jitter * min(limits.longest_pause, limits.pause * 2.0**count)
+    return jitter * min(limits.longest_pause, limits.pause * 2.0 ** (count - 1))

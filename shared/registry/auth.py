@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Sequence
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 from yarl import URL
@@ -53,7 +54,7 @@ class Auth:
         self._hosts = hosts
         self._asked: dict[str, Challenge] = {}
         self._tokens: dict[tuple[str, Scopes], _Token] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def header(self, registry: str, scopes: Scopes) -> str:
         """What this registry is known to want, or ""."""
@@ -98,7 +99,8 @@ class Auth:
         )
 
     async def _token(self, registry: str, scopes: Scopes, asked: Challenge) -> str:
-        async with self._locks.setdefault(registry, asyncio.Lock()):
+        lock = self._locks.setdefault(registry, asyncio.Lock())
+        async with lock:
             held = self._tokens.get((registry, scopes))
             if held is None or time.monotonic() > held.until:
                 held = await self._fetch(registry, scopes, asked)

@@ -148,7 +148,11 @@ class Registries:
         raise Damaged(f"{repository.name}: the registry's list of tags has no end")
 
     async def delete(self, repository: Reference, digest: str) -> None:
-        """Remove a manifest and its tags, if it is there. Its blobs are the registry's to clean."""
+        """Remove a manifest, its tags and what is attached to it, as far as they are there.
+
+        Blobs that nothing names any more are the registry's to clean.
+        """
+        await self._referrers.drop(repository, digest)
         await self._push.delete(repository, digest)
 
 

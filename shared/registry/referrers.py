@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -26,6 +27,7 @@ from shared.registry.push import Push
 from shared.registry.reference import Reference
 from shared.registry.session import Session
 
+REGISTRIES: Final = 1_000
 REMEMBERED: Final = 600.0  # seconds that a registry is known to lack the API
 ROUNDS: Final = 5  # of writing a list that others write too
 
@@ -36,13 +38,15 @@ class Referrers:
         self._pull = pull
         self._push = push
         self._lacking: dict[str, float] = {}  # registries without the API, until when
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def all(self, repository: Reference, digest: str) -> tuple[image.Descriptor, ...]:
         if self._lacking.get(repository.registry, 0.0) < time.monotonic():
             with_api = await self._listed(repository, digest)
             if with_api is not None:
                 return with_api
+            if len(self._lacking) >= REGISTRIES:
+                self._lacking.clear()
             self._lacking[repository.registry] = time.monotonic() + REMEMBERED
         return await self._kept(_list_of(repository, digest))
 
@@ -50,15 +54,41 @@ class Referrers:
         self, repository: Reference, subject: image.Descriptor, bodies: Sequence[bytes]
     ) -> tuple[image.Descriptor, ...]:
         descriptors = tuple(_descriptor(repository, subject, body) for body in bodies)
-        unlisted = []
-        for descriptor, body in zip(descriptors, bodies, strict=True):
-            answer = await self._push.manifest(repository, body, descriptor.media_type, "")
-            if answer.headers.get("OCI-Subject", "") != subject.digest:
-                unlisted.append(descriptor)
+        try:
+            async with asyncio.TaskGroup() as group:
+                answers = [
+                    group.create_task(self._push.manifest(repository, body, kind.media_type, ""))
+                    for kind, body in zip(descriptors, bodies, strict=True)
+                ]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        unlisted = [
+            descriptor
+            for descriptor, answer in zip(descriptors, answers, strict=True)
+            if answer.result().headers.get("OCI-Subject", "") != subject.digest
+        ]
         if unlisted:
-            async with self._alone(f"{repository.name}@{subject.digest}"):
+            lock = self._locks.setdefault(str(repository.at(subject.digest)), asyncio.Lock())
+            async with lock:
                 await self._list(_list_of(repository, subject.digest), unlisted)
         return descriptors
+
+    async def drop(self, repository: Reference, digest: str) -> None:
+        """Remove what is said about a manifest, and the list of it."""
+        with suppress(Damaged):  # then it is no list, and not ours to remove
+            for referrer in await self.all(repository, digest):
+                await self._drop_one(repository, referrer.digest, digest)
+        with suppress(NotFound):
+            listed = await self._pull.get(_list_of(repository, digest))
+            if listed.media_type in INDEXES:
+                await self._push.delete(repository, digest_of(listed.body))
+
+    async def _drop_one(self, repository: Reference, referrer: str, digest: str) -> None:
+        with suppress(NotFound, Damaged):
+            found = await self._pull.manifest(repository.at(referrer))
+            # a list may name what is about something else, and that is not to go
+            if found.manifest.subject and found.manifest.subject.digest == digest:
+                await self._push.delete(repository, referrer)
 
     async def _listed(
         self, repository: Reference, digest: str
@@ -113,18 +143,6 @@ class Referrers:
             body = msgspec.json.encode(index, order="sorted")
             await self._push.manifest(place, body, image.INDEX_TYPE, place.tag)
         raise Transient(f"{place}: others keep changing this list; try again later")
-
-    @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
-        lock, users = self._locks.get(name, (asyncio.Lock(), 0))
-        self._locks[name] = lock, users + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(name)
-            if users > 1:
-                self._locks[name] = lock, users - 1
 
 
 def _list_of(repository: Reference, digest: str) -> Reference:

@@ -46,8 +46,8 @@ class Upload:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Exactly as many bytes as were announced, or `trouble`."""
+        sent, self.trouble = 0, None
         try:
-            sent = 0
             async for chunk in self._open():
                 for start in range(0, len(chunk), CHUNK):
                     part = chunk[start : start + CHUNK] if len(chunk) > CHUNK else chunk

@@ -15,7 +15,7 @@ from shared.registry.errors import Damaged, Denied, Passing
 from shared.registry.hosts import Guarded, Hosts, Private
 from shared.registry.limits import Limits
 
-CONNECTIONS: Final = 32  # to one host
+CONNECTIONS: Final = 64  # to one host
 BUFFER: Final = 1 << 19
 AGENT: Final = "slipway"
 

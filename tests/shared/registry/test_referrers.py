@@ -108,6 +108,41 @@ async def test_a_list_that_is_an_image_is_not_overwritten(
     assert (await registries.resolve(app.tagged(tag))).reference.digest == other.digest
 
 
+async def test_what_is_attached_goes_with_its_image_and_nothing_else_does(
+    registries: Registries, app: Reference
+) -> None:
+    subject = await subject_in(registries, app)
+    _, other = await push(registries, app, b"other", tag="other")
+    (about_other,) = await registries.attach(app, other, artifact_of(other))
+    attached = await registries.attach(
+        app, subject, *[artifact_of(subject, kind) for kind in KINDS]
+    )
+    # somebody writes an image that is in use into the list
+    index = image.Index(
+        schema_version=2, media_type=image.INDEX_TYPE, manifests=(*attached, other, about_other)
+    )
+    listed = subject.digest.replace(":", "-")
+    await registries.push_manifest(app, msgspec.json.encode(index), image.INDEX_TYPE, listed)
+    for _ in range(2):
+        await registries.delete(app, subject.digest)
+        gone = [subject.digest, *(one.digest for one in attached)]
+        assert not any([await registries.has(app, digest, "manifest") for digest in gone])
+        assert set(await registries.tags(app)) == {"other", other.digest.replace(":", "-")}
+        assert await registries.referrers(app, other.digest) == (about_other,)
+        assert (await registries.resolve(app.tagged("other"))).reference.digest == other.digest
+
+
+async def test_what_is_no_list_stays_when_an_image_goes(
+    registries: Registries, app: Reference
+) -> None:
+    subject = await subject_in(registries, app)
+    tag = subject.digest.replace(":", "-")
+    _, other = await push(registries, app, b"other", tag=tag)
+    await registries.delete(app, subject.digest)
+    assert not await registries.has(app, subject.digest, "manifest")
+    assert (await registries.resolve(app.tagged(tag))).reference.digest == other.digest
+
+
 SUBJECT = described(b"subject", image.MANIFEST_TYPE)
 
 
