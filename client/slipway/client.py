@@ -12,7 +12,7 @@ from slipway.calls.base import given
 from slipway.calls.events import Events
 from slipway.calls.jobs import Jobs
 from slipway.config import Settings, find
-from slipway.deploy import Plan, Step, Watcher, name_for, submit
+from slipway.deploy import Plan, Step, Watcher, code_from, name_for, submit
 from slipway.deploy import wait as wait_until_running
 from slipway.types import Job, Version
 
@@ -39,8 +39,10 @@ class AsyncClient(Accounts, Jobs, Events):
 
     async def deploy(
         self,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
+        git: str | None = None,
+        ref: str | None = None,
         deployment: str | None = None,
         version: str | None = None,
         files: Mapping[str, Mapping[str, str | Path]] | None = None,
@@ -56,14 +58,17 @@ class AsyncClient(Accounts, Jobs, Events):
     ) -> Version:
         """From the folder `path` to a version, with its endpoints queued or, if told, running.
 
+        Without a folder, the platform fetches `ref` of the repository at the URL `git`: a branch, a
+        tag or a whole commit id, by default what the repository offers.
         `deployment` is created if it is missing, and is named after the folder by default.
         `files`: endpoint -> file name -> path. `config`: the text of another valohai.yaml.
         `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
         `watch` is told each Step. Raises Failed when the build or an endpoint fails.
         """
+        code = code_from(path, git, ref)
         plan = Plan(
-            path=Path(path),
-            deployment=deployment or name_for(Path(path)),
+            code=code,
+            deployment=deployment or name_for(code),
             files={name: dict(chosen) for name, chosen in (files or {}).items()},
             options=given(
                 name=version,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from slipway.errors import BadSource, Failed, SlipwayError, Slow
-from slipway.types import Alias, Deployment, Job, LogLine, Upload, Version
+from slipway.errors import BadSource, BadUsage, Failed, SlipwayError, Slow
+from slipway.types import Alias, Deployment, Job, LogLine, Source, Upload, Version
 
 if TYPE_CHECKING:
     from slipway.client import AsyncClient
@@ -24,9 +24,19 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What has just happened; the field that belongs to `kind` is set."""
 
     kind: Literal[
-        "packing", "uploaded", "deployment", "submitted", "line", "built", "job", "aliased"
+        "packing",
+        "uploaded",
+        "fetching",
+        "fetched",
+        "deployment",
+        "submitted",
+        "line",
+        "built",
+        "job",
+        "aliased",
     ]
     text: str = ""  # packing: a file; uploaded: what
+    source: Source | None = None  # fetching and fetched
     upload: Upload | None = None
     deployment: Deployment | None = None
     version: Version | None = None
@@ -38,32 +48,46 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 Watcher = Callable[[Step], None]
 
 
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
+    """Code that the platform fetches."""
+
+    url: str
+    ref: str | None = None
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    path: Path
+    code: Path | Repository
     deployment: str
     files: dict[str, dict[str, str | Path]]
     options: dict[str, Any]
     project: str | None
 
 
-def name_for(path: Path) -> str:
-    """A deployment's name from a folder's."""
-    stem = path.resolve().name.lower().split(".tar")[0]
-    name = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:63].strip("-")
+def code_from(path: str | Path | None, git: str | None, ref: str | None) -> Path | Repository:
+    """Which of them is meant; BadUsage when it is none or both."""
+    if (path is None) == (git is None):
+        raise BadUsage("give either a folder or the URL of a git repository")
+    if path is not None and ref is not None:
+        raise BadUsage("a ref goes with the URL of a git repository")
+    return Repository(url=git, ref=ref) if git is not None else Path(path or "")
+
+
+def name_for(code: Path | Repository) -> str:
+    """A deployment's name from a folder's or a repository's."""
+    if isinstance(code, Repository):
+        shown, last = code.url, code.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    else:
+        shown, last = str(code), code.resolve().name.split(".tar")[0]
+    name = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:63].strip("-")
     if not name:
-        raise BadSource(f"no deployment can be named after {path}", "name one with --deployment")
+        raise BadSource(f"no deployment can be named after {shown}", "name one with --deployment")
     return name
 
 
 async def submit(client: AsyncClient, plan: Plan, watch: Watcher) -> Version:
     """Upload what is needed and create the version. Nothing is created if an upload fails."""
     project = plan.project
-    code = await client.upload(
-        plan.path,
-        project=project,
-        progress=lambda name, size: watch(Step(kind="packing", text=name)),
-    )
-    watch(Step(kind="uploaded", text=str(plan.path), upload=code))
+    code = await _code(client, plan, watch)
     files: dict[str, dict[str, str]] = {}
     for endpoint, chosen in plan.files.items():
         for name, path in chosen.items():
@@ -75,10 +99,34 @@ async def submit(client: AsyncClient, plan: Plan, watch: Watcher) -> Version:
     made = await client.ensure_deployment(plan.deployment, project=project)
     watch(Step(kind="deployment", deployment=made))
     version = await client.create_version(
-        plan.deployment, code.digest, project=project, files=files, **plan.options
+        plan.deployment, code, project=project, files=files, **plan.options
     )
     watch(Step(kind="submitted", version=version))
     return version
+
+
+async def _code(client: AsyncClient, plan: Plan, watch: Watcher) -> str:
+    """The digest of the code, uploaded or fetched."""
+    if isinstance(plan.code, Repository):
+        fetched = await client.fetch(
+            plan.code.url,
+            ref=plan.code.ref,
+            project=plan.project,
+            watch=lambda source: watch(step_of(source)),
+        )
+        return fetched.digest or ""
+    code = await client.upload(
+        plan.code,
+        project=plan.project,
+        progress=lambda name, size: watch(Step(kind="packing", text=name)),
+    )
+    watch(Step(kind="uploaded", text=str(plan.code), upload=code))
+    return code.digest
+
+
+def step_of(source: Source) -> Step:
+    """What there is to tell of a source."""
+    return Step(kind="fetching" if source.state == "fetching" else "fetched", source=source)
 
 
 async def wait(

@@ -115,6 +115,10 @@ class Client:
     revoke_token = _call(AsyncClient.revoke_token)
 
     upload = _call(AsyncClient.upload)
+    fetch = _call(AsyncClient.fetch)
+    create_source = _call(AsyncClient.create_source)
+    source = _call(AsyncClient.source)
+    sources = _call(AsyncClient.sources)
     deploy = _call(AsyncClient.deploy)
     wait_for_version = _call(AsyncClient.wait_for_version)
     running = _call(AsyncClient.running)

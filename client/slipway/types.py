@@ -62,6 +62,33 @@ class Upload(Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Source(Struct, frozen=True, kw_only=True):
+    """Code in a git repository that the platform fetches. `digest` is there once it is ready."""
+
+    id: str
+    owner: str
+    project: str
+    url: str
+    ref: str
+    path: str = ""
+    state: str  # fetching, ready or failed
+    reason: str = ""
+    commit: str | None = None
+    digest: str | None = None
+    size: int | None = None
+    notes: list[str] = []
+    created_at: datetime
+    changed_at: datetime
+
+
+class Origin(Struct, frozen=True, kw_only=True):
+    """Where a version's code was fetched from."""
+
+    url: str
+    ref: str
+    commit: str
+
+
 class Deployment(Struct, frozen=True, kw_only=True):
     id: str
     owner: str
@@ -116,6 +143,7 @@ class Version(VersionSummary, frozen=True, kw_only=True):
     project: str
     deployment: str | None
     source: str
+    origin: Origin | None = None
     endpoints: list[Endpoint]
     images: dict[str, str] = {}  # endpoint -> manifest digest
     repository: str = ""  # `registry/name` that holds the images

@@ -54,6 +54,7 @@ class Fake:
         self.faults: list[web.Response | None] = []
         self.requests: list[web.Request] = []
         self.uploads: dict[str, bytes] = {}
+        self.sources: dict[str, Thing] = {}
         self.deployments: dict[str, Thing] = {}
         self.versions: dict[tuple[str, str], Thing] = {}
         self.aliases: dict[tuple[str, str], Thing] = {}
@@ -98,6 +99,14 @@ class Fake:
         for job in self._jobs_of(version):
             job["state"], job["reason"] = "failed", reason
 
+    async def fetched(self, digest: str, commit: str) -> None:
+        (waiting,) = [found for found in self.sources.values() if found["state"] == "fetching"]
+        waiting.update(state="ready", digest=digest, size=7, commit=commit, notes=["no LFS"])
+
+    async def unfetched(self, reason: str) -> None:
+        (waiting,) = [found for found in self.sources.values() if found["state"] == "fetching"]
+        waiting.update(state="failed", reason=reason)
+
     async def stopped(self, job: str) -> None:
         self.jobs[job]["state"] = "stopped"
 
@@ -141,6 +150,9 @@ class Fake:
                 web.get("/v1/projects", self.list_projects),
                 web.post(p + "/uploads", self.upload),
                 web.head(p + "/uploads/{digest}", self.has_upload),
+                web.post(p + "/sources", self.make_source),
+                web.get(p + "/sources", self.list_sources),
+                web.get(p + "/sources/{source}", self.source),
                 web.post(p + "/deployments", self.make_deployment),
                 web.get(p + "/deployments", self.list_deployments),
                 web.get(d, self.deployment),
@@ -238,6 +250,31 @@ class Fake:
 
     async def has_upload(self, request: web.Request) -> web.Response:
         return web.Response(status=200 if request.match_info["digest"] in self.uploads else 404)
+
+    async def make_source(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        if not asked["url"].startswith("https://"):
+            wrong = {"field": "url", "message": "only https:// is allowed"}
+            return refuse(422, "invalid", "The request is not valid", "", wrong)
+        made = {
+            "id": f"s{len(self.sources)}",
+            "owner": "admin",
+            "project": "default",
+            "url": asked["url"],
+            "ref": asked.get("ref", "HEAD"),
+            "path": asked.get("path", ""),
+            "state": "fetching",
+            "created_at": now(),
+            "changed_at": now(),
+        }
+        self.sources[made["id"]] = made
+        return answer(made, 202)
+
+    async def list_sources(self, request: web.Request) -> web.Response:
+        return self._page(request, list(self.sources.values())[::-1])
+
+    async def source(self, request: web.Request) -> web.Response:
+        return answer(self.sources[request.match_info["source"]])
 
     async def make_deployment(self, request: web.Request) -> web.Response:
         name = (await request.json())["name"]

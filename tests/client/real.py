@@ -23,6 +23,10 @@ from shared.run import Loop
 from shared.service import Floor
 
 JOBS = "SELECT id, attempt, state::text FROM jobs WHERE version = $1"
+FETCHED = """
+UPDATE sources SET state = 'ready', digest = $1, size = 7, commit = $2, notes = '{no LFS}'
+ WHERE state = 'fetching'
+"""
 READY = """
 UPDATE versions SET state = 'ready', images = '{"predict": "sha256:0"}',
        notes = ARRAY['the host''s Python runs the code'] WHERE id = $1
@@ -96,6 +100,14 @@ class Real:
         )
         for job, attempt, _ in await self._of(version):
             await self._jobs.advance(JobFailed(job=job, attempt=attempt, reason=reason))
+
+    async def fetched(self, digest: str, commit: str) -> None:
+        await self._database.execute(FETCHED, digest, commit)
+
+    async def unfetched(self, reason: str) -> None:
+        await self._database.execute(
+            "UPDATE sources SET state = 'failed', reason = $1 WHERE state = 'fetching'", reason
+        )
 
     async def stopped(self, job: str) -> None:
         found = await self._jobs.get(JobId(job))

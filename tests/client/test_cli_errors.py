@@ -18,14 +18,6 @@ from tests.client.harness import Run, deployed
 from tests.client.real import free_port
 
 
-async def test_git_sources_are_refused_in_words(run: Run) -> None:
-    ran = await run(
-        "endpoint", "create", "x", "--git", "https://host/x.git", "--start-command", "x"
-    )
-    assert ran.code == 2
-    assert ran.err.startswith("error: git sources are not supported by this release\n")
-
-
 @pytest.mark.parametrize("platform", ["fake"], indirect=True)
 async def test_ctrl_c_leaves_a_word_how_to_go_on(run: Run, fake: Fake, code: Path) -> None:
     version = await deployed(run, code)
@@ -113,7 +105,7 @@ async def test_nothing_configured_says_what_to_do(
     [
         ([], "required: COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
-        (["deploy"], "required: PATH"),
+        (["deploy"], "one of the arguments PATH --git"),
         (["deploy", "x", "--file", "model=x"], "is not ENDPOINT.FILE=PATH"),
         (["deploy", "x", "--env", "x"], "is not KEY=VALUE"),
         (["deploy", "x", "--concurrency", "0"], "not a whole number above 0"),

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from slipway import source
-from slipway.calls.base import Ask, Base, at, given, missing
+from slipway.calls.base import Ask, at, given, missing
+from slipway.calls.sources import Sources
 from slipway.errors import SlipwayError
 from slipway.types import Alias, Deployment, LogLine, Page, Review, Upload, Version, VersionSummary
 
 
-class Deployments(Base):
+class Deployments(Sources):
     async def upload(
         self,
         path: str | Path,

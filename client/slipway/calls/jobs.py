@@ -10,6 +10,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 from slipway.calls.base import Ask, at, given, missing
 from slipway.calls.deployments import Deployments
+from slipway.calls.sources import SourceWatcher
 from slipway.errors import Ambiguous, Failed, NotFound, SlipwayError, Slow
 from slipway.types import Connection, Job, LogLine, Review
 
@@ -48,14 +49,22 @@ class Jobs(Deployments):
         name: str,
         path: str | Path | None = None,
         *,
+        git: str | None = None,
+        ref: str | None = None,
         project: str | None = None,
+        watch_source: SourceWatcher = lambda source: None,
         **options: Unpack[Options],
     ) -> Job:
-        """Submit an endpoint of its own (proxiML's way) from the folder `path`.
+        """Submit an endpoint of its own (proxiML's way) from the folder `path`, or from `ref` of
+        the repository at the URL `git`, which is fetched first.
 
         It takes `routes` or a `start_command`; see Options for the rest.
         """
-        ask = await self._endpoint(name, path, project, options)
+        if git is not None:
+            fetched = await self.fetch(git, ref=ref, project=project, watch=watch_source)
+            ask = endpoint(name, fetched.digest or "", options)
+        else:
+            ask = await self._endpoint(name, path, project, options)
         return await self._transport.post(f"{await self._project(project)}/endpoints", Job, ask)
 
     async def review_endpoint(
@@ -64,11 +73,17 @@ class Jobs(Deployments):
         name: str,
         path: str | Path | None = None,
         *,
+        git: str | None = None,
+        ref: str | None = None,
         project: str | None = None,
         **options: Unpack[Options],
     ) -> Review:
-        """What `create_endpoint` would do. The folder is uploaded, nothing else happens."""
+        """What `create_endpoint` would do. The folder is uploaded, nothing else happens: what is
+        in a repository is not fetched.
+        """
         ask = await self._endpoint(name, path, project, options)
+        if git is not None:
+            ask["model"] = given(source_type="git", source_uri=git, source_ref=ref)
         return await self._transport.post(
             f"{await self._project(project)}/endpoints/review", Review, ask
         )

@@ -1,4 +1,4 @@
-"""`slipway deploy`: from a folder with a valohai.yaml to a version that runs."""
+"""`slipway deploy`: from a folder or a repository with a valohai.yaml to a version that runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,14 @@ def add(commands: Commands) -> None:
         "slipway deploy examples/iris",
         "slipway deploy . --deployment iris --file predict.model=model.pkl --alias production",
         "slipway deploy . --endpoint predict --concurrency 4 --env LOG_LEVEL=debug --wait",
+        "slipway deploy --git https://git.example/ann/iris.git --ref v1.2",
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="a folder, or a .tar.gz of one")
+    code = parser.add_mutually_exclusive_group(required=True)
+    code.add_argument(
+        "path", metavar="PATH", nargs="?", type=Path, help="a folder, or a .tar.gz of one"
+    )
+    code.add_argument("--git", metavar="URL", help="a repository that is fetched, in place of PATH")
+    parser.add_argument("--ref", metavar="R", help="with --git: a branch, tag or commit [HEAD]")
     parser.add_argument("--deployment", metavar="D", help="created if missing [the folder's name]")
     parser.add_argument("--version", metavar="V", help="its name [YYYYMMDD.N]")
     parser.add_argument(
@@ -56,7 +62,7 @@ def add(commands: Commands) -> None:
 async def deploy(context: Context) -> int:
     args, out = context.args, context.out
     context.hint = "`slipway jobs` shows what has been submitted"
-    with out.working(f"packing {args.path}") as show:
+    with out.working(f"fetching {args.git}" if args.git else f"packing {args.path}") as show:
         progress = Progress(out, show)
 
         def watch(step: Step) -> None:
@@ -65,6 +71,8 @@ async def deploy(context: Context) -> int:
 
         version = await context.client.deploy(
             args.path,
+            git=args.git,
+            ref=args.ref,
             deployment=args.deployment,
             version=args.version,
             files=_files(args),

@@ -11,6 +11,7 @@ from slipway.cli import values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.jobs import show_job
 from slipway.cli.progress import Progress
+from slipway.deploy import step_of
 from slipway.errors import BadUsage
 from slipway.types import Review
 
@@ -31,11 +32,14 @@ def add(commands: Commands) -> None:
         "slipway endpoint create churn --path . --file endpoint.json --gpu-type rtx3090",
         'slipway endpoint create web --path . --start-command "python -m http.server 80"',
         "slipway endpoint create churn --path . --file endpoint.json --review",
+        "slipway endpoint create churn --git https://git.example/ann/churn.git --ref v1.2"
+        " --file endpoint.json",
     )
     parser.add_argument("name", metavar="NAME")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--path", metavar="DIR", type=Path, help="the folder with the code")
-    source.add_argument("--git", metavar="URL", help="not supported by this release")
+    source.add_argument("--git", metavar="URL", help="a repository with the code, to be fetched")
+    parser.add_argument("--ref", metavar="R", help="with --git: a branch, tag or commit [HEAD]")
     entry = parser.add_mutually_exclusive_group(required=True)
     entry.add_argument(
         "--route", metavar="JSON", type=values.json, action="append", help="may be repeated"
@@ -65,22 +69,28 @@ def add(commands: Commands) -> None:
 
 async def create(context: Context) -> int:
     args, out, client = context.args, context.out, context.client
-    if args.git is not None:
-        raise BadUsage(
-            "git sources are not supported by this release",
-            f"clone {args.git} and give the folder with --path",
-        )
+    if args.ref is not None and args.git is None:
+        raise BadUsage("--ref goes with --git")
     options = _options(args)
     if args.review:
-        review = await client.review_endpoint(args.name, args.path, **options)
+        review = await client.review_endpoint(
+            args.name, args.path, git=args.git, ref=args.ref, **options
+        )
         out.value(review, lambda: _show_review(context, review))
         return 0 if review.ok else 1
     with out.working(f"submitting {args.name}") as show:
-        job = await client.create_endpoint(args.name, args.path, **options)
+        progress = Progress(out, show)
+        job = await client.create_endpoint(
+            args.name,
+            args.path,
+            git=args.git,
+            ref=args.ref,
+            watch_source=lambda source: progress.step(step_of(source)),
+            **options,
+        )
         context.hint = f"it goes on; `slipway job {job.id}` shows how"
         if args.wait:
-            watch = Progress(out, show).job
-            job = await client.wait_for_job(job.id, timeout=args.timeout, watch=watch)
+            job = await client.wait_for_job(job.id, timeout=args.timeout, watch=progress.job)
     show_job(out, job)
     return 0
 

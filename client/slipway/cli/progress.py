@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from slipway.cli.output import Output
 from slipway.deploy import Step
-from slipway.types import Job
+from slipway.types import Job, Source
 
 Show = Callable[[str], None]
 
@@ -26,6 +26,8 @@ class Progress:
             self._show(f"packing {step.text}")
         elif step.upload is not None:
             self._uploaded(step.text, step.upload.size)
+        elif step.source is not None:
+            self._source(step.source)
         elif step.kind == "submitted" and step.version is not None:
             self._out.say(f"version {step.version.deployment}/{step.version.name}", "bold")
             self._show("building")
@@ -52,6 +54,15 @@ class Progress:
         self._packed = 0
         self._out.say(f"uploaded {what} ({human(size)}{files})")
         self._show("submitting")
+
+    def _source(self, source: Source) -> None:
+        if source.state == "fetching":
+            self._show(f"fetching {source.url}")
+        elif source.commit is not None:
+            self._out.say(f"fetched {source.url} at {source.commit} ({human(source.size or 0)})")
+            for note in source.notes:
+                self._out.say(f"  note: {note}", "dim")
+            self._show("submitting")
 
     def _built(self, notes: list[str]) -> None:
         self._out.say("built", "green")

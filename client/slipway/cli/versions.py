@@ -72,6 +72,7 @@ def show_version(context: Context, found: Version) -> None:
             ("reason", found.reason),
             ("created", found.created_at),
             ("source", found.source),
+            ("fetched from", found.origin and f"{found.origin.url} at {found.origin.commit}"),
             *((f"{name} url", cell(url)) for name, url in found.urls.items()),
             *((f"{name} job", cell(job)) for name, job in found.jobs.items()),
             *((f"{name} image", cell(image)) for name, image in found.images.items()),
