@@ -1,8 +1,9 @@
-"""The main job, shown: `make demo`.
+"""The main job, shown: `make demo`, or `make demo TARGET=container`.
 
 Starts the platform in a fresh folder on free ports with two declared GPUs, deploys the examples,
 calls each endpoint and prints what came back, then stops everything. Exits with 0 only if every
-answer is the right one.
+answer is the right one. On the container target each example runs in its own base image, and what
+it stands on is shown as well.
 """
 
 from __future__ import annotations
@@ -17,18 +18,28 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from examples.images import Images
 from slipway import AsyncClient, SlipwayError
 from tests.acceptance.platform import Platform, embedded
+from tests.beds.debian import NotHad
+from tests.beds.ground import Ground, ground
+from tests.beds.podman import NoPodman
+from tests.beds.registry import NoRegistry
+from tests.beds.rootfs import NoSystem
 
 HERE = Path(__file__).parent
 GPUS = "rtx3090:2"
+TARGETS = ("process", "container")
 TTY = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+UNFIT = (NotHad, NoPodman, NoRegistry, NoSystem)
+"""What this machine lacks for containers."""
 
 
 class Wrong(Exception):
@@ -49,9 +60,20 @@ def check(right: bool, what: str) -> None:
 class Caller:
     """Calls endpoints through the router and prints each call and its answer."""
 
-    def __init__(self, http: aiohttp.ClientSession, router: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, router: str, images: Images | None) -> None:
         self._http = http
         self._router = router
+        self._images = images
+
+    async def stands_on(self, slipway: AsyncClient, job: str) -> None:
+        """Show the image and the system of a job that has its own."""
+        if self._images is None:
+            return
+        found = await self._images.found(slipway, job)
+        say("plain", f"  its container is {found.system}")
+        say("dim", f"    base  {found.base}")
+        say("dim", f"    image {found.image}")
+        check(await self._images.pushed(self._http, found), "the registry has that image")
 
     async def __call__(self, method: str, url: str, body: Any = None) -> tuple[int, str]:
         async with self._http.request(method, url, json=body) as answer:
@@ -79,6 +101,8 @@ async def server_command(slipway: AsyncClient, call: Caller) -> None:
     check(version.state == "ready", f"version {version.deployment}/{version.name} runs")
     for note in version.notes:
         say("dim", f"    {note}")
+    for job in version.jobs.values():
+        await call.stands_on(slipway, job)
     for _ in range(2):  # this server exits after each request
         status, text = await call("GET", version.urls["greet-me"] + "/")
         check(status == 200 and "Hello world!" in text, "the one-request server answered")
@@ -90,6 +114,7 @@ async def wsgi(slipway: AsyncClient, call: Caller) -> None:
     files = {"predict-digit": {"model": digits / "model.npz"}}
     sample = json.loads((digits / "sample.json").read_text())
     first = await slipway.deploy(digits, files=files, alias="production")
+    await call.stands_on(slipway, first.jobs["predict-digit"])
     url = f"{call._router}/{first.owner}/{first.project}/digits/production/predict-digit"
     status, text = await call("POST", url, sample)
     check(status == 200 and '"digit"' in text, "the model answered under the alias")
@@ -110,6 +135,7 @@ async def routes(slipway: AsyncClient, call: Caller) -> None:
     first = await slipway.create_endpoint("sentiment", HERE / "sentiment", **options)
     first = await slipway.wait_for_job(first.id)
     check(len(first.gpus) == 2, f"{first.name} runs and holds {', '.join(first.gpus)}")
+    await call.stands_on(slipway, first.id)
     await call_routes(call, first.url or "", asked)
     second = await slipway.create_endpoint("sentiment-b", HERE / "sentiment", **options)
     second = await slipway.wait_for_job(second.id, "queued")
@@ -161,25 +187,31 @@ async def stop_all(slipway: AsyncClient) -> None:
 
 
 @asynccontextmanager
-async def platform() -> AsyncIterator[Platform]:
-    home = Path(tempfile.mkdtemp(prefix="slipway-demo-"))
+async def platform(target: str) -> AsyncIterator[tuple[Platform, Ground | None]]:
+    home, under = Path(tempfile.mkdtemp(prefix="slipway-demo-")), None
+    settings = {"SLIPWAY_GPUS": GPUS, "TARGET": target}
     try:
-        async with embedded(home, SLIPWAY_GPUS=GPUS) as found:
-            yield found
+        async with AsyncExitStack() as stack:
+            if target == "container":
+                say("title", "Setting up a registry, base images and a container engine …")
+                under = await stack.enter_async_context(ground(home / "ground"))
+                settings |= under.settings
+                check(True, f"registry {under.registry}, engine {under.engine.url}")
+            say("title", f"Starting the platform with {GPUS} declared …")
+            yield await stack.enter_async_context(embedded(home / "home", **settings)), under
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def demo() -> None:
-    started = time.monotonic()
-    say("title", f"Starting the platform with {GPUS} declared …")
-    async with platform() as found:
+async def demo(target: str) -> None:
+    async with platform(target) as (found, under):
+        started = time.monotonic()
         check(True, f"API {found.api_url}, router {found.router_url}")
         async with (
             AsyncClient(found.api_url, found.token, "local/default") as slipway,
             aiohttp.ClientSession() as http,
         ):
-            call = Caller(http, found.router_url)
+            call = Caller(http, found.router_url, Images(under) if under else None)
             for part in (server_command, wsgi, routes, overload):
                 await part(slipway, call)
             await stop_all(slipway)
@@ -188,9 +220,13 @@ async def demo() -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    target = os.environ.get("TARGET") or "process"
+    if target not in TARGETS:
+        print(f"TARGET is {target}; the demo knows {' and '.join(TARGETS)}", file=sys.stderr)
+        return 2
     try:
-        asyncio.run(demo())
-    except (Wrong, SlipwayError, TimeoutError, aiohttp.ClientError) as error:
+        asyncio.run(demo(target))
+    except (Wrong, SlipwayError, TimeoutError, aiohttp.ClientError, *UNFIT) as error:
         print(f"\n  ✗ {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
