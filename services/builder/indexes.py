@@ -112,7 +112,7 @@ def merged(machine: Mapping[str, str], own: Own, source: Path, public: str = "")
     default = machine.get("UV_DEFAULT_INDEX") or machine.get("UV_INDEX_URL", "")
     extra = f"{machine.get('UV_INDEX', '')} {machine.get('UV_EXTRA_INDEX_URL', '')}".split()
     shared = [*extra, *([] if own.index else [default])]
-    ranked = _ranked((own.index, *own.extra), shared, default or public)
+    ranked = _ranked((own.index, *own.extra), shared, default, public)
     if own.index or default:
         *ranked, found["UV_DEFAULT_INDEX"] = ranked
     links = [link if "://" in link else str(source / link) for link in own.links]
@@ -132,19 +132,19 @@ NAMING: Final = frozenset(
 )
 
 
-def _ranked(own: Iterable[str], shared: Iterable[str], public: str) -> list[str]:
+def _ranked(own: Iterable[str], shared: Iterable[str], default: str, public: str) -> list[str]:
     """Each once, the first to be asked first: a project's own, then those that others share."""
-    mine = [address for address in own if address]
-    ours = {_plain(address) for address in (*shared, public)}
-    host = urlsplit(public).hostname
-    known = [a for a in mine if _plain(a) in ours or (host and urlsplit(a).hostname == host)]
-    private = [address for address in mine if address not in known]
-    return list(dict.fromkeys(filter(None, (*private, *known, *shared))))
+    mine, others = [*filter(None, own)], [*filter(None, shared)]
+    known = {_plain(address) for address in (*others, default)}
+    world = _plain(public).partition("/")[0]  # has more than one address there
+    late = [a for a in mine if _plain(a) in known or _plain(a).partition("/")[0] == world]
+    return list(dict.fromkeys([*(a for a in mine if a not in late), *late, *others]))
 
 
 def _plain(address: str) -> str:
+    """`host:port/path`, whoever asks."""
     parts = urlsplit(address)
-    return f"{parts.hostname or ''}{parts.path.rstrip('/')}"
+    return f"{parts.netloc.rpartition('@')[2].lower()}{parts.path.rstrip('/')}"
 
 
 def identity(environment: Mapping[str, str]) -> str:

@@ -66,31 +66,33 @@ class RootFs:
         node = self.at(path)
         return dict(sorted(node.below.items())) if node and node.below else {}
 
-    def _walk(self, path: str, *, last: bool) -> tuple[str, Node] | None:
-        """With `last`, a link at the end is followed, too."""
+    def _walk(self, path: str, *, last: bool, make: bool = False) -> tuple[str, Node] | None:
+        """With `last`, a link at the end is followed, too. With `make`, folders are made."""
         here: list[tuple[str, Node]] = []
         ahead = _segments(path)[::-1]
         hops = 0
         while ahead:
             self._steps += 1
+            if self._steps > STEPS or self._count > MOST:
+                raise Invalid("image", "has more links and packages than can be looked at")
             name = ahead.pop()
             if name == "..":
                 del here[-1:]
                 continue
             above = here[-1][1] if here else self._root
             node = above.below.get(name) if above.below is not None else None
-            if node is None:
-                return None
-            if node.target and (ahead or last):
+            if node is not None and node.target and (ahead or last) and hops < HOPS:
                 hops += 1
-                if hops > HOPS:
-                    return None
                 if node.target.startswith("/"):
                     here = []
                 ahead += _segments(node.target)[::-1]
                 continue
+            if make and (node is None or node.below is None) and above.below is not None:
+                node = above.below[name] = Node(folder=True)
+                self._count += 1
+            if node is None or (node.target and (ahead or last)):
+                return None
             here.append((name, node))
-        self._check_effort()
         return "/" + "/".join(name for name, _ in here), here[-1][1] if here else self._root
 
     def _remove(self, found: Found) -> None:
@@ -134,26 +136,12 @@ class RootFs:
             if folder and folder.below is not None:
                 folder.below.pop(name, None)
             return
-        below = self._folder(above).below
-        assert below is not None
-        below[name] = node
+        # folders are made through the links that are there, as an unpacking engine does
+        found = self._walk("/" + above, last=True, make=True)
+        assert found is not None
+        assert found[1].below is not None
+        found[1].below[name] = node
         self._count += 1
-
-    def _folder(self, path: str) -> Node:
-        """Made where missing, through the links that are there, as an unpacking engine does."""
-        found = self.at("/" + path)
-        if found is not None and found.below is not None:
-            return found
-        above, _, name = path.rpartition("/")
-        parent = self._folder(above) if above else self._root
-        assert parent.below is not None
-        node = parent.below[name] = Node(folder=True)
-        self._count += 1
-        return node
-
-    def _check_effort(self) -> None:
-        if self._count > MOST or self._steps > STEPS:
-            raise Invalid("image", "has more links and packages than can be looked at")
 
 
 def _segments(path: str) -> list[str]:

@@ -31,7 +31,7 @@ EXTRA: Final = "extra.txt"  # in the scratch folder
 NEEDED: Final = re.compile(
     r"Wheels are required for `([^`]+)`|only found wheels for `([^`]+)`"
     r"|([A-Za-z0-9][\w.-]*)(?:[=<>!~][^ ]*)? has no (?:usable )?wheels"
-    r"|[Bb]uilding source distributions for `?([\w.-]+)`? is disabled"
+    r"|is disabled, but attempted to build `([\w.-]+)`"
 )
 
 
@@ -85,13 +85,13 @@ async def lock(
         (scratch / LOCK).unlink(missing_ok=True)
     files = (*filter(None, [wanted.asked.name]), str(scratch / EXTRA))
     room = wanted.room(source, scratch)
-    await _run(wanted, f"locking {wanted.shown}", installer.lock(room, files, write))
+    await _run(wanted, installer.lock(room, files, write))
     with translate({OSError: Transient}):
         text = (scratch / LOCK).read_text("utf-8")
     try:
         found = locks.read(f"# {target.words(wanted.host)}\n{text}")
     except ValueError as error:
-        raise Invalid("", f"locking {wanted.shown} failed: {error}") from error
+        raise Invalid("", f"installing {wanted.shown} failed: {error}") from error
     return locks.narrowed(found, wanted.asked, wanted.added)
 
 
@@ -117,12 +117,12 @@ async def install(
         arguments = (*(("-r", name) if name else ()), *wanted.extra)
     if wanted.shown:
         work = installer.install(room, into, arguments, write)
-        await _run(wanted, f"installing {wanted.shown}", work)
+        await _run(wanted, work)
     with translate({OSError: Transient}):
         await asyncio.to_thread(tidy, into, wanted.host)
 
 
-async def _run(wanted: Wanted, what: str, work: Coroutine[None, None, str | None]) -> None:
+async def _run(wanted: Wanted, work: Coroutine[None, None, str | None]) -> None:
     base = target.is_base(wanted.host)
     try:
         if base:
@@ -136,7 +136,7 @@ async def _run(wanted: Wanted, what: str, work: Coroutine[None, None, str | None
     if needed:
         names = ", ".join(needed)
         raise NoWheel(f"{names}: there is no wheel for {target.words(wanted.host)}", needed)
-    raise Invalid("", f"{what} failed: {failed}")
+    raise Invalid("", f"installing {wanted.shown} failed: {failed}")
 
 
 def _needed(failed: str) -> list[str]:
