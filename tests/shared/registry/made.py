@@ -95,12 +95,14 @@ class Scripted:
     def __init__(self, answer: Answer) -> None:
         self.asked: list[str] = []
         self.requests: list[web.Request] = []
+        self.peers: set[object] = set()  # connections
         self.address = ""
         self.answer = answer
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.path}")
         self.requests.append(request)
+        self.peers.add(request.get_extra_info("peername"))
         return await self.answer(request)
 
     @property
