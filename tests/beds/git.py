@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import threading
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -130,6 +132,27 @@ async def git_server(root: Path, seen: list[str] | None = None) -> AsyncIterator
     app.router.add_route("*", "/{path:.*}", answer)
     async with served(app) as url:
         yield url
+
+
+@contextmanager
+def git_server_aside(root: Path) -> Iterator[str]:
+    """The same on a thread of its own, for tests that have no loop that goes on."""
+    ready: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        done = asyncio.Event()
+        async with git_server(root) as url:
+            ready.set_result((url, asyncio.get_running_loop(), done))
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="git-server")
+    thread.start()
+    url, loop, done = ready.result()
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join()
 
 
 async def _backend(root: Path, request: web.Request) -> web.Response:

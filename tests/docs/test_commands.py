@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from slipway import Client
 from tests.acceptance.platform import ROOT, SERVICES, Platform, distributed, embedded, free_ports
+from tests.beds.git import Repository, git, git_server_aside
 from tests.docs.commands import Block, Command, Kind, blocks, kind, pages
 
 PATIENCE = 120.0
@@ -36,7 +37,7 @@ class Shell(NamedTuple):
     places: dict[str, str]  # addresses of the page -> ours
 
     @classmethod
-    def on(cls, platform: Platform) -> Shell:
+    def on(cls, platform: Platform, git: str = "") -> Shell:
         ours = {name: value for name, value in os.environ.items() if "SLIPWAY" not in name}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         places = {"8080": platform.environ["API_PORT"], "8000": platform.environ["ROUTER_PORT"]}
@@ -50,7 +51,10 @@ class Shell(NamedTuple):
                 "PATH": path,
                 "PYTHONUNBUFFERED": "1",
             },
-            {f"127.0.0.1:{told}": f"127.0.0.1:{port}" for told, port in places.items()},
+            {
+                **{f"127.0.0.1:{told}": f"127.0.0.1:{port}" for told, port in places.items()},
+                "https://git.example/you": git,
+            },
         )
 
     def here(self, text: str) -> str:
@@ -127,20 +131,42 @@ def read(name: str) -> list[Block]:
     return blocks(name, PAGES[name].read_text())
 
 
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory):
+    """The URL of a git server with each example in a repository of its own, tagged v1."""
+    root = tmp_path_factory.mktemp("repositories")
+    for example in sorted((ROOT / "examples").iterdir()):
+        if (example / "README.md").exists():
+            files = {
+                str(path.relative_to(example)): path.read_bytes()
+                for path in example.rglob("*")
+                if path.is_file() and "__pycache__" not in path.parts
+            }
+            repository = Repository(root / f"{example.name}.git")
+            git(repository.path, "tag", "v1", repository.files(files))
+    with git_server_aside(root) as url:
+        yield url
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def platform():
+async def platform(repositories):
     home = Path(tempfile.mkdtemp(prefix="slipway-docs-"))
+    settings = {
+        "SLIPWAY_GPUS": "rtx3090:2",
+        "STOP_GRACE": "3",
+        "GIT_PRIVATE_HOSTS": repositories.partition("://")[2],
+    }
     try:
-        async with embedded(home, SLIPWAY_GPUS="rtx3090:2", STOP_GRACE="3") as found:
+        async with embedded(home, **settings) as found:
             yield found
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
-def shell(platform):
+def shell(platform, repositories):
     """After a page, what it left running is stopped and its name is free again."""
-    yield Shell.on(platform)
+    yield Shell.on(platform, repositories)
     with Client(platform.api_url, platform.token, "local/default") as slipway:
         left = [job.id for job in slipway.jobs() if job.state not in OVER]
         for job in left:
