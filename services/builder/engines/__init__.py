@@ -23,7 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 4 << 30  # bytes, of all its processes together
     disk: int = 16 << 30  # bytes that it may write
     files: int = 1_000_000  # that it may make
-    processes: int = 1024
+    processes: int = 2048  # their threads count, too
     lines: int = 10_000
     log_bytes: int = 4 << 20
 

@@ -11,9 +11,16 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from .spec import End
+
 NAME = "slipway-"
 ROOT = "/sys/fs/cgroup"
 SPARE = 32  # processes beside the command's own: enough to see that there are too many
+EVENTS: tuple[tuple[str, str, End], ...] = (
+    ("memory.events", "oom_kill", "memory"),
+    ("memory.oom_control", "oom_kill", "memory"),
+    ("pids.events", "max", "processes"),
+)
 
 
 class Group(NamedTuple):
@@ -26,13 +33,13 @@ class Group(NamedTuple):
         for folder in self.folders:
             _write(f"{folder}/cgroup.procs", str(process))
 
-    def out_of_memory(self) -> bool:
-        """Whether a process was killed because all of them together wanted too much."""
-        for folder in self.folders:
-            for name in ("memory.events", "memory.oom_control"):
-                if "oom_kill" in (found := _numbers(f"{folder}/{name}")):
-                    return found["oom_kill"] > 0
-        return False
+    def exceeded(self) -> End | None:
+        """Whether the kernel refused memory or a process: killed for it, or could not be made."""
+        for name, event, end in EVENTS:
+            for folder in self.folders:
+                if _numbers(f"{folder}/{name}").get(event, 0) > 0:
+                    return end
+        return None
 
     def close(self) -> None:
         """Of a tree that has ended; the kernel may take a moment to see it."""

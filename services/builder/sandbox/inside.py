@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from shared.confine import egress, kernel
 
-from . import root
+from . import cgroups, root
 from .spec import HANDED, Ended, Spec, packed
 from .watch import EVERY, Watch
 
@@ -22,7 +22,7 @@ FILES = 65536
 KEPT = frozenset((0, 1, 3, 4, 5))
 """Capabilities of `own` ids as root: chown, dac_override, fowner, fsetid, kill."""
 NICE = 5  # foreign work yields to the platform's
-SPARE = 64 << 20  # bytes beyond the limit of a disk, so that it is seen to be exceeded
+SPARE = 4 << 30  # bytes of one file beyond the limit of a disk, which is seen long before
 CANNOT_START = 127
 
 
@@ -85,7 +85,7 @@ def _limit(spec: Spec) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, spec.limits.disk + SPARE),
         (resource.RLIMIT_NOFILE, FILES),
-        (resource.RLIMIT_NPROC, spec.limits.processes + 32),
+        (resource.RLIMIT_NPROC, spec.limits.processes + 2 * cgroups.SPARE),
     ):
         hard = resource.getrlimit(what)[1]
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -22,7 +22,7 @@ from . import cgroups, gates, ids, inside
 from .spec import Ended, Spec, packed, spec
 from .spec import ended as heard
 
-LOOK_EVERY = 0.2  # seconds between two looks whether memory ran out
+LOOK_EVERY = 0.2  # seconds between two looks whether the kernel refused something
 OWN = (
     kernel.CLONE_NEWUSER
     | kernel.CLONE_NEWPID
@@ -73,9 +73,8 @@ def _held(asked: Spec, group: cgroups.Group) -> Ended:
         os.waitpid(process, 0)
     with os.fdopen(told, "rb") as said:
         ended = heard(said.readline())
-    if group.out_of_memory() and ended != Ended("exit"):
-        return Ended("memory")
-    return cut_short or ended
+    exceeded = group.exceeded()
+    return Ended(exceeded) if exceeded else cut_short or ended
 
 
 def _enter(
@@ -167,8 +166,9 @@ async def _attend(
 async def _look(group: cgroups.Group, finish: Callable[[Ended], None]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        if group.out_of_memory():
-            finish(Ended("memory"))
+        exceeded = group.exceeded()
+        if exceeded:
+            finish(Ended(exceeded))
 
 
 async def _way_out(asked: Spec, inside: socket.socket) -> None:

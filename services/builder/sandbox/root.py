@@ -57,7 +57,8 @@ def build(found: list[Door], copies: int) -> None:
         _place(door, f"/proc/self/fd/{copies}/{number}")
     os.symlink("/tmp", "var/tmp")
     _devices()
-    kernel.mount("proc", "proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
+    # hidepid: who may do less does not see who may do more, like the first process
+    kernel.mount("proc", "proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV, "hidepid=2")
     kernel.change_root(os.getcwd())
 
 

@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     memory: int = 4 << 30  # bytes, of all processes together
     disk: int = 16 << 30  # bytes below the folder
     files: int = 1_000_000  # below the folder
-    processes: int = 1024
+    processes: int = 2048  # their threads count, too
 
 
 class Spec(NamedTuple):

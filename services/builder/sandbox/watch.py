@@ -6,6 +6,7 @@ Nothing inside can end the first process, and its `/proc` shows the command's pr
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -86,7 +87,7 @@ def usage(folder: int, most_bytes: int, most_files: int) -> End | None:
     """Whether more lies below `folder` than may: looked at only until that is known."""
     total = 0
     device = os.fstat(folder).st_dev
-    for files, found in enumerate(chain(_walk(folder, device), _deleted(device)), 1):
+    for files, found in enumerate(chain(_walk(folder, device), _deleted()), 1):
         total += found.st_blocks * 512 // max(1, found.st_nlink)
         if total > most_bytes:
             return "disk"
@@ -121,7 +122,7 @@ def _below(parent: int, name: str, device: int, depth: int) -> Iterator[os.stat_
         os.close(folder)
 
 
-def _deleted(device: int) -> Iterator[os.stat_result]:
+def _deleted() -> Iterator[os.stat_result]:
     """Files that have no name any more and take room until somebody closes them."""
     seen = set()
     for process in processes():
@@ -129,6 +130,7 @@ def _deleted(device: int) -> Iterator[os.stat_result]:
             for name in os.listdir(f"/proc/{process}/fd"):
                 with suppress(OSError):
                     found = os.stat(f"/proc/{process}/fd/{name}")
-                    if found.st_nlink == 0 and found.st_dev == device and found.st_ino not in seen:
-                        seen.add(found.st_ino)
+                    key = (found.st_dev, found.st_ino)
+                    if found.st_nlink == 0 and stat.S_ISREG(found.st_mode) and key not in seen:
+                        seen.add(key)
                         yield found
