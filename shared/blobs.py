@@ -3,14 +3,20 @@
 The store is anything that obstore speaks to; a folder on this machine by default. A blob is first
 written under a name of its own and moved to its digest when it is whole, so a reader never sees a
 part, and a crash leaves only a stray under `incoming/`.
+
+Nothing is removed by those who write and read. Whoever collects what nobody needs relies on this:
+a blob that was put, or found there by a put, was written less than `FRESH` seconds before.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +29,8 @@ from shared.errors import Invalid, Permanent, Transient, translate
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 CHUNK: Final = 1 << 20
+FRESH: Final = timedelta(hours=1)
+INCOMING: Final = "incoming"
 
 _ERRORS: Final[dict[type[Exception], type[Transient | Permanent]]] = {
     FileNotFoundError: Permanent,
@@ -34,6 +42,14 @@ _ERRORS: Final[dict[type[Exception], type[Transient | Permanent]]] = {
 class Blob(msgspec.Struct, frozen=True, kw_only=True):
     digest: str  # sha256:<64 hex digits>
     size: int
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob as the store lists it."""
+
+    digest: str
+    size: int
+    at: datetime  # when it was last written
 
 
 class TooLarge(Invalid):
@@ -51,20 +67,21 @@ def _key(digest: str) -> str:
 
 
 class Blobs:
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder  # where the store is one on this machine
 
     @classmethod
     def open(cls, url: str) -> Blobs:
         """`file:<folder>` (made if missing) or any URL that obstore knows, such as `s3://…`."""
         if url.startswith("file:"):
             folder = Path(url.removeprefix("file://").removeprefix("file:")).absolute()
-            return cls(LocalStore(prefix=folder, mkdir=True))
+            return cls(LocalStore(prefix=folder, mkdir=True), folder)
         return cls(from_url(url))
 
     async def put(self, chunks: AsyncIterable[bytes], *, limit: int | None = None) -> Blob:
         """Keep a stream under its digest. Raises TooLarge past `limit` bytes."""
-        incoming = f"incoming/{ids.new('b')}"
+        incoming = f"{INCOMING}/{ids.new('b')}"
         hashed, size = hashlib.sha256(), 0
         try:
             with translate(_ERRORS):
@@ -86,18 +103,24 @@ class Blobs:
 
     async def put_bytes(self, content: bytes) -> Blob:
         digest = digest_of(content)
-        if await self.size(digest) is None:
+        found = await self._head(digest)
+        if found is None or found.at < datetime.now(UTC) - FRESH / 2:
             with translate(_ERRORS):
                 await obstore.put_async(self._store, _key(digest), content)
         return Blob(digest=digest, size=len(content))
 
     async def size(self, digest: str) -> int | None:
         """In bytes, or None when it is not here."""
+        found = await self._head(digest)
+        return None if found is None else found.size
+
+    async def _head(self, digest: str) -> Kept | None:
         with translate(_ERRORS), suppress(FileNotFoundError):
-            return int((await obstore.head_async(self._store, _key(digest)))["size"])
+            found = await obstore.head_async(self._store, _key(digest))
+            return Kept(digest=digest, size=found["size"], at=found["last_modified"])
         return None
 
-    async def stream(self, digest: str) -> AsyncIterator[bytes]:
+    async def stream(self, digest: str) -> AsyncGenerator[bytes, None]:
         """Its bytes in chunks. Raises Permanent when it is missing or is not what its name says."""
         hashed = hashlib.sha256()
         with translate(_ERRORS):
@@ -116,7 +139,75 @@ class Blobs:
             raise TooLarge("", f"is larger than {limit} bytes")
         return b"".join([chunk async for chunk in self.stream(digest)])
 
+    async def kept(self) -> AsyncIterator[Kept]:
+        """All that is in the store, in no order; what comes or goes meanwhile, or not."""
+        with translate(_ERRORS):
+            async for page in obstore.list(self._store, "sha256/"):
+                for found in page:
+                    digest = f"sha256:{found['path'].rpartition('/')[2]}"
+                    if DIGEST.fullmatch(digest):
+                        yield Kept(digest=digest, size=found["size"], at=found["last_modified"])
+
+    async def remove(self, digest: str, before: datetime) -> bool:
+        """Remove a blob that was last written before then; whether it was.
+
+        A blob that is put at the same time stays: exactly so in a folder; in an object store but
+        for a put between two requests.
+        """
+        found = await self._head(digest)
+        if found is None or found.at >= before:
+            return False
+        if self._folder is not None:
+            with translate(_ERRORS):
+                return await asyncio.to_thread(_remove, self._folder, _key(digest), before)
+        with translate(_ERRORS), suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, _key(digest))
+        return True
+
+    async def sweep(self, before: datetime) -> int:
+        """Remove what puts left that were cut short before then; how many."""
+        if self._folder is not None:
+            with translate(_ERRORS):
+                return await asyncio.to_thread(_sweep, self._folder / INCOMING, before)
+        strays = 0
+        with translate(_ERRORS):
+            async for page in obstore.list(self._store, f"{INCOMING}/"):
+                for found in page:
+                    if found["last_modified"] < before:
+                        await self._drop(found["path"])
+                        strays += 1
+        return strays
+
     async def _drop(self, key: str) -> None:
         # a stray is harmless and is swept with the others
         with suppress(FileNotFoundError, OSError, obstore.exceptions.BaseError):
             await obstore.delete_async(self._store, key)
+
+
+def _remove(folder: Path, key: str, before: datetime) -> bool:
+    """Take the file away first and look at it then: a put that was faster is undone by nobody."""
+    aside = folder / INCOMING / ids.new("r")
+    aside.parent.mkdir(exist_ok=True)
+    try:
+        (folder / key).rename(aside)
+    except FileNotFoundError:
+        return False
+    try:
+        old = aside.stat().st_mtime < before.timestamp()
+        if not old:
+            with suppress(FileExistsError):  # it was put once more
+                os.link(aside, folder / key)
+        return old
+    finally:
+        aside.unlink()
+
+
+def _sweep(folder: Path, before: datetime) -> int:
+    strays = 0
+    # the store itself does not list what it has not finished
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
+                strays += 1
+    return strays

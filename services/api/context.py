@@ -24,6 +24,7 @@ class Context:
         targets: tuple[str, ...],
         streams: int = 200,
         builds_per_owner: int = 0,
+        project_limit: int = 0,
         trusted: Trusted = Trusted(),  # noqa: B008
     ) -> None:
         self.database = database
@@ -33,6 +34,7 @@ class Context:
         self.targets = targets
         self.streams = streams
         self.builds_per_owner = builds_per_owner
+        self.project_limit = project_limit
         self.streaming = 0
         self.trusted = trusted
         self.tokens = Tokens(database)

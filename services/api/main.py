@@ -21,6 +21,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     api_port: int = 8080
     router_url: str = "http://127.0.0.1:8000"  # as people reach the router
     upload_limit: int = 8 << 30  # bytes
+    project_limit: int = 1 << 40  # bytes of a project's uploads; 0: any number
     targets: str = "process"  # those that a deployment may name, separated by commas
     streams: int = 200  # followers at a time
     builds_per_owner: int = 100  # versions that may wait at a time; 0: any number
@@ -37,6 +38,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         targets=tuple(name.strip() for name in config.targets.split(",")),
         streams=config.streams,
         builds_per_owner=config.builds_per_owner,
+        project_limit=config.project_limit,
         trusted=Trusted.read(config.git_private_hosts),
     )
 

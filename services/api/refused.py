@@ -44,6 +44,15 @@ def too_large(limit: int) -> Refused:
     return Refused(told, {"Connection": "close"})
 
 
+def no_room(limit: int, room: int) -> Refused:
+    detail = (
+        f"a project's uploads may take {limit} bytes, and {room} of them are left; "
+        "uploads that no version uses are forgotten after some days"
+    )
+    told = problem("no-room", 413, "The project has no room for it", detail)
+    return Refused(told, {"Connection": "close"})
+
+
 def too_slow() -> Refused:
     told = problem("too-slow", 408, "The body came too slowly")
     return Refused(told, {"Connection": "close"})

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.api import cursor, refused, source, urls
+from services.api import cursor, refused, source, uploads, urls
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.paging import limit, page, rows_of
@@ -83,6 +83,7 @@ async def submit(
         await connection.execute(OWNER_LOCK, project.owner)
         if await connection.fetchval(OWNER_BUILDS, project.owner) >= most:
             raise refused.too_many_builds(most)
+    await uploads.use(connection, project.seq, definition)
     await connection.execute(VERSION_MAKE, made, project.seq, deployment, name, definition)
     fact = VersionSubmitted(version=made, name=name, deployment=deployment)
     await announce(connection, fact, project=project.seq, source=project.source)

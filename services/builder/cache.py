@@ -9,6 +9,7 @@ from shared.database.pool import Database
 from shared.database.sqlfile import sql
 
 LAYER = sql(__package__, "layer")
+LAYER_USE = sql(__package__, "layer_use")
 LAYER_KEEP = sql(__package__, "layer_keep")
 
 
@@ -43,4 +44,6 @@ class Cache:
 
     async def _known(self, key: str) -> Blob | None:
         row = await self._database.row(LAYER, key)
+        if row is not None and row["stale"]:
+            row = await self._database.row(LAYER_USE, key)
         return None if row is None else Blob(digest=row["digest"], size=row["size"])

@@ -49,8 +49,10 @@ class Depot:
 
         `base` is where the layers that are not ours are. Repeating it pushes what is missing.
         """
-        if self._knows(into, image.digest) and await self.holds(into, image.digest):
-            return
+        if self._knows(into, image.digest):
+            if await self.holds(into, image.digest):
+                return
+            self._forget(into)
         body = await self._blobs.read(image.digest)
         manifest = await images.read(self._blobs, image.digest)
         try:

@@ -10,12 +10,13 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from services.builder import engines, indexes, machine, stages
+from services.builder import collect, engines, indexes, machine, stages
 from services.builder.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
+from services.builder.collect import Keep
 from services.builder.depot import Depot
 from services.builder.engines import Engine
 from services.builder.engines.buildah import Buildah
@@ -53,6 +54,10 @@ class Config(config.Config, frozen=True, kw_only=True):
     base_registry: str = ""  # `host[:port][/prefix]` of base images that name none
     base_images: str = "{}"  # JSON: name of an environment -> its base image
     signing_key: str = ""  # a PEM file; empty: what is said about images is not signed
+    collect_every: float = 3600.0  # seconds between two times that what nobody needs is removed
+    keep_blobs: float = 1.0  # days, after they were written
+    keep_uploads: float = 7.0  # days that no version uses them
+    keep_layers: float = 30.0  # days that no build uses them
     build_engine: Literal["buildah", "none"] = "buildah"  # for what has to run inside an image
     install_memory: int = 4 << 30  # bytes that it may have
     install_disk: int = 16 << 30  # bytes that it may write
@@ -96,6 +101,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
                 limit=config.git_limit,
                 timeout=config.git_timeout,
             ),
+            collect.loop(floor, kept(config), registries, shop.depot, config.collect_every),
             *door(config, floor, telemetry),
         ]
 
@@ -129,6 +135,13 @@ def limits(config: Config) -> Limits:
         return stages.limits(config.stage_timeouts, packages=config.install_timeout)
     except ValueError as error:
         raise Misconfigured(f"configuration: STAGE_TIMEOUTS: {error}") from error
+
+
+def kept(config: Config) -> Keep:
+    try:
+        return Keep(blobs=config.keep_blobs, uploads=config.keep_uploads, layers=config.keep_layers)
+    except ValueError as error:
+        raise Misconfigured(f"configuration: KEEP_…: {error}") from error
 
 
 def trusted(config: Config) -> frozenset[str]:

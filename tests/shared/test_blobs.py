@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import obstore
 import pytest
 
-from shared.blobs import CHUNK, Blob, Blobs, TooLarge, digest_of
+from shared.blobs import CHUNK, Blob, Blobs, Kept, TooLarge, _remove, digest_of
 from shared.errors import Invalid, Permanent, Transient
 
 CONTENT = b"some content"
@@ -163,3 +164,90 @@ async def test_a_digest_that_is_none_is_refused(blobs: Blobs, digest: str) -> No
     with pytest.raises(Invalid) as caught:
         await blobs.size(digest)
     assert caught.value.field == "digest"
+
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def age(folder: Path) -> None:
+    for path in stored(folder):
+        os.utime(path, (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
+
+
+async def test_all_that_is_kept_is_listed_with_its_age(blobs: Blobs, folder: Path) -> None:
+    await blobs.put_bytes(CONTENT)
+    await blobs.put(stream(b"other"))
+    age(folder)
+    (folder / "sha256" / "note").write_text("not ours")
+    found = [kept async for kept in blobs.kept()]
+    assert sorted(found, key=lambda kept: kept.size) == [
+        Kept(digest=digest_of(b"other"), size=5, at=LONG_AGO),
+        Kept(digest=DIGEST, size=len(CONTENT), at=LONG_AGO),
+    ]
+
+
+async def test_only_what_is_old_is_removed(blobs: Blobs, folder: Path) -> None:
+    await blobs.put_bytes(CONTENT)
+    assert not await blobs.remove(DIGEST, datetime.now(UTC) - timedelta(days=1))
+    assert await blobs.read(DIGEST) == CONTENT
+    age(folder)
+    assert await blobs.remove(DIGEST, datetime.now(UTC) - timedelta(days=1))
+    assert not await blobs.remove(DIGEST, datetime.now(UTC))
+    assert stored(folder) == []
+
+
+async def test_what_is_put_again_is_fresh(blobs: Blobs, folder: Path) -> None:
+    await blobs.put_bytes(CONTENT)
+    for streamed in (False, True):
+        age(folder)
+        await (blobs.put(stream(CONTENT)) if streamed else blobs.put_bytes(CONTENT))
+        assert not await blobs.remove(DIGEST, datetime.now(UTC) - timedelta(days=1))
+
+
+async def test_puts_and_removals_at_once_lose_no_fresh_blob(blobs: Blobs, folder: Path) -> None:
+    for _ in range(50):
+        await blobs.put_bytes(CONTENT)
+        age(folder)
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        await asyncio.gather(
+            blobs.remove(DIGEST, hour_ago),
+            blobs.put(stream(CONTENT)),
+            blobs.remove(DIGEST, hour_ago),
+        )
+        assert await blobs.read(DIGEST) == CONTENT
+    assert not list((folder / "incoming").iterdir())
+
+
+async def test_a_removal_that_took_a_fresh_blob_puts_it_back(folder: Path, blobs: Blobs) -> None:
+    await blobs.put_bytes(CONTENT)
+    key = f"sha256/{DIGEST[7:9]}/{DIGEST[7:]}"
+    assert not _remove(folder, key, datetime.now(UTC) - timedelta(hours=1))
+    assert await blobs.read(DIGEST) == CONTENT
+
+
+async def test_strays_of_puts_that_were_cut_short_are_swept(blobs: Blobs, folder: Path) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WRITER, f"file:{folder}"), stdout=asyncio.subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    for _ in range(12):
+        await writer.stdout.readline()
+    writer.kill()
+    await writer.communicate()
+    await blobs.put_bytes(CONTENT)
+    assert len(stored(folder)) == 2
+    assert await blobs.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    age(folder)
+    assert await blobs.sweep(datetime.now(UTC) - timedelta(hours=1)) == 1
+    assert await blobs.read(DIGEST) == CONTENT
+
+
+async def test_a_store_without_a_folder_is_collected_too() -> None:
+    blobs = Blobs.open("memory:///")
+    await blobs.put_bytes(CONTENT)
+    assert [kept.digest async for kept in blobs.kept()] == [DIGEST]
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert not await blobs.remove(DIGEST, LONG_AGO)
+    assert await blobs.remove(DIGEST, later)
+    assert await blobs.sweep(later) == 0
+    assert await blobs.size(DIGEST) is None

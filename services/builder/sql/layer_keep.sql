@@ -5,5 +5,6 @@ INSERT INTO layers AS known (key, digest, size)
 VALUES ($1, $2, $3)
     ON CONFLICT (key) DO UPDATE
    SET digest = CASE WHEN known.digest = $4 THEN excluded.digest ELSE known.digest END,
-       size = CASE WHEN known.digest = $4 THEN excluded.size ELSE known.size END
+       size = CASE WHEN known.digest = $4 THEN excluded.size ELSE known.size END,
+       used_at = now()
 RETURNING digest, size;
