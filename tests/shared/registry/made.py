@@ -1,15 +1,11 @@
-"""Small images, and a registry of our own that does what a test tells it to."""
+"""Small images."""
 
 from __future__ import annotations
 
 import hashlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
-from aiohttp import web
 
 from shared import image
 from shared.blobs import Blob
@@ -84,60 +80,3 @@ async def push(
     described_as = described(body, image.MANIFEST_TYPE)
     assert digest == described_as.digest
     return manifest, described_as
-
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Scripted:
-    """What a registry does with each request, and what it was asked: `GET /v2/app/tags/list`."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.asked: list[str] = []
-        self.requests: list[web.Request] = []
-        self.peers: set[object] = set()  # connections
-        self.address = ""
-        self.answer = answer
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(f"{request.method} {request.path}")
-        self.requests.append(request)
-        self.peers.add(request.get_extra_info("peername"))
-        return await self.answer(request)
-
-    @property
-    def reference(self) -> Reference:
-        return Reference(self.address, "team/app", "1")
-
-
-@asynccontextmanager
-async def scripted(
-    answer: Answer, *, tls: tuple[Path, Path] | None = None
-) -> AsyncIterator[Scripted]:
-    """With a certificate and its key as `tls` it speaks TLS."""
-    registry = Scripted(answer)
-    runner = web.ServerRunner(web.Server(registry.handle), shutdown_timeout=0.1)
-    await runner.setup()
-    context = None
-    if tls is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*tls)
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-    await site.start()
-    registry.address = f"127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield registry
-    finally:
-        await runner.cleanup()
-
-
-def manifest_answer(body: bytes, media_type: str = image.MANIFEST_TYPE) -> web.Response:
-    return web.Response(body=body, headers={"Content-Type": media_type})
-
-
-def error_answer(status: int, code: str, **headers: str) -> web.Response:
-    return web.json_response(
-        {"errors": [{"code": code, "message": "no"}]},
-        status=status,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-    )

@@ -16,17 +16,8 @@ from shared.config import Misconfigured
 from shared.errors import Transient
 from shared.registry import Credentials, Damaged, Denied, Reference, Registries, parse
 from tests.beds.registry import registry
-from tests.shared.registry.made import (
-    QUICK,
-    Scripted,
-    blob_of,
-    error_answer,
-    manifest_answer,
-    manifest_of,
-    opened,
-    push,
-    scripted,
-)
+from tests.shared.registry.made import QUICK, blob_of, manifest_of, opened, push
+from tests.shared.registry.scripted import Scripted, error_answer, manifest_answer, scripted
 
 LAYER = b"layer" * 100
 BODY = msgspec.json.encode(manifest_of(LAYER))

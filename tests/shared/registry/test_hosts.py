@@ -18,7 +18,8 @@ from shared.errors import Permanent
 from shared.registry import Credentials, Denied, Reference, Registries
 from shared.registry.hosts import Guarded, Hosts, Private, is_loopback
 from tests.keys import openssl
-from tests.shared.registry.made import QUICK, blob_of, error_answer, scripted
+from tests.shared.registry.made import QUICK, blob_of
+from tests.shared.registry.scripted import error_answer, scripted
 
 PRIVATE = [
     "10.0.0.1",

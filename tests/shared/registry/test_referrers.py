@@ -18,12 +18,11 @@ from tests.shared.registry.made import (
     artifact_of,
     blob_of,
     described,
-    manifest_answer,
     manifest_of,
     opened,
     push,
-    scripted,
 )
+from tests.shared.registry.scripted import manifest_answer, scripted
 
 KINDS = ["application/x-signature", "application/x-provenance", "application/x-inventory"]
 

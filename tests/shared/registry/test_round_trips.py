@@ -7,7 +7,8 @@ from aiohttp import web
 
 from shared import image
 from shared.registry import Registries
-from tests.shared.registry.made import blob_of, manifest_answer, manifest_of, opened, scripted
+from tests.shared.registry.made import blob_of, manifest_of, opened
+from tests.shared.registry.scripted import manifest_answer, scripted
 
 LAYER = b"layer" * 100
 BODY = msgspec.json.encode(manifest_of(LAYER))
