@@ -43,6 +43,8 @@ fresh for every start. With a base there may be `install`: what ran inside the i
 BASE_NAME: Final = "org.opencontainers.image.base.name"  # as its owner wrote it
 
 
+EPOCH: Final = "1970-01-01T00:00:00Z"
+
 USER: Final = 1000
 """Who the server runs as in a container, by number alone: no base has to know it. The code, home
 and files layers are its own, all else is root's."""
@@ -106,12 +108,21 @@ class RootFs(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "layers"
 
 
+class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a layer came from. Engines that build on an image want one for each of its layers."""
+
+    created: str = ""
+    created_by: str = ""
+    empty_layer: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str
     os: str
     config: ContainerConfig
     rootfs: RootFs
-    created: str = "1970-01-01T00:00:00Z"
+    created: str = EPOCH
+    history: tuple[History, ...] = ()
 
 
 class BaseRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,12 +65,19 @@ class _Container(msgspec.Struct, rename="pascal"):
     volumes: dict[str, msgspec.Raw] | None = None
 
 
+class _History(msgspec.Struct):
+    created: str | None = None
+    created_by: str | None = None
+    empty_layer: bool | None = None
+
+
 class _Config(msgspec.Struct):
     architecture: str
     os: str
     rootfs: image.RootFs
     config: _Container | None = None
     created: str | None = None
+    history: list[_History] | None = None
 
 
 class Bases:
@@ -224,5 +231,13 @@ def read_config(body: bytes, layers: int, platform: image.Platform) -> image.Con
             labels=own.labels or {},
             user=own.user or "",
         ),
-        created=found.created or "1970-01-01T00:00:00Z",
+        created=found.created or image.EPOCH,
+        history=tuple(
+            image.History(
+                created=entry.created or image.EPOCH,
+                created_by=entry.created_by or "",
+                empty_layer=entry.empty_layer or False,
+            )
+            for entry in found.history or ()
+        ),
     )

@@ -30,6 +30,7 @@ class Under(msgspec.Struct, frozen=True, kw_only=True):
 
     layers: tuple[image.Descriptor, ...] = ()
     diff_ids: tuple[str, ...] = ()
+    history: tuple[image.History, ...] = ()
 
 
 ON_NOTHING: Final = Under()
@@ -42,7 +43,15 @@ def under(manifest: image.Manifest, config: image.Config) -> Under:
         image.Descriptor(media_type=_layer_type(layer), digest=layer.digest, size=layer.size)
         for layer in manifest.layers
     )
-    return Under(layers=tuple(layers), diff_ids=config.rootfs.diff_ids)
+    return Under(layers=tuple(layers), diff_ids=config.rootfs.diff_ids, history=_history(config))
+
+
+def _history(config: image.Config) -> tuple[image.History, ...]:
+    """One entry for each layer of a base, whatever its maker left out."""
+    told = sum(not entry.empty_layer for entry in config.history)
+    if told == len(config.rootfs.diff_ids):
+        return config.history
+    return (image.History(created_by="base"),) * len(config.rootfs.diff_ids)
 
 
 def _layer_type(layer: image.Descriptor) -> str:
@@ -60,6 +69,13 @@ def config_of(
         os=host.os,
         config=container,
         rootfs=image.RootFs(diff_ids=under.diff_ids + ours),
+        history=(
+            *under.history,
+            *(
+                image.History(created=image.EPOCH, created_by=f"slipway {layer.role}")
+                for layer in layers
+            ),
+        ),
     )
 
 

@@ -45,7 +45,7 @@ ENVIRONMENT: Final = (
     "LANG=C.UTF-8",
 )
 GZIP_TYPE: Final = image.LAYER_TYPE + "+gzip"
-FORMAT: Final = 1  # of what is kept; counted up when it is made in another way
+FORMAT: Final = 2  # of what is kept; counted up when it is made in another way
 AT_ONCE: Final = 2  # systems that are made at a time
 WITHIN: Final = 2 * rootfs.WITHIN  # seconds, with another who makes the same one first
 CHUNK: Final = 1 << 20
@@ -128,6 +128,7 @@ def _layout(tar: Path, folder: Path) -> None:
         os="linux",
         config=image.ContainerConfig(entrypoint=(), env=ENVIRONMENT),
         rootfs=image.RootFs(diff_ids=(diff_id,)),
+        history=(image.History(created=image.EPOCH, created_by="mmdebstrap"),),
     )
     manifest = image.Manifest(
         schema_version=2,
