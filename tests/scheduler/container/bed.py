@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from services.scheduler.driver import Replica
+from services.scheduler.drivers.container import spec
+from services.scheduler.drivers.container.open import ID
 from shared.blobs import Blobs
 from shared.image import MANIFEST_TYPE, Config, Manifest
 from shared.registry import Reference, Registries, parse
@@ -28,6 +33,21 @@ class Bed:
         self.url = engine.url
         self.registry = registry
         self.base = base
+
+    def name(self, home: Path, replica: Replica) -> str:
+        """Of a replica's container."""
+        return spec.name((home / ID).read_text(), replica)
+
+    async def run(self, *command: str) -> str:
+        """With the engine's own command line."""
+        return await asyncio.to_thread(self.engine.run, *command)
+
+    async def inside(self, home: Path, replica: Replica, *command: str) -> str:
+        return await self.run("exec", self.name(home, replica), *command)
+
+    async def container(self, home: Path, replica: Replica) -> Any:
+        """What the engine has on it."""
+        return json.loads(await self.run("inspect", self.name(home, replica)))[0]
 
     async def push(self, blobs: Blobs, image: str) -> str:
         """Put an image into the registry; the repository that has it."""

@@ -81,8 +81,7 @@ class ContainerDriver:
             labels = spec.read_labels(each.labels or {})
             if labels is not None:
                 listed[labels.replica] = each
-                if each.state in UP:
-                    await self._adopt(each, labels)
+                await self._adopt(each, labels)
         folders = filter(None, map(spec.replica_of, os.listdir(self._replicas)))
         return {
             replica: self._look(replica, listed.get(replica)) for replica in {*listed, *folders}
@@ -116,7 +115,8 @@ class ContainerDriver:
         replica = workload.replica
         found = await self._maker.found(replica)
         if found is not None and found.state.over:
-            await self._let_go(replica)
+            await self._follow(found)  # for its last words
+            await self._let_go(replica, finish=True)
             await self._engine.remove(found.id, force=False)
             found = None
         if found is None or not found.state.running:
@@ -129,7 +129,7 @@ class ContainerDriver:
         return Started(address)
 
     async def _adopt(self, listed: Listed, labels: Labels) -> None:
-        """Follow what runs, unless somebody is busy with it or it is followed already."""
+        """Follow it, unless somebody is busy with it or it is followed already."""
         replica, lock = labels.replica, self._lock(labels.replica)
         follower = self._followers.get(replica)
         if lock.locked() or (follower is not None and follower.container == listed.id):
@@ -140,7 +140,7 @@ class ContainerDriver:
 
     async def _follow(self, found: Container) -> None:
         labels = spec.read_labels(found.config.labels or {})
-        if labels is None or not found.state.running:
+        if labels is None or not (found.state.running or found.state.over):
             return
         folder, before = self._folder(labels.replica), self._followers.get(labels.replica)
         if before is not None and before.container == found.id:
