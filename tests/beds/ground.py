@@ -17,7 +17,7 @@ from tests.beds.bases import bases
 from tests.beds.podman import Podman, podman
 from tests.beds.registry import registry
 
-NAMED: Final = {"DEEPLEARNING_PY310": "python:3.11"}
+NAMED: Final = {"DEEPLEARNING_PY310": "python:3.13"}
 """Environments that proxiML's users name, and what they get here."""
 
 
