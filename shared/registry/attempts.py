@@ -7,10 +7,27 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from shared.registry.errors import Passing
+from shared.registry.errors import Passing, Silent
 from shared.registry.limits import Limits
 
 T = TypeVar("T")
+
+
+class Attempts:
+    """How often it has gone wrong. Silence, which costs the most time, is borne once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failures = 0
+        self._silences = 0
+
+    def failed(self, error: Passing) -> float:
+        """Seconds to wait before the next attempt. Raises `error` when there is none left."""
+        self._failures += 1
+        self._silences += isinstance(error, Silent)
+        if self._failures >= self._limits.attempts or self._silences > 1:
+            raise error
+        return pause(self._limits, self._failures, error.after)
 
 
 async def persist(
@@ -20,20 +37,17 @@ async def persist(
 
     `seconds` are for all of it (else those of a small operation).
     """
-    last: Passing | None = None
+    attempts, last = Attempts(limits), Passing(f"{what}: it took too long; try again later")
     try:
         async with asyncio.timeout(limits.operation if seconds is None else seconds):
-            for count in range(limits.attempts):
-                if last is not None:
-                    await asyncio.sleep(pause(limits, count, last.after))
+            while True:
                 try:
                     return await attempt()
                 except Passing as error:
-                    last = error
+                    wait, last = attempts.failed(error), error
+                await asyncio.sleep(wait)
     except TimeoutError as error:
-        raise last or Passing(f"{what}: it took too long; try again later") from error
-    assert last is not None
-    raise last
+        raise last from error
 
 
 def pause(limits: Limits, count: int, asked: float | None) -> float:

@@ -54,6 +54,10 @@ class Passing(Transient):
         self.after = after
 
 
+class Silent(Passing):
+    """Nothing came for as long as we wait. A further attempt costs as much again."""
+
+
 class _Entry(msgspec.Struct):
     code: str = ""
     detail: msgspec.Raw = msgspec.Raw(b"null")

@@ -8,7 +8,7 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     operation: float = 25.0  # seconds for a small operation, with all its attempts
     request: float = 10.0  # seconds for one of its requests
-    silence: float = 15.0  # seconds in which a large body may stand still
+    silence: float = 12.0  # seconds in which a large body may stand still
     slowest: int = 100_000  # bytes a second below which a large body is given up
     attempts: int = 4
     pause: float = 0.2  # seconds before the second attempt; doubles each time

@@ -13,9 +13,9 @@ import aiohttp
 
 from shared import image
 from shared.registry import manifests
-from shared.registry.attempts import pause
+from shared.registry.attempts import Attempts
 from shared.registry.auth import Scopes
-from shared.registry.errors import Damaged, Passing
+from shared.registry.errors import Damaged, Passing, Silent
 from shared.registry.manifests import ACCEPT, CONFIGS, INDEXES, Resolved, digest_of
 from shared.registry.reference import Reference
 from shared.registry.session import Answer, Session
@@ -99,8 +99,8 @@ class Pull:
         what = repository.at(blob.digest)
         limits = self._session.limits
         budget = Budget(what, limits.transfer(blob.size))
-        hashed, done, failures = hashlib.sha256(), 0, 0
-        while done < blob.size or not failures:
+        hashed, done, attempts = hashlib.sha256(), 0, Attempts(limits)
+        while True:
             try:
                 async with aclosing(self._from(what, blob, done, budget)) as chunks:
                     async for chunk in chunks:
@@ -111,11 +111,9 @@ class Pull:
                         yield chunk
                 break
             except Passing as error:
-                failures += 1
-                if done < blob.size:
-                    if failures >= limits.attempts or budget.left <= 0:
-                        raise
-                    await asyncio.sleep(pause(limits, failures, error.after))
+                if done == blob.size:
+                    break
+                await asyncio.sleep(attempts.failed(error))
         if done != blob.size:
             raise Damaged(f"{what} is {done} bytes long, not {blob.size}")
         if hashed.hexdigest() != blob.digest.removeprefix("sha256:"):
@@ -135,7 +133,7 @@ class Pull:
                 fine=_PART,
             )
             limits = self._session.limits
-            response = await budget.spend(stack.enter_async_context(head), limits.operation)
+            response = await budget.spend(stack.enter_async_context(head), limits.silence)
             skip = _skip(what, response, blob.size, start)
             while chunk := await budget.spend(self._session.wire.some(response), limits.silence):
                 if skip < len(chunk):
@@ -163,7 +161,7 @@ class Budget:
                 return await work
         except TimeoutError as error:
             silent = "the registry fell silent or is too slow; try again later"
-            raise Passing(f"{self._what}: {silent}") from error
+            raise Silent(f"{self._what}: {silent}") from error
         finally:
             self.left -= time.monotonic() - began
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from shared.errors import Permanent
-from shared.registry.errors import Damaged, Passing
+from shared.registry.errors import Damaged, Passing, Silent
 from shared.registry.limits import Limits
 from shared.registry.pull import Content
 from shared.registry.reference import Reference
@@ -40,7 +40,7 @@ class Upload:
             async with asyncio.timeout(self._limits.silence) as self._watch:
                 yield
         except TimeoutError as error:
-            raise Passing(f"{self.what}: the registry stopped taking it") from error
+            raise Silent(f"{self.what}: the registry stopped taking it") from error
         finally:
             self._watch = None
 

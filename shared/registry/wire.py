@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from shared.errors import Permanent, PlatformError
-from shared.registry.errors import Damaged, Denied, Passing
+from shared.registry.errors import Damaged, Denied, Passing, Silent
 from shared.registry.hosts import Guarded, Hosts, Private
 from shared.registry.limits import Limits
 
@@ -116,7 +116,7 @@ def _ours(where: str, error: Exception) -> PlatformError:
         case Private():
             return Denied(f"{where} has a private address, and is no registry in use here")
         case TimeoutError():
-            return Passing(f"{where} did not answer in time; try again later")
+            return Silent(f"{where} did not answer in time; try again later")
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return Permanent(f"{where} has a certificate that is not valid for it")
