@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.builder import layers, recipe, requirements
+from services.builder import layers, pipconf, recipe, requirements
 from services.builder import lock as locks
 from services.builder import wanted as wants
 from services.builder.artifacts.distributions import distributions
@@ -101,6 +101,8 @@ class Packages:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             folder.mkdir()
         source = await (self._source.copied() if wanted.asked.local else self._source.unpacked())
+        if wanted.asked.local and pipconf.NAME in wanted.asked.private:
+            (source / pipconf.NAME).unlink()  # a package of the source might take it along
         async with self._stages.stage("packages"):
             for option in wanted.asked.unused:
                 self._write(f"pip.conf: {option} has no effect here", "platform")

@@ -95,7 +95,12 @@ def read(root: Path) -> Asked:
         hashes={what: tuple(sorted(set(some))) for what, some in found.hashes.items()},
         all_hashes=found.all_hashes,
         own=own,
-        private=frozenset(path for path, text in texts.items() if masked(text) != text),
+        private=frozenset(
+            way
+            for path, text in texts.items()
+            if masked(text) != text
+            for way in (path, _real(root, path))
+        ),
         unused=unused,
     )
 
@@ -257,6 +262,11 @@ def inside(root: Path, folder: str, path: str, said_by: str) -> str:
     if not os.path.exists(real):
         raise Invalid(said_by, f"refers to {path[:80]}, which is not in the source")
     return wanted
+
+
+def _real(root: Path, path: str) -> str:
+    """Where links lead from `path`, relative to the root that it is inside of."""
+    return os.path.relpath(os.path.realpath(os.path.join(root, path)), os.path.realpath(root))
 
 
 def _text(root: Path, path: str, *, said_by: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.builder.tidy import tidy
+from services.builder.recipe import Host
+from services.builder.tidy import first_line, tidy
 
 BODY = b"# -*- coding: utf-8 -*-\nprint(1)\n"
 
@@ -75,3 +76,47 @@ def test_where_a_local_package_lay_is_forgotten(root: Path, url: str, stays: boo
     direct.write_text(f'{{"url": "{url}"}}')
     tidy(root)
     assert direct.exists() == stays
+
+
+BASE = Host(
+    python="3.9.2",
+    platform="x86_64-manylinux_2_31",
+    architecture="amd64",
+    executable="/opt/p/bin/python3",
+)
+
+
+def test_an_installation_for_a_base_has_its_folders_and_starts_its_python(root: Path) -> None:
+    site = root / "lib/python3.11/site-packages"
+    info = site / "tiny-1.0.dist-info"
+    headers = root / "include/site/python3.11/tiny"
+    for folder in (info, headers, root / "bin"):
+        folder.mkdir(parents=True, exist_ok=True)
+    (headers / "tiny.h").write_text("")
+    (root / "bin/tiny").write_bytes(b"#!/somewhere/bin/python3.11\nimport tiny\n")
+    (info / "RECORD").write_text(
+        "../../../bin/tiny,sha256=old,1\n../../../include/site/python3.11/tiny/tiny.h,sha256=x,0\n"
+    )
+    tidy(root, BASE)
+    assert (root / "bin/tiny").read_bytes() == b"#!/opt/p/bin/python3\nimport tiny\n"
+    record = root / "lib/python3.9/site-packages/tiny-1.0.dist-info/RECORD"
+    names = [line.partition(",")[0] for line in record.read_text().splitlines()]
+    assert names == ["../../../bin/tiny", "../../../include/site/python3.9/tiny/tiny.h"]
+    assert not site.exists()
+
+
+@pytest.mark.parametrize(
+    "executable", ["/opt/my python/bin/python3", "/" + "deep/" * 30 + "python3"]
+)
+def test_an_interpreter_that_no_first_line_can_name_is_looked_for_on_path(executable: str) -> None:
+    assert first_line(executable) == b"#!/usr/bin/env python3\n"
+
+
+def test_the_password_of_an_address_is_not_kept_with_its_package(root: Path) -> None:
+    info = root / "lib/python3.11/site-packages/tiny-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "direct_url.json").write_text('{"url": "https://me:hidden@x.example/tiny.whl"}')
+    (info / "RECORD").write_text("tiny-1.0.dist-info/direct_url.json,sha256=old,1\n")
+    tidy(root)
+    assert (info / "direct_url.json").read_text() == '{"url": "https://***@x.example/tiny.whl"}'
+    assert "sha256=old" not in (info / "RECORD").read_text()
