@@ -4,7 +4,9 @@ They are for this machine's own Python, or for that of a base image, which is ne
 wheels will do, and markers are those of its Python and platform.
 
 uv runs under the warden: in a session of its own with limits, and neither a time-out, a cancelled
-build nor the death of this process leaves anything of it behind.
+build nor the death of this process leaves anything of it behind. Where it may run the build
+backends of packages, which is wherever wheels are not all that will do, it runs in a sandbox; see
+confined.py.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.builder import indexes, target, warden
+from services.builder import confined, indexes, target, warden
 from services.builder.pipconf import Own, hidden
 from services.builder.reason import reason
 from services.builder.recipe import Host
+from services.builder.sandbox.spec import Ended, Limits, exceeded
 from shared.errors import Transient, translate
 
 FILE_BYTES: Final = 16 << 30
@@ -61,6 +64,8 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path
     timeout: float
     public: str = ""  # the index that uv asks when nobody names one
+    confined: bool = False  # whether this machine permits a sandbox
+    memory: int = 4 << 30  # bytes that an installation in a sandbox may use
 
     async def lock(self, room: Room, files: tuple[str, ...], write: Write) -> str | None:
         """Write the exact packages that requirements files ask for to LOCK; why not, or None."""
@@ -69,7 +74,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             *("compile", *files, *options.split(), "--output-file", str(room.scratch / LOCK)),
             *("--python", self.python),
         ]
-        return await self._uv(room, command, (), write)
+        return await self._uv(room, command, None, write)
 
     async def install(
         self, room: Room, into: Path, packages: tuple[str, ...], write: Write
@@ -83,15 +88,17 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             *("--python", self.python, "--prefix", str(into)),
             *packages,
         ]
-        return await self._uv(room, command, ((str(into), "<packages>"),), write)
+        return await self._uv(room, command, into, write)
 
     async def _uv(
-        self, room: Room, command: list[str], places: tuple[tuple[str, str], ...], write: Write
+        self, room: Room, command: list[str], into: Path | None, write: Write
     ) -> str | None:
         tail: deque[str] = deque(maxlen=REMEMBERED)
         secrets = room.own.secrets
         # nobody cares for the place in which it was built
-        places = (*places, (str(room.scratch), "<scratch>"), (str(room.source), "."))
+        places = [(str(room.scratch), "<scratch>"), (str(room.source), ".")]
+        if into is not None:
+            places.insert(0, (str(into), "<packages>"))
 
         def tell(text: str, stream: Literal["stdout", "stderr"]) -> None:
             for path, shown in places:
@@ -102,12 +109,15 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
 
         environment = indexes.merged(self.environment, room.own, room.source, self.public)
         arguments = [self.uv, "pip", *command, *self._options(room, environment)]
-        code = await self._run(room, environment, arguments, tell)
-        if code == 0:
-            return None
-        if code == warden.OVER:
+        if self.confined and room.base is None:
+            ended = await self._confined(room, into, environment, arguments, tell)
+        else:
+            ended = await self._run(room, environment, arguments, tell)
+        if ended.how == "seconds":
             return f"it took longer than {self.timeout:.0f} s"
-        return reason(list(tail))
+        if ended.how != "exit":
+            return f"it {exceeded(ended.how, self._limits)}"
+        return reason(list(tail)) if ended.code else None
 
     def _options(self, room: Room, environment: Mapping[str, str]) -> list[str]:
         always = "--no-config --no-python-downloads --no-progress --no-sources --color never"
@@ -122,16 +132,48 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def _cache(self, room: Room) -> Path:
-        """uv asks for no password for what it has: a project's own indexes get their own cache."""
-        if not room.own:
+        """A project has a cache of its own where it has indexes of its own, since uv asks for no
+        password for what it has, and where it may run code that could write to it.
+        """
+        foreign = self.confined and room.base is None  # what is built may write to the cache
+        if not room.own and not foreign:
             return self.cache
         name = hashlib.sha256(room.project.encode()).hexdigest()[:16]
         return self.cache.with_name(f"{self.cache.name}-own") / name
 
+    @property
+    def _limits(self) -> Limits:
+        return Limits(seconds=self.timeout, memory=self.memory)
+
+    async def _confined(
+        self,
+        room: Room,
+        into: Path | None,
+        environment: Mapping[str, str],
+        command: list[str],
+        write: Write,
+    ) -> Ended:
+        cache = self._cache(room)
+        with translate({OSError: Transient}):
+            cache.mkdir(parents=True, exist_ok=True)
+        return await confined.run(
+            command,
+            {**environment, **_home(room)},
+            cwd=room.source,
+            folder=room.scratch.parent,
+            reads=(
+                *(Path(self.uv), Path(self.python), Path(self.python).resolve().parents[1]),
+                *filter(None, (room.wheels,)),
+            ),
+            writes=(room.source, room.scratch, cache, *filter(None, (into,))),
+            reaches=(*self.environment.values(), self.public),
+            limits=self._limits,
+            write=write,
+        )
+
     async def _run(
         self, room: Room, environment: Mapping[str, str], command: list[str], write: Write
-    ) -> int:
-        home = {"HOME": str(room.scratch), "TMPDIR": str(room.scratch)}
+    ) -> Ended:
         with translate({OSError: Transient}):
             spawned = asyncio.ensure_future(
                 asyncio.create_subprocess_exec(
@@ -141,7 +183,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
                     stdout=PIPE,
                     stderr=PIPE,
                     cwd=room.source,
-                    env={**environment, **home},
+                    env={**environment, **_home(room)},
                 )
             )
             try:
@@ -155,9 +197,14 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             async with asyncio.TaskGroup() as group:
                 group.create_task(_tell(process.stdout, "stdout", write))
                 group.create_task(_tell(process.stderr, "stderr", write))
-            return await process.wait()
+            code = await process.wait()
+            return Ended("seconds") if code == warden.OVER else Ended("exit", code)
         finally:
             await asyncio.shield(_end(process))
+
+
+def _home(room: Room) -> dict[str, str]:
+    return {"HOME": str(room.scratch), "TMPDIR": str(room.scratch)}
 
 
 async def _end(process: Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import re
@@ -17,6 +18,9 @@ from uv import find_uv_bin
 from services.builder import indexes
 from services.builder.install import Installer
 from services.builder.recipe import Host
+from services.builder.sandbox import run as sandbox
+
+log = logging.getLogger(__name__)
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # as OCI calls them
 RUNTIME: Final = Path(__file__).parents[2] / "runtimes"
@@ -52,6 +56,10 @@ def public_index(uv: str) -> str:
 def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.environ) -> Installer:
     """`environ` holds the machine's settings for fetching packages; see indexes.py."""
     uv = find_uv_bin()
+    cache.mkdir(parents=True, exist_ok=True)
+    refused = sandbox.permits(cache)
+    if refused is not None:
+        log.warning("packages are built without a sandbox: %s", refused)
     return Installer(
         python=interpreter(),
         uv=uv,
@@ -59,4 +67,5 @@ def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.envir
         cache=cache.absolute(),
         timeout=timeout,
         public=public_index(uv),
+        confined=refused is None,
     )

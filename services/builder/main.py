@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ from services.builder.ground import ground
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools
+from services.builder.sandbox import gates
 from services.builder.stages import Limits
 from shared import config, http, ids, service
 from shared.config import Misconfigured
@@ -184,6 +187,7 @@ def engine(config: Config, seconds: float) -> Engine | None:
         limits=engines.Limits(
             seconds=seconds, memory=config.install_memory, disk=config.install_disk
         ),
+        gates=gates.of_machine(indexes.settings(os.environ, sys.base_prefix)),
     )
 
 

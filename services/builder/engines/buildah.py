@@ -21,8 +21,8 @@ from services.builder.engines.box import Box, made, read
 from services.builder.engines.store import Store
 from services.builder.logbook import Stream, clean
 from services.builder.reason import masked
-from services.builder.sandbox.spec import End, Place
 from services.builder.sandbox.spec import Limits as Bounds
+from services.builder.sandbox.spec import Place, exceeded
 from shared import ids
 from shared.errors import Invalid, Transient, translate
 
@@ -54,20 +54,14 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
         mark = f"{secrets.token_hex(16)} "
         asked = self._asked(step, mark)  # first: it says what is wrong with the step
         said = Said(lines.units(step), mark, self.limits, write)
-        limits = self.limits
+        bounds = _bounds(self.limits)
         async with self.store.holding(step.base, write) as images, made(folder) as work:
             with translate({OSError: Transient}):
                 (work / "step.json").write_bytes(msgspec.json.encode(asked))
                 (work / "step.json").chmod(0o644)
             ended = await Box(
                 folder=work,
-                limits=Bounds(
-                    seconds=limits.seconds,
-                    memory=limits.memory,
-                    disk=limits.disk,
-                    files=limits.files,
-                    processes=limits.processes,
-                ),
+                limits=bounds,
                 network="out" if step.network else "none",
                 gates=self.gates,
             ).run(
@@ -78,7 +72,7 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
             )
             said.close()
             if ended.how != "exit":
-                raise Invalid(FIELD, said.during(exceeded(ended.how, limits)))
+                raise Invalid(FIELD, said.during(exceeded(ended.how, bounds)))
             if ended.code:  # our program has no reason to fail but that the step ended it
                 raise Invalid(FIELD, said.during("ended what it ran in"))
             result = msgspec.json.decode(read(work / "result.json", RESULT), type=Result)
@@ -105,7 +99,7 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
         if result.code:
             raise Invalid(FIELD, said.failed(result.code))
         if result.too_large:
-            raise Invalid(FIELD, exceeded("disk", self.limits))
+            raise Invalid(FIELD, exceeded("disk", _bounds(self.limits)))
         path = folder / ids.new("layer-")
         with translate({OSError: Transient}):
             os.rename(work / "layer.tar", path)
@@ -115,21 +109,14 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
         return Layer(path=path, size=size, members=result.members)
 
 
-def exceeded(how: End, limits: Limits) -> str:
-    """Which limit a step came to, for a person."""
-    match how:
-        case "seconds":
-            return f"took longer than the {limits.seconds:.0f} s allowed"
-        case "memory":
-            return f"needed more than the {limits.memory >> 20} MiB of memory allowed"
-        case "processes":
-            return f"had more than the {limits.processes} processes allowed"
-        case "disk":
-            return f"wrote more than the {limits.disk >> 20} MiB allowed"
-        case "files":
-            return f"made more than the {limits.files} files allowed"
-        case _:
-            return "was stopped"
+def _bounds(limits: Limits) -> Bounds:
+    return Bounds(
+        seconds=limits.seconds,
+        memory=limits.memory,
+        disk=limits.disk,
+        files=limits.files,
+        processes=limits.processes,
+    )
 
 
 class Said:

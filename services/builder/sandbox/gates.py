@@ -1,25 +1,31 @@
 """Who is reached from a sandbox: public addresses on the ports of the web, and the gates.
 
 A gate is a `host:port` that this machine's operator named, in the settings of apt, pip or uv. It
-may be anywhere, also on a private network. Everything else that isn't public (the machine, its
-network, the metadata of a cloud) is refused, by the address that a name turned out to have.
+may be anywhere, also on a private network. Everything else that isn't public (the machine by any
+of its addresses, its network, the metadata of a cloud) is refused, by the address that a name
+turned out to have.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.confine.egress import Allowed, Request
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 PORTS = frozenset((80, 443))
 DEFAULTS = {"http": 80, "https": 443}
 URL = re.compile(r"https?://[^\s,'\"\]]+")
 EMBEDDING = ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
 """IPv6 networks whose addresses are ways to IPv4 ones."""
+NOBODYS = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+"""Networks of the documentation: they are no network's own, and stand for the internet in tests."""
 
 
 def guard(gates: Iterable[str]) -> Allowed:
@@ -28,7 +34,7 @@ def guard(gates: Iterable[str]) -> Allowed:
     def allowed(request: Request, address: str) -> bool:
         if f"{request.host.lower()}:{request.port}" in open_to:
             return True
-        return request.port in PORTS and public(address)
+        return request.port in PORTS and public(address) and not ours(address)
 
     return allowed
 
@@ -44,10 +50,24 @@ def public(address: str) -> bool:
     except ValueError:
         return False
     found = getattr(found, "ipv4_mapped", None) or found
-    embedded = found.version == 6 and any(
-        found in ipaddress.ip_network(network) for network in EMBEDDING
-    )
-    return found.is_global and not found.is_multicast and not embedded
+    if _among(found, EMBEDDING) or found.is_multicast:
+        return False
+    return found.is_global or _among(found, NOBODYS)
+
+
+def _among(address: Address, networks: Iterable[str]) -> bool:
+    return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+def ours(address: str) -> bool:
+    """Whether an address is one of this machine's: then a socket can be bound to it."""
+    kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(kind, socket.SOCK_DGRAM) as door:
+        try:
+            door.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def named(texts: Iterable[str]) -> list[str]:

@@ -49,7 +49,8 @@ def _opened(place: Place) -> Door:
 
 def build(found: list[Door], copies: int) -> None:
     """Make it and enter it. `copies` is an open folder for what is written to copies."""
-    kernel.mount("tmpfs", MEETING_PLACE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+    options = "mode=755,size=1m,nr_inodes=4k"  # mount points and links, and not a place to write
+    kernel.mount("tmpfs", MEETING_PLACE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
     os.chdir(MEETING_PLACE)
     for folder in ("proc", "sys", "dev", "run", "var", "root"):
         os.mkdir(folder)
@@ -72,7 +73,7 @@ def _place(door: Door, copy: str) -> None:
     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
     if os.path.isdir(door.path):
         os.makedirs(target, exist_ok=True)
-    else:
+    elif not os.path.lexists(target):
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     if place.mode == "copy":
         _copy(door, target, copy)

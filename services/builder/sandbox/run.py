@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import shared
-from services.builder.sandbox.spec import Ended, Spec, ended, packed
+from services.builder.sandbox.spec import Ended, Limits, Spec, ended, packed
 from shared.errors import Transient, translate
 
 CHUNK: Final = 1 << 16
@@ -31,6 +33,27 @@ Write = Callable[[str, Output], None]
 def interpreter() -> str:
     """The machine's Python, not the platform's virtual environment."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def permits(folder: Path) -> str | None:
+    """Whether this machine permits sandboxes below `folder`: None, or why not. Blocks."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        spec = Spec(["true"], {"PATH": os.defpath}, "/", name, [], Limits(seconds=ENDING), tell=1)
+        process = subprocess.Popen(
+            [interpreter(), "-I", "-S", "-c", PROGRAM, str(FLOOR)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.defpath},
+            cwd="/",
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process, process.stdin, process.stdout:
+            process.stdin.write(packed(spec))
+            process.stdin.flush()
+            said = ended(process.stdout.readline())
+    return None if said == Ended("exit") else said.why or "it does not end as it should"
 
 
 async def run(spec: Spec, write: Write) -> Ended:

@@ -82,3 +82,19 @@ def spec(line: bytes) -> Spec:
 
 def ended(line: bytes) -> Ended:
     return Ended(*json.loads(line)) if line else Ended("broken", why="the sandbox was killed")
+
+
+def exceeded(how: End, limits: Limits) -> str:
+    """Which limit a command came to, for a person.
+
+    >>> exceeded("seconds", Limits(seconds=60))
+    'took longer than the 60 s allowed'
+    """
+    said = {
+        "seconds": f"took longer than the {limits.seconds:.0f} s allowed",
+        "memory": f"needed more than the {limits.memory >> 20} MiB of memory allowed",
+        "processes": f"had more than the {limits.processes} processes allowed",
+        "disk": f"wrote more than the {limits.disk >> 20} MiB allowed",
+        "files": f"made more than the {limits.files} files allowed",
+    }
+    return said.get(how, "was stopped")
