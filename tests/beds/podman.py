@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
+import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -48,10 +50,11 @@ class NoPodman(Exception):
 class Podman:
     """Its `url`, and its command line on the same storage."""
 
-    def __init__(self, folder: Path, registries: Sequence[str]) -> None:
+    def __init__(self, folder: Path, short: Path, registries: Sequence[str]) -> None:
         self._folder = folder
+        self._short = short
         self._program = program("podman", "podman")
-        self.socket = folder / "podman.sock"
+        self.socket = short / "podman.sock"
         self.url = f"unix://{self.socket}"
         for name, package in (("runc", "runc"), ("netavark", "netavark")):
             _helper(name, package)
@@ -72,7 +75,7 @@ class Podman:
     def command(self, *arguments: str) -> list[str]:
         return [
             *(self._program, "--root", f"{self._folder}/root"),
-            *("--runroot", f"{self._folder}/run", "--tmpdir", f"{self._folder}/tmp"),
+            *("--runroot", f"{self._short}/run", "--tmpdir", f"{self._short}/tmp"),
             *("--storage-driver", _storage(), "--runtime", "runc"),
             *("--cgroup-manager", "cgroupfs", *arguments),
         ]
@@ -86,12 +89,26 @@ class Podman:
             raise NoPodman(done.stderr[-2000:])
         return done.stdout.strip()
 
+    def clear(self) -> None:
+        """Containers first, then all that they stood on, then what is still mounted. Blocks."""
+        for command in (("rm", "--all", "--force", "--time", "0"), ("network", "prune", "--force")):
+            with suppress(NoPodman):
+                self.run(*command)
+        homes = (f"{self._folder}/", f"{self._short}/")
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            place = line.split()[1]
+            if place.startswith(homes):
+                subprocess.run(["umount", "--lazy", place], check=False)
+        shutil.rmtree(self._short)
+        subprocess.run(["rm", "-rf", str(self._folder / "root")], check=False)
+
 
 @asynccontextmanager
 async def podman(folder: Path, *, registries: Sequence[str] = ()) -> AsyncIterator[Podman]:
     """Its service while it runs; `registries` are spoken to without TLS. Needs root."""
-    engine = Podman(folder.resolve(), registries)
+    short = Path(tempfile.mkdtemp(prefix="slipway-podman-"))  # it wants paths of 50 characters
     output = folder / "output"
+    engine = Podman(folder.resolve(), short, registries)
     try:
         with output.open("wb") as said:
             serving = await asyncio.create_subprocess_exec(
@@ -108,7 +125,7 @@ async def podman(folder: Path, *, registries: Sequence[str] = ()) -> AsyncIterat
         finally:
             await _end(serving)
     finally:
-        await asyncio.to_thread(_clear, engine)
+        await asyncio.to_thread(engine.clear)
 
 
 async def _up(engine: Podman, serving: Process, output: Path) -> None:
@@ -132,19 +149,6 @@ async def _end(serving: Process) -> None:
     except TimeoutError:
         serving.kill()
         await serving.wait()
-
-
-def _clear(engine: Podman) -> None:
-    """Containers first, then all that they stood on, then what is still mounted."""
-    folder = engine.socket.parent
-    for command in (("rm", "--all", "--force", "--time", "0"), ("network", "prune", "--force")):
-        with suppress(NoPodman):
-            engine.run(*command)
-    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-        place = line.split()[1]
-        if place.startswith(f"{folder}/"):
-            subprocess.run(["umount", "--lazy", place], check=False)
-    subprocess.run(["rm", "-rf", *(str(folder / name) for name in ("root", "run", "tmp"))])
 
 
 def _storage() -> str:

@@ -37,6 +37,7 @@ from services.scheduler.drivers.process.rubbish import throw_away
 from shared.database.logs import Line
 from shared.errors import Permanent, Transient
 
+LOOK: Final = 0.25  # seconds between two looks at what others write
 CHECK: Final = 0.02  # seconds between two looks at what is about to end
 KILLED: Final = 15.0  # seconds after which a killed container must have ended
 UP: Final = ("running", "paused", "restarting", "stopping")
@@ -92,6 +93,16 @@ class ContainerDriver:
 
     async def inventory(self) -> Sequence[Gpu]:
         return []
+
+    async def watch(self) -> None:
+        """Notice what others write who follow replicas in our place. Ends by being cancelled."""
+        before = self._written()
+        while True:
+            await asyncio.sleep(LOOK)
+            now = self._written()
+            if now != before:
+                self.changed.set()
+            before = now
 
     async def close(self) -> None:
         """Leave alone what runs."""
@@ -187,6 +198,15 @@ class ContainerDriver:
             life = Life(container="")
         running = replica in self._starting or (listed is not None and listed.state in UP)
         return lives.observed(life, running=running)
+
+    def _written(self) -> dict[str, int]:
+        """Another number after each report of another's, which is a file of its own."""
+        ours = {str(replica) for replica in self._followers}
+        found = {}
+        for name in set(os.listdir(self._replicas)) - ours:
+            with suppress(OSError):
+                found[name] = os.stat(self._replicas / name / "life.json").st_ino
+        return found
 
     async def _listed(self, *labels: str) -> Sequence[Listed]:
         return await self._engine.list(f"{spec.PLATFORM}={self._platform}", *labels)

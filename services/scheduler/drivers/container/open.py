@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -53,11 +54,15 @@ async def open_container(
     driver = ContainerDriver(
         engine, home, platform, Maker(engine, platform, credentials or Credentials())
     )
+    watching = asyncio.create_task(driver.watch())
     try:
         with suppress(Transient):
             await driver.observe()
         yield driver
     finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
         await driver.close()
         await engine.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -210,15 +211,25 @@ def network(platform: str, replica: Replica, kind: Kind) -> dict[str, Any]:
     which containers do not hear one another. Podman has no such networks, and room for many.
     """
     shared = kind == "docker"
-    options = {"com.docker.network.bridge.enable_icc": "false"} if shared else {"isolate": "true"}
     own = {PLATFORM: platform} | ({} if shared else {REPLICA: str(replica)})
+    called = f"slipway-{platform}" if shared else name(platform, replica)
+    walls = {"com.docker.network.bridge.enable_icc": "false"} if shared else {"isolate": "true"}
     return {
-        "Name": f"slipway-{platform}" if shared else name(platform, replica),
+        "Name": called,
         "Driver": "bridge",
         "CheckDuplicate": True,
-        "Options": options,
+        "Options": {**walls, "com.docker.network.bridge.name": bridge(called)},
         "Labels": own,
     }
+
+
+def bridge(network: str) -> str:
+    """Its interface on the machine: engines that choose one by themselves may choose the same.
+
+    >>> bridge("slipway-h0-j1-1"), len(bridge("slipway-h0-j1-1"))
+    ('slw-0a91dd402a3', 15)
+    """
+    return f"slw-{hashlib.sha256(network.encode()).hexdigest()[:11]}"
 
 
 def files(image: ImageConfig, workload: Workload) -> dict[str, bytes]:
