@@ -1,4 +1,5 @@
-"""Each acceptance test runs twice: on the embedded platform and on four processes over RabbitMQ."""
+"""Each acceptance test runs three times: on the embedded platform, on four processes over RabbitMQ,
+and with containers of base images of their own in place of this machine's processes."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ import pytest_asyncio
 
 from slipway import AsyncClient
 from tests.acceptance.platform import Platform, distributed, embedded
+from tests.beds.ground import ground
 
 SETTINGS = {"SLIPWAY_GPUS": "rtx3090:2,a100:1", "SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["embedded", "distributed"])
+PLATFORMS = ["embedded", "distributed", "container"]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=PLATFORMS)
 async def platform(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Platform]:
@@ -23,6 +28,9 @@ async def platform(
     async with AsyncExitStack() as stack:
         if request.param == "embedded":
             opened = embedded(home, **SETTINGS)
+        elif request.param == "container":
+            under = await stack.enter_async_context(ground(home / "ground"))
+            opened = embedded(home / "home", **SETTINGS, **under.settings)
         else:
             url = request.getfixturevalue("rabbit").url
             opened = distributed(home, url, **SETTINGS)

@@ -17,8 +17,13 @@ from tests.beds.bases import bases
 from tests.beds.podman import Podman, podman
 from tests.beds.registry import registry
 
-NAMED: Final = {"DEEPLEARNING_PY310": "python:3.13"}
-"""Environments that proxiML's users name, and what they get here."""
+PYTHONS: Final = ("python:3.9", "python:3.11", "python:3.13")
+NAMED: Final = {
+    "DEEPLEARNING_PY310": "python:3.13",
+    "python:3.6": "python:3.9",
+    "tensorflow/tensorflow:1.3.0-py3": "python:3.11",
+}
+"""What the examples of both systems' documentation name, and what they get here."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,15 @@ class Ground:
             "TARGETS": "container",
             "REGISTRY": f"{self.registry}/slipway",
             "BASE_REGISTRY": self.registry,
-            "BASE_IMAGES": json.dumps(
-                {name: f"{self.registry}/{base}" for name, base in NAMED.items()}
-            ),
+            "BASE_IMAGES": json.dumps(NAMED),
             "CONTAINER_SOCKET": str(self.engine.socket),
         }
 
 
 @asynccontextmanager
 async def ground(folder: Path, *names: str) -> AsyncIterator[Ground]:
-    """With the base images of these names, or with all there are. Needs root."""
+    """With the base images of these names, or with each Python. Needs root."""
     async with registry(folder / "registry") as address:
-        await bases(address, *names)
+        await bases(address, *(names or PYTHONS))
         async with podman(folder / "podman", registries=[address]) as engine:
             yield Ground(address, engine)
