@@ -9,15 +9,25 @@ from shared.errors import Invalid
 
 CHUNK: Final = 256 * 1024
 _HEAD: Final = 512
+_USTAR: Final = slice(257, 262)
 _SLACK: Final = 64 << 20  # unpacked bytes below which the ratio does not matter
 _FILES: Final = 10_000  # gzip files one behind the other
 _OTHERS: Final = {
     b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstandard",
-    b"PK": "zip",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"PK\x07\x08": "zip",
+    b"PK00": "zip",
     b"7z\xbc\xaf": "7z",
     b"Rar!": "rar",
+    b"LZIP": "lzip",
+    b"\x5d\0\0": "lzma",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress",
+    b"!<arch>": "ar",
+    b"0707": "cpio",
 }
 
 
@@ -35,9 +45,10 @@ class Packed:
         self._read = 0
         self._files = 1
         head = self._raw(_HEAD)
-        for magic, name in _OTHERS.items():
-            if head.startswith(magic):
-                raise self.wrong(f"is a {name} archive; send a tar or a tar.gz")
+        if head[_USTAR] != b"ustar":  # the first name in a tar may begin like another archive
+            for magic, name in _OTHERS.items():
+                if head.startswith(magic):
+                    raise self.wrong(f"is a {name} archive; send a tar or a tar.gz")
         if not head:
             raise self.wrong("is empty; send a tar or a tar.gz")
         self._ready = head

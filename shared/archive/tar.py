@@ -22,6 +22,7 @@ BLOCK: Final = 512
 _EXTENDED: Final = 1 << 20  # bytes of one extended header
 _ALL_EXTENDED: Final = 256 << 20  # and of all of them together
 _RECORDS: Final = 256  # in one of them
+_ALL_RECORDS: Final = 4_000_000  # and in all of them together
 _IN_A_ROW: Final = 4  # extended headers before a member
 _SIZE: Final = 1 << 62
 
@@ -59,6 +60,7 @@ class Reader:
         self._left = 0  # of the present entry's content
         self._padding = 0
         self._extended_bytes = 0
+        self._records = 0
 
     def __iter__(self) -> Iterator[Entry]:
         count = 0
@@ -125,7 +127,10 @@ class Reader:
         if kind in (b"L", b"K"):
             self._say(names, {"path" if kind == b"L" else "linkpath": content.rstrip(b"\0")})
             return
-        records = _records(content, self._source.wrong)
+        records, count = _records(content, self._source.wrong)
+        self._records += count
+        if self._records > _ALL_RECORDS:
+            raise self._source.wrong(f"has pax headers of more than {_ALL_RECORDS} records")
         if any(key.startswith("GNU.sparse") for key in records):
             raise self._source.wrong("has a sparse file; pack it without sparse files")
         told = {key: value for key, value in records.items() if key in ("path", "linkpath", "size")}
@@ -210,8 +215,8 @@ def _mode(header: bytes) -> int:
         return 0
 
 
-def _records(content: bytes, wrong: Callable[[str], Invalid]) -> dict[str, bytes]:
-    """The `<length> <key>=<value>` lines of a pax header, the last of each key."""
+def _records(content: bytes, wrong: Callable[[str], Invalid]) -> tuple[dict[str, bytes], int]:
+    """The `<length> <key>=<value>` lines of a pax header, the last of each key; and how many."""
     found: dict[str, bytes] = {}
     at = 0
     count = 0
@@ -229,4 +234,4 @@ def _records(content: bytes, wrong: Callable[[str], Invalid]) -> dict[str, bytes
             raise wrong("has a garbled pax header")
         found[key.decode("utf-8", "replace")] = value[:-1]
         at = end
-    return found
+    return found, count

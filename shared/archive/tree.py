@@ -27,6 +27,7 @@ DEFAULT: Final = Limits()
 _NAME: Final = 255  # bytes of one segment, as file systems have it
 _HOPS: Final = 40  # links followed before it counts as a loop, as Linux has it
 _STEPS: Final = 500_000  # segments walked for all links together
+_PATHS: Final = 64 << 20  # bytes of all paths together, which are kept in memory
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _LEAVES: Final = "leaves the archive; paths must stay inside its root folder"
@@ -61,6 +62,7 @@ class Tree:
         self._links: dict[str, str] = {}
         self._size = 0
         self._steps = 0
+        self._paths = 0
 
     def add(self, entry: Entry) -> Member | None:
         """The member that `entry` describes; None for one that adds nothing, such as `./`."""
@@ -162,6 +164,9 @@ class Tree:
             raise Invalid(self._field, f"has more than {2 * self._limits.members} folders")
 
     def _check_twin(self, path: str) -> None:
+        self._paths += len(path)
+        if self._paths > _PATHS:
+            raise Invalid(self._field, f"has paths of more than {_PATHS} bytes in all")
         plain = path.casefold() if path.isascii() else _folded(path)
         twin = self._twins.setdefault(plain, path)
         if twin != path:
