@@ -148,6 +148,8 @@ class Client:
     restart = _call(AsyncClient.restart)
     terminate = _call(AsyncClient.terminate)
     connection = _call(AsyncClient.connection)
+    sbom = _call(AsyncClient.sbom)
+    provenance = _call(AsyncClient.provenance)
     logs = _call(AsyncClient.logs)
     follow_logs = _stream(AsyncClient.follow_logs)
 

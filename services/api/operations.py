@@ -14,6 +14,7 @@ from services.api import (
     logs,
     owners,
     projects,
+    said,
     sources,
     uploads,
     versions,
@@ -310,6 +311,20 @@ RUNNING: Final = (
         jobs.connection,
         "How to call a running job",
         Connection,
+        refusals=(409,),
+    ),
+    _get(
+        "/v1/jobs/{job}/sbom",
+        said.sbom,
+        "What is in the job's image: a CycloneDX bill of materials",
+        said.Document,
+        refusals=(409,),
+    ),
+    _get(
+        "/v1/jobs/{job}/provenance",
+        said.provenance,
+        "How the job's image was made: an in-toto statement, in its envelope if it is signed",
+        said.Document,
         refusals=(409,),
     ),
     _get(

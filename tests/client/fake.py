@@ -59,6 +59,7 @@ class Fake:
         self.versions: dict[tuple[str, str], Thing] = {}
         self.aliases: dict[tuple[str, str], Thing] = {}
         self.jobs: dict[str, Thing] = {}
+        self.said: dict[tuple[str, str], bytes] = {}
         self.tokens: dict[str, Thing] = {}
         self.projects = ["default"]
         self.logs: dict[str, list[Thing]] = {}
@@ -86,6 +87,10 @@ class Fake:
                 if path
                 else f"{self.router}/endpoints/{job['id']}"
             )
+
+    async def say(self, version: str, kind: str, document: bytes) -> None:
+        for job in self._jobs_of(version):
+            self.said[job["id"], kind] = document
 
     async def queue(self, version: str, reason: str) -> None:
         if self._named(version):
@@ -173,6 +178,7 @@ class Fake:
                 web.get("/v1/jobs/{job}", self.job),
                 web.post("/v1/jobs/{job}/{verb:stop|restart|terminate}", self.move),
                 web.get("/v1/jobs/{job}/connection", self.connection),
+                web.get("/v1/jobs/{job}/{what:sbom|provenance}", self.artifact),
                 web.get("/v1/jobs/{job}/logs", self.job_log),
                 web.get("/v1/gpus", self.gpus),
                 web.get("/v1/events", self.list_events),
@@ -510,6 +516,14 @@ class Fake:
         return answer(
             {"url": job["url"], "example": f"curl {job['url']}/", "routes": job["routes"]}
         )
+
+    async def artifact(self, request: web.Request) -> web.Response:
+        job, what = request.match_info["job"], request.match_info["what"]
+        for (of, kind), document in self.said.items():
+            if of == job and ("cyclonedx" in kind) == (what == "sbom"):
+                return web.Response(body=document, content_type="application/json")
+        state = self.jobs[job]["state"]
+        return refuse(409, "not-built", "The job has no image yet", f"the job is {state}")
 
     async def gpus(self, request: web.Request) -> web.Response:
         gpu = {"type": "rtx3090", "total": 4, "free": 1, "price_per_hour": 0.5}

@@ -55,8 +55,9 @@ async def _run(loop: Loop, stopping: asyncio.Event) -> None:
 
 
 class Real:
-    def __init__(self, url: str, token: str, database: Database) -> None:
+    def __init__(self, url: str, token: str, database: Database, blobs: Blobs) -> None:
         self.url, self.token = url, token
+        self._blobs = blobs
         self.project = f"{OWNER}/{PROJECT}"
         self._database = database
         self._jobs = PostgresJobs(database)
@@ -72,11 +73,19 @@ class Real:
             for loop in (*loops, relay(url, database, floor.bus)):
                 group.create_task(_run(loop, stopping))
             await listening(port)
-            yield cls(f"http://127.0.0.1:{port}", token, database)
+            yield cls(f"http://127.0.0.1:{port}", token, database, floor.blobs)
             stopping.set()
 
     async def build(self, version: str) -> None:
         await self._database.execute(READY, version)
+
+    async def say(self, version: str, kind: str, document: bytes) -> None:
+        """What is said about the image of its endpoint, an artifact of that type."""
+        kept = await self._blobs.put_bytes(document)
+        record = {"predict": {"artifacts": {kind: kept.digest}}}
+        await self._database.execute(
+            "UPDATE versions SET record = $2 WHERE id = $1", version, record
+        )
 
     async def queue(self, version: str, reason: str) -> None:
         await self.build(version)

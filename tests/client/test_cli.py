@@ -48,6 +48,34 @@ async def test_a_job_is_stopped_restarted_and_terminated(
     assert (await going).json["state"] == "terminated"
 
 
+async def test_what_is_said_about_a_jobs_image_is_printed(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    version = await deployed(run, code)
+    job = version["jobs"]["predict"]
+    early = await run("sbom", job)
+    assert (early.code, "The job has no image yet" in early.err) == (1, True)
+    await platform.build(version["id"])
+    await platform.say(version["id"], "application/vnd.cyclonedx+json", b'{"components":[]}')
+    assert (await run("sbom", job)).json == {"components": []}
+    statement = b'{"_type":"https://in-toto.io/Statement/v1"}'
+    await platform.say(version["id"], "application/vnd.in-toto+json", statement)
+    assert (await run("provenance", job)).json == json.loads(statement)
+
+
+async def test_signed_provenance_is_printed_and_its_envelope_with_json(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    version = await deployed(run, code)
+    job = version["jobs"]["predict"]
+    await platform.build(version["id"])
+    envelope = {"payload": "eyJhIjoxfQ==", "payloadType": "x", "signatures": []}
+    kind = "application/vnd.in-toto.provenance+dsse"
+    await platform.say(version["id"], kind, json.dumps(envelope).encode())
+    assert (await run("provenance", job)).json == {"a": 1}
+    assert (await run("provenance", job, "--json")).json == envelope
+
+
 async def test_a_build_is_cancelled(run: Run, platform: Platform, code: Path) -> None:
     version = await deployed(run, code, "--version", "v1")
     for _ in range(2):

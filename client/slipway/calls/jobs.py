@@ -135,6 +135,14 @@ class Jobs(Deployments):
         """How to call a running job."""
         return await self._transport.get(f"/jobs/{at(job)}/connection", Connection)
 
+    async def sbom(self, job: str) -> dict[str, Any]:
+        """What is in its image: a CycloneDX bill of materials."""
+        return await self._transport.get(f"/jobs/{at(job)}/sbom", dict[str, Any])
+
+    async def provenance(self, job: str) -> dict[str, Any]:
+        """How its image was made: an in-toto statement; if it is signed, the DSSE envelope."""
+        return await self._transport.get(f"/jobs/{at(job)}/provenance", dict[str, Any])
+
     async def logs(self, job: str, *, limit: int | None = None) -> list[LogLine]:
         """What it printed, newest first."""
         return await self._all(f"/jobs/{at(job)}/logs", LogLine, limit)

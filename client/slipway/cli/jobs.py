@@ -1,8 +1,10 @@
-"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `terminate`, `why`."""
+"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `terminate`, `why`, `sbom`, `provenance`."""
 
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,6 +27,8 @@ def add(commands: Commands) -> None:
     _one(commands, "job", job, "show a job", "slipway job iris/20261121.0/predict")
     _one(commands, "connect", connect, "show a running job's URL and a call to it")
     _one(commands, "why", why, "say why a job is in the state that it is in")
+    _one(commands, "sbom", sbom, "print what is in a job's image, as CycloneDX")
+    _one(commands, "provenance", provenance, "print how a job's image was made; --json: as signed")
     stopping = _one(commands, "stop", stop, "stop a job; it can be started again later")
     stopping.add_argument("--wait", action="store_true", help="until it has stopped")
     starting = _one(commands, "restart", restart, "start a stopped job again, from its image")
@@ -83,6 +87,22 @@ async def why(context: Context) -> None:
             out.line(f"  {line.text}", "dim")
 
     out.value(answer, show)
+
+
+async def sbom(context: Context) -> None:
+    found = await context.client.find_job(context.args.job)
+    context.out.document(await context.client.sbom(found.id))
+
+
+async def provenance(context: Context) -> None:
+    found = await context.client.find_job(context.args.job)
+    told = await context.client.provenance(found.id)
+    context.out.document(told if context.args.json else statement(told))
+
+
+def statement(told: dict[str, Any]) -> Any:
+    """The statement itself, without the envelope that it may be signed in."""
+    return json.loads(base64.b64decode(told["payload"])) if "payload" in told else told
 
 
 MEANING = {
