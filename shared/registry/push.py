@@ -38,10 +38,12 @@ class Push:
         limits = self._session.limits
         upload = Upload(repository.at(blob.digest), blob, open, limits)
 
-        async def attempt() -> None:
-            await self._send(repository, upload, await self._start(repository, upload))
+        async def attempt() -> Exception | None:
+            return await self._send(repository, upload, await self._start(repository, upload))
 
-        await persist(str(upload.what), limits, attempt, seconds=upload.longest)
+        trouble = await persist(str(upload.what), limits, attempt, seconds=upload.longest)
+        if trouble is not None:
+            raise trouble
 
     async def _mount(self, repository: Reference, blob: Content, source: str) -> bool:
         """Have it from another repository of the registry. Whether it is here now."""
@@ -75,8 +77,11 @@ class Push:
         joint = "&" if place.raw_query_string else "?"
         return URL(f"{place}{joint}digest={upload.blob.digest}", encoded=True)
 
-    async def _send(self, repository: Reference, upload: Upload, url: URL) -> None:
-        """All of it in one request, which ends when nothing moves any more."""
+    async def _send(self, repository: Reference, upload: Upload, url: URL) -> Exception | None:
+        """All of it in one request, which ends when nothing moves any more.
+
+        Trouble in reading what is to be sent is given back: more attempts are not for that.
+        """
         session = self._session
         try:
             async with (
@@ -97,13 +102,14 @@ class Push:
             ):
                 body = await session.wire.read(response, session.limits.error)
         except PlatformError:
-            if upload.trouble is not None:  # ours, not the registry's
-                raise upload.trouble from None
+            if upload.trouble is not None:
+                return upload.trouble
             raise
         if response.status in (201, 204):
             _check_promise(upload.what, response.headers.get(DIGEST_HEADER, ""))
         else:
             upload.refused(codes(body))
+        return None
 
     async def manifest(
         self, repository: Reference, body: bytes, media_type: str, tag: str

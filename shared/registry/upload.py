@@ -46,7 +46,7 @@ class Upload:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Exactly as many bytes as were announced, or `trouble`."""
-        sent, self.trouble = 0, None
+        sent = 0
         try:
             async for chunk in self._open():
                 for start in range(0, len(chunk), CHUNK):

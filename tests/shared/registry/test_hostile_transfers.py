@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from shared.errors import Transient
-from shared.registry import Damaged, Registries
+from shared.registry import Damaged, Denied, Reference, Registries
 from tests.shared.registry.made import (
     QUICK,
     blob_of,
@@ -22,6 +23,7 @@ from tests.shared.registry.scripted import (
     MANIFEST,
     Answer,
     Uploads,
+    always,
     dropped,
     failing,
     mount,
@@ -184,3 +186,38 @@ async def test_a_manifest_that_was_taken_and_is_not_there_is_an_error(hasty: Reg
     async with scripted(answer) as server:
         with pytest.raises(Damaged, match="does not have it"):
             await name(hasty, server.reference)
+
+
+async def test_an_upload_that_moves_may_take_its_time() -> None:
+    uploads = Uploads()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for start in range(0, len(LAYER), 10_000):
+            await asyncio.sleep(0.06)
+            yield LAYER[start : start + 10_000]
+
+    async with (
+        scripted(uploads.answer) as server,
+        Registries.open(limits=IMPATIENT) as registries,
+    ):
+        await registries.push_blob(server.reference, BLOB, slowly)
+    assert uploads.kept == {BLOB.digest: LAYER}
+
+
+async def test_a_blob_is_carried_from_one_registry_to_another(hasty: Registries) -> None:
+    """Trouble of either is told apart, and passes if it can."""
+    uploads = Uploads()
+    source = cutting(30_000, ranges=True, times=1)
+    async with scripted(source) as here, scripted(uploads.answer) as there:
+        origin = here.reference
+        await hasty.push_blob(there.reference, BLOB, lambda: hasty.stream(origin, BLOB))
+    assert uploads.kept == {BLOB.digest: LAYER}
+
+    down = Reference("127.0.0.1:1", "team/app")
+    async with scripted(uploads.answer) as there:
+        with pytest.raises(Transient, match=r"127\.0\.0\.1:1 can't be reached"):
+            await hasty.push_blob(there.reference, BLOB, lambda: hasty.stream(down, BLOB))
+        assert len([line for line in there.asked if line.startswith("POST")]) == 1
+        uploads.put = always(403)
+        with pytest.raises(Denied, match=there.address):
+            await hasty.push_blob(there.reference, BLOB, opened(LAYER))
