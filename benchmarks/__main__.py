@@ -7,8 +7,9 @@ import asyncio
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
-from benchmarks import first_answer, routing, submissions
+from benchmarks import first_answer, images, memory, routing, submissions
 from benchmarks.table import Figure, show
 from tests.acceptance.platform import embedded
 
@@ -16,27 +17,50 @@ from tests.acceptance.platform import embedded
 SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
 
 
-async def bench(submitted: int, rounds: int, requests: int) -> list[Figure]:
+PARTS: Final = ("platform", "images", "memory")
+
+
+async def bench(asked: argparse.Namespace) -> list[Figure]:
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
+    figures: list[Figure] = []
     try:
-        async with embedded(home, **SETTINGS) as platform:
-            print("submit to first answer …", flush=True)
-            figures = await first_answer.measure(platform, rounds)
-            print("requests through the router …", flush=True)
-            figures += await routing.measure(platform, requests)
-            print("submissions …", flush=True)
-            return figures + await submissions.measure(platform, submitted)
+        for part in asked.parts or PARTS:
+            folder = home / part
+            folder.mkdir()
+            match part:
+                case "platform":
+                    figures += await of_platform(folder, asked)
+                case "images":
+                    print("images …", flush=True)
+                    figures += await images.measure(folder, asked.rounds)
+                case "memory":
+                    print("memory for a large model …", flush=True)
+                    figures += await memory.measure(folder)
+        return figures
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
+async def of_platform(home: Path, asked: argparse.Namespace) -> list[Figure]:
+    async with embedded(home, **SETTINGS) as platform:
+        print("submit to first answer …", flush=True)
+        figures = await first_answer.measure(platform, asked.rounds)
+        print("requests through the router …", flush=True)
+        figures += await routing.measure(platform, asked.requests)
+        print("submissions …", flush=True)
+        return figures + await submissions.measure(platform, asked.submissions)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--requests", type=int, default=8000)
     asked = parser.parse_args()
-    show(asyncio.run(bench(asked.submissions, asked.rounds, asked.requests)))
+    if unknown := sorted({*asked.parts} - {*PARTS}):
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    show(asyncio.run(bench(asked)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Images: from submit to a version that is ready, pushed, beside buildah in the same run.
 
 The example has a dependency layer of 100 MB. Each round changes one line of code on both sides;
-`buildah` builds the equivalent Dockerfile with its layer cache warm and pushes to the same registry.
+`buildah` builds the equivalent Dockerfile, its layer cache warm, and pushes to the same registry.
 """
 
 from __future__ import annotations
