@@ -122,6 +122,18 @@ async def test_a_registry_does_not_decide_how_long_we_wait(hasty: Registries, as
         assert (await hasty.resolve(it.reference)).manifest == MANIFEST
 
 
+async def test_all_attempts_together_end_in_time() -> None:
+    patient = msgspec.structs.replace(QUICK, attempts=1_000, longest_pause=60.0, operation=0.5)
+    async with (
+        soon(),
+        scripted(always(429, Retry_After="30")) as server,
+        Registries.open(limits=patient) as registries,
+    ):
+        with pytest.raises(Transient, match="429 TOOMANYREQUESTS"):
+            await registries.resolve(server.reference)
+        assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 418, 501])
 async def test_a_refusal_is_final_at_once(hasty: Registries, status: int) -> None:
     async with scripted(always(status)) as server:
