@@ -77,6 +77,15 @@ def concurrency_of(described):
     return int(described.get("serving", {}).get("concurrency", 16))
 
 
+def must_be_there(name, path):
+    """End now, before anything listens and so counts as ready, when nothing is called `name`."""
+    import importlib.util
+
+    if importlib.util.find_spec(name.partition(".")[0]) is None:
+        print("slipway: there is no file %s" % path, file=sys.stderr, flush=True)
+        sys.exit(NEVER)
+
+
 def import_module(name, path):
     """Import what the owner wrote. A module that is not there, or is not Python, is CannotStart.
 

@@ -42,3 +42,12 @@ def test_what_is_not_there_is_named_and_exits_with_78(start, name, files, reason
     _, errors = runtime.process.communicate(timeout=20)
     assert runtime.process.returncode == 78
     assert reason in errors
+
+
+def test_a_file_that_is_not_there_ends_it_before_it_listens(start):
+    runtime = start("wsgi", ENDPOINT, {}, "folder.nope")
+    _, errors = runtime.process.communicate(timeout=20)
+    assert (runtime.process.returncode, errors) == (
+        78,
+        "slipway: there is no file folder/nope.py\n",
+    )
