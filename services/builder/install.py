@@ -4,9 +4,11 @@ They are for this machine's own Python, or for that of a base image, which is ne
 wheels will do, and markers are those of its Python and platform.
 
 uv runs under the warden: in a session of its own with limits, and neither a time-out, a cancelled
-build nor the death of this process leaves anything of it behind. Where it may run the build
-backends of packages, which is wherever wheels are not all that will do, it runs in a sandbox; see
-confined.py.
+build nor the death of this process leaves anything of it behind. It runs in a sandbox, see
+confined.py, where it may run the build backends of packages, which is wherever wheels are not all
+that will do, and where a project names the addresses that it fetches from: who builds is on a
+network that others are not on, and reaches for them only what everybody can, or what its operator
+allows.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     own: Own = Own()  # where the project itself wants them from
     project: str = ""  # whose packages nobody else is given
     wheels: Path | None = None  # a folder of what was built for it
+    foreign: bool = False  # addresses of the project's own are fetched
 
     @property
     def base(self) -> Host | None:
@@ -66,6 +69,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
     public: str = ""  # the index that uv asks when nobody names one
     confined: bool = False  # whether this machine permits a sandbox
     memory: int = 4 << 30  # bytes that an installation in a sandbox may use
+    private: tuple[str, ...] = ()  # addresses that are not public, and that projects may name
 
     async def lock(self, room: Room, files: tuple[str, ...], write: Write) -> str | None:
         """Write the exact packages that requirements files ask for to LOCK; why not, or None."""
@@ -109,7 +113,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
 
         environment = indexes.merged(self.environment, room.own, room.source, self.public)
         arguments = [self.uv, "pip", *command, *self._options(room, environment)]
-        if self.confined and room.base is None:
+        if self.confined and (room.base is None or room.foreign):
             ended = await self._confined(room, into, environment, arguments, tell)
         else:
             ended = await self._run(room, environment, arguments, tell)
@@ -166,7 +170,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
                 *filter(None, (room.wheels,)),
             ),
             writes=(room.source, room.scratch, cache, *filter(None, (into,))),
-            reaches=(*self.environment.values(), self.public),
+            reaches=(*self.environment.values(), self.public, *self.private),
             limits=self._limits,
             write=write,
         )

@@ -53,8 +53,29 @@ def public_index(uv: str) -> str:
     return found[1] if found else ""
 
 
-def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.environ) -> Installer:
-    """`environ` holds the machine's settings for fetching packages; see indexes.py."""
+def addresses(hosts: str) -> tuple[str, ...]:
+    """`host` or `host:port`, separated by commas, as addresses on the ports that are meant.
+
+    >>> addresses("pypi.house.example:8443")
+    ('https://pypi.house.example:8443',)
+    """
+    named = [host.strip() for host in hosts.split(",") if host.strip()]
+    kinds = {host: ("https",) if ":" in host else ("https", "http") for host in named}
+    return tuple(f"{kind}://{host}" for host, some in kinds.items() for kind in some)
+
+
+def installer(
+    cache: Path,
+    timeout: float,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    private_hosts: str = "",
+) -> Installer:
+    """`environ` holds the machine's settings for fetching packages; see indexes.py.
+
+    `private_hosts` are those of indexes on a private network that projects may name: `host` or
+    `host:port`, separated by commas.
+    """
     uv = find_uv_bin()
     cache.mkdir(parents=True, exist_ok=True)
     refused = sandbox.permits(cache)
@@ -68,4 +89,5 @@ def installer(cache: Path, timeout: float, environ: Mapping[str, str] = os.envir
         timeout=timeout,
         public=public_index(uv),
         confined=refused is None,
+        private=addresses(private_hosts),
     )

@@ -49,6 +49,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     install_timeout: float = 900.0  # seconds for one installation
     build_patience: float = 3600.0  # seconds that trouble may last before a version fails with it
     git_private_hosts: str = ""  # `host` or `host:port`, separated by commas
+    package_private_hosts: str = ""  # in the same words: indexes that projects may name
     git_limit: int = 2 << 30  # bytes of one commit, as it comes and as an archive
     git_timeout: float = 300.0  # seconds to fetch one
     stage_timeouts: str = ""  # seconds of other steps, such as `pack=3600,push=600`
@@ -196,7 +197,9 @@ def workshop(
 ) -> Workshop:
     steps = limits(config)
     cache = Path(config.work_dir).absolute() / "cache"
-    installer = machine.installer(cache, steps.packages + AFTER)
+    installer = machine.installer(
+        cache, steps.packages + AFTER, private_hosts=config.package_private_hosts
+    )
     tools = Tools(
         blobs=floor.blobs,
         cache=Cache(floor.database, floor.blobs),

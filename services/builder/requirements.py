@@ -59,6 +59,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     hashes: dict[str, tuple[str, ...]] = {}  # that its owner demands: name or address -> any of
     all_hashes: bool = False  # nothing without one may be installed
     own: Own = Own()
+    fetches: bool = False  # it names addresses itself
     private: frozenset[str] = frozenset()  # files of the source that hold passwords
     unused: tuple[str, ...] = ()  # options of its pip.conf that have no effect here
 
@@ -71,6 +72,7 @@ class _Found(msgspec.Struct):
     hashes: dict[str, list[str]] = {}
     all_hashes: bool = False
     own: Own = Own()
+    fetches: bool = False
 
 
 def read(root: Path) -> Asked:
@@ -95,6 +97,7 @@ def read(root: Path) -> Asked:
         hashes={what: tuple(sorted(set(some))) for what, some in found.hashes.items()},
         all_hashes=found.all_hashes,
         own=own,
+        fetches=found.fetches or any("://" in address for address in own.addresses),
         private=frozenset(
             way
             for path, text in texts.items()
@@ -124,6 +127,7 @@ def _follow(root: Path, name: str, texts: dict[str, str]) -> _Found:
         every.places += found.places
         every.names += found.names
         every.unlockable = every.unlockable or found.unlockable
+        every.fetches = every.fetches or found.fetches
         every.all_hashes = every.all_hashes or found.all_hashes or bool(found.hashes)
         for what, some in found.hashes.items():
             every.hashes.setdefault(what, []).extend(some)
@@ -240,10 +244,12 @@ def _vet_place(where: str, value: str, found: _Found) -> None:
             where,
             f"{scheme[1][:20]}: addresses are not fetched; use https:// or a path in the source",
         )
-    elif scheme[1].lower().startswith("git+"):
-        found.unlockable = f"{where} names a git repository"
-    elif masked(value) != value:
-        found.unlockable = f"{where} holds a password"
+    else:
+        found.fetches = True
+        if scheme[1].lower().startswith("git+"):
+            found.unlockable = f"{where} names a git repository"
+        elif masked(value) != value:
+            found.unlockable = f"{where} holds a password"
 
 
 def _not_a_url(where: str, value: str, message: str) -> None:

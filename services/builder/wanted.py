@@ -68,6 +68,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             own=self.asked.own,
             project=self.project,
             wheels=self.wheels,
+            foreign=self.asked.fetches or any("://" in line for line in self.extra),
         )
 
 

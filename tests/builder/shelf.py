@@ -17,6 +17,7 @@ class Shelf:
     def __init__(self, folder: Path, user: str = "") -> None:
         self.folder, self.user = folder, user
         self.asked: list[str] = []  # names of packages
+        self.served: list[str] = []  # names of files
         self.address = ""
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -55,6 +56,7 @@ class Shelf:
         )
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
+        self.served.append(request.match_info["name"])
         return self._refusal(request) or web.FileResponse(
             self.folder / request.match_info["name"], headers={"Cache-Control": "no-cache"}
         )

@@ -53,7 +53,11 @@ async def bench(workshop: Workshop, tmp_path: Path) -> AsyncIterator[Bench]:
         environment = {**workshop.tools.installer.environment}
         for name in ("UV_NO_INDEX", "UV_OFFLINE"):
             del environment[name]
-        installer = msgspec.structs.replace(workshop.tools.installer, environment=environment)
+        installer = msgspec.structs.replace(
+            workshop.tools.installer,
+            environment=environment,
+            private=(f"http://{index.address}",),
+        )
         tools = msgspec.structs.replace(workshop.tools, installer=installer)
         yield Bench(msgspec.structs.replace(workshop, tools=tools), index, tmp_path)
 

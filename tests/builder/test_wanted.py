@@ -64,6 +64,11 @@ class Site:
         environment |= {"UV_INSECURE_HOST": "127.0.0.1"}
         self.installer = msgspec.structs.replace(self.installer, environment=environment)
 
+    def near(self, *shelves: Shelf) -> None:
+        """The operator lets projects name these, which are on a private network."""
+        places = tuple(f"http://{shelf.address}" for shelf in shelves)
+        self.installer = msgspec.structs.replace(self.installer, private=places)
+
     def without_shared(self) -> None:
         self.online("http://127.0.0.1:9/simple")  # nobody is there
 
@@ -235,6 +240,7 @@ async def test_a_file_that_was_swapped_behind_the_lock_is_refused(
     async with shelf(tmp_path / "shelf") as index:
         made.wheel(index.folder, "thing", "1.0", {"thing.py": "def main() -> None: ...\n"})
         site = Site(root, wheels, {"requirements.txt": "thing\n", "pip.conf": index.conf()})
+        site.near(index)
         site.online(index.place)
         asked = site.wanted(host)
         lock = await site.lock(asked)
@@ -264,6 +270,7 @@ async def test_a_projects_own_index_wins_over_the_shared_one_whatever_that_offer
                 wheels,
                 {"requirements.txt": "thing\nother\n", "pip.conf": text},
             )
+            site.near(own)
             site.online(shared.place)
             lock = await site.lock(site.wanted(BASE))
             assert [pin.requirement for pin in lock.pins] == ["other==1.0", "thing==1.0"]
@@ -278,6 +285,7 @@ async def test_an_index_that_is_named_in_place_of_the_shared_one_is_the_only_one
         made.wheel(shared.folder, "other", "1.0", {"other.py": ""})
         files = {"requirements.txt": "thing\nother\n", "pip.conf": own.conf("index-url")}
         site = Site(root, wheels, files)
+        site.near(own)
         site.online(shared.place)
         with pytest.raises(Invalid, match="other was not found"):
             await site.lock(site.wanted(BASE))
@@ -291,6 +299,7 @@ async def test_a_password_is_used_and_told_to_nobody(
         made.wheel(own.folder, "thing", "1.0", {"thing.py": "def main() -> None: ...\n"})
         files = {"requirements.txt": "thing\n", "pip.conf": own.conf("index-url")}
         site = Site(root, wheels, files)
+        site.near(own)
         site.without_shared()
         asked = site.wanted(BASE)
         lock = await site.lock(asked)
@@ -309,6 +318,7 @@ async def test_a_refused_password_is_not_repeated_in_the_reason(
         own_place = own.place.replace("other", SECRET)
         conf = f"[global]\nindex-url = {own_place}\ntrusted-host = 127.0.0.1\n"
         site = Site(root, wheels, {"requirements.txt": "thing\n", "pip.conf": conf})
+        site.near(own)
         site.without_shared()
         with pytest.raises(Invalid) as caught:
             await site.lock(site.wanted(BASE))
@@ -348,6 +358,7 @@ async def test_what_one_project_fetched_with_its_password_is_not_given_to_anothe
         made.wheel(own.folder, "thing", "1.0", {"thing.py": ""})
         files = {"requirements.txt": "thing\n", "pip.conf": own.conf("index-url")}
         site = Site(root, wheels, files)
+        site.near(own)
         site.without_shared()
         asked = site.wanted(BASE)
         await site.install(asked, await site.lock(asked))
@@ -356,6 +367,30 @@ async def test_what_one_project_fetched_with_its_password_is_not_given_to_anothe
         other.installer = site.installer  # the same cache
         with pytest.raises(Invalid, match="thing"):
             await other.lock(msgspec.structs.replace(other.wanted(BASE), project="evil/web"))
+
+
+async def test_an_address_on_the_builders_own_network_is_not_fetched(
+    root: Path, wheels: Path, tmp_path: Path
+) -> None:
+    async with shelf(tmp_path / "inner") as inner:
+        made.wheel(inner.folder, "thing", "1.0", {"thing.py": ""})
+        link = f"http://{inner.address}/files/thing-1.0-py3-none-any.whl"
+        for number, files in enumerate(
+            (
+                {"requirements.txt": "thing\n", "pip.conf": inner.conf("index-url")},
+                {"requirements.txt": f"thing @ {link}\n"},
+            )
+        ):
+            for host in (BASE, None):
+                site = Site(root / f"{number}{host is None}", wheels, files)
+                site.without_shared()
+                with pytest.raises(Invalid):
+                    await site.lock(site.wanted(host))
+        site = Site(root / "extra", wheels, {})
+        with pytest.raises(Invalid):
+            await site.lock(site.wanted(BASE, extra=(f"thing @ {link}",)))
+        assert inner.asked == []
+        assert inner.served == []
 
 
 def holding(root: Path, secret: str) -> list[str]:
