@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from aiohttp.test_utils import unused_port
 
 from tests.beds.debian import program
 
@@ -107,30 +106,28 @@ def _order(mode: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def served(handler: web.Application) -> AsyncIterator[str]:
-    """The URL under which `handler` answers, `http://127.0.0.1:<port>`."""
+async def served(handler: web.Application, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """The URL under which `handler` answers, `http://<host>:<port>`."""
     runner = web.AppRunner(handler, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    port = unused_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, 0).start()
+    port = runner.addresses[0][1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def git_server(root: Path, seen: list[str] | None = None) -> AsyncIterator[str]:
-    """The URL under which the repositories in `root` can be fetched; `seen` gets each path."""
+async def git_server(root: Path, host: str = "127.0.0.1") -> AsyncIterator[str]:
+    """The URL under which the repositories in `root` can be fetched."""
 
     async def answer(request: web.Request) -> web.Response:
-        if seen is not None:
-            seen.append(request.path)
         return await _backend(root, request)
 
     app = web.Application(client_max_size=1 << 24)
     app.router.add_route("*", "/{path:.*}", answer)
-    async with served(app) as url:
+    async with served(app, host) as url:
         yield url
 
 

@@ -83,10 +83,12 @@ def settings(*more: str) -> list[str]:
     return [word for setting in (*SETTINGS, *more) for word in ("-c", setting)]
 
 
-def pinned(remote: Remote, addresses: Sequence[str]) -> str:
+def pinned(remote: Remote, addresses: Sequence[str]) -> list[str]:
     """Have curl connect to the addresses that were checked, whatever the name means by then."""
+    if remote.is_address:
+        return []  # there is no name
     shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
-    return f"http.curloptResolve={remote.host}:{remote.port}:{shown}"
+    return [f"http.curloptResolve={remote.host}:{remote.port}:{shown}"]
 
 
 def fetch(remote: Remote, ref: str, into: str) -> list[str]:

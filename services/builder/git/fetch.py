@@ -110,7 +110,10 @@ class Fetcher(msgspec.Struct, frozen=True, kw_only=True):
         return await _peeled(repository, ref)
 
     async def _bring(self, repository: Git, remote: Remote, addresses: list[str], ref: str) -> None:
-        settings = [command.pinned(remote, addresses), f"protocol.{remote.scheme}.allow=always"]
+        settings = [
+            f"protocol.{remote.scheme}.allow=always",
+            *command.pinned(remote, addresses),
+        ]
         fetching = repository.ask(*command.fetch(remote, ref, INTO), settings=settings)
         await _while_small(fetching, repository.folder, self.limits.size)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.builder.git import child
+from services.builder.git.fetch import Wanted
 from shared.blobs import Blobs
-from shared.errors import Invalid
-from tests.beds.git import LINK, Repository, git
+from shared.errors import Invalid, Permanent, Transient
+from tests.beds.git import LINK, Repository, git, git_server
+from tests.builder.git.conftest import trusting
 
 FILES: dict[str, bytes | str] = {
     "README.md": "hello\n",
@@ -128,6 +132,49 @@ async def test_pointers_and_submodules_are_left_and_told(
     assert submodules == "submodules are not fetched and are left out: m"
     assert "pointers" in lfs
     assert "model.bin" in lfs
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_host_may_be_an_address(
+    host: str, root: Path, blobs: Blobs, place: Callable[[], Path]
+) -> None:
+    commit = Repository(root / "house.git").files({"a": "1"})
+    async with git_server(root, host) as url:
+        fetched = await trusting(url, blobs).fetch(Wanted(url=f"{url}/house.git"), place())
+    assert fetched.commit == commit
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["::1"], ["127.0.0.3", "::1", "127.0.0.1"]])
+async def test_a_host_may_have_addresses_that_do_not_answer(
+    addresses: list[str], root: Path, blobs: Blobs, place: Callable[[], Path]
+) -> None:
+    commit = Repository(root / "house.git").files({"a": "1"})
+
+    async def lookup(host: str, port: int) -> list[str]:
+        return addresses
+
+    async with git_server(root, addresses[-1]) as url:
+        named = f"http://git.example:{url.rpartition(':')[2]}"
+        fetcher = trusting(named, blobs, lookup=lookup)
+        fetched = await fetcher.fetch(Wanted(url=f"{named}/house.git"), place())
+    assert fetched.commit == commit
+
+
+async def test_git_has_only_so_much_memory(
+    root: Path, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Repository(root / "house.git").files({"a": "1"})
+    monkeypatch.setattr(child, "MEMORY", 4 << 20)
+    with pytest.raises(Transient, match="git failed"):
+        await fetch("house.git")
+
+
+async def test_a_builder_without_git_says_so(
+    root: Path, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.defpath", "/nowhere")
+    with pytest.raises(Permanent, match="git is not installed"):
+        await fetch("house.git")
 
 
 async def test_no_folder_of_the_fetch_knows_a_hook_or_a_credential(
