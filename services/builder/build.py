@@ -132,6 +132,8 @@ class Build:
             async with self._stages.stage("base"):
                 found = await self._shop.bases.find(endpoint.image, wanted)
             self._write(f"base image {endpoint.image} is {found.reference}", "platform")
+            if found.look.no_python:
+                self._write(f"it has no Python of use: {found.look.no_python}", "platform")
             self._bases[endpoint.image] = found
         base = self._bases[endpoint.image]
         return Footing(host=base.host, base=base)

@@ -18,7 +18,7 @@ KNOWN: Final = re.compile(r"(?:x86_64|aarch64)-(?:manylinux_2_\d\d|unknown-linux
 
 
 def host_of(look: Look, architecture: str) -> Host:
-    """The base image as something to install for; see `refusal` for whether that can be done."""
+    """The base image as something to install for; `check` says whether that can be done."""
     python = look.python
     return Host(
         python=python.version if python else "",
@@ -53,13 +53,12 @@ def is_base(host: Host) -> bool:
     return host.executable != "python"
 
 
-def check(host: Host, why: str = "") -> None:
-    """Raises Invalid when nothing can be installed for a base. `why` is what its look says."""
+def check(host: Host) -> None:
+    """Raises Invalid when nothing can be installed for a base."""
     if not host.python:
         raise Invalid(
             "image",
-            f"has no Python that packages can be installed for{f' ({why})' if why else ''}; "
-            "choose an image with one on its PATH",
+            "has no Python that packages can be installed for; choose one with `python3` on PATH",
         )
     if tuple(int(part) for part in re.findall(r"\d+", host.python)[:2]) < OLDEST:
         raise Invalid("image", f"has Python {host.python}; choose one with Python 3.8 or newer")
