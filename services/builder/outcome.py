@@ -24,6 +24,7 @@ class Again(msgspec.Struct, frozen=True):
     pause: float
     errors: int = 0  # of our own
     troubles: int = 0
+    cause: str = "trouble of the platform"
 
 
 def before(held: Claim) -> Failed | None:
@@ -38,7 +39,8 @@ def after_trouble(held: Claim, cause: str, patience: float) -> Again | Failed:
     tries = held.troubles + 1
     if tries >= FEWEST_TROUBLES and held.troubled >= patience:
         return Failed(f"{cause} (given up after {tries} tries in {held.troubled / 60:.0f} min)")
-    return Again(pause=min(PAUSE * 2.0 ** min(held.troubles, 10), LONGEST_PAUSE), troubles=1)
+    pause = min(PAUSE * 2.0 ** min(held.troubles, 10), LONGEST_PAUSE)
+    return Again(pause=pause, troubles=1, cause=cause)
 
 
 def after_error(held: Claim) -> Again | Failed:
@@ -54,5 +56,5 @@ def said(outcome: Built | Failed | Again) -> str:
             return "ready"
         case Failed(reason):
             return f"failed: {reason}"
-        case Again():
-            return "interrupted by trouble of the platform; it will be tried again"
+        case Again(cause=cause, pause=pause):
+            return f"interrupted: {cause}; it will be tried again in {pause:g} s"

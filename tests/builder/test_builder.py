@@ -180,6 +180,8 @@ async def test_trouble_that_does_not_pass_is_told_and_ends_the_version(
     reason = "push: the registry is away (given up after 5 tries in 0 min)"
     assert (version["state"], version["reason"]) == ("failed", reason)
     assert (await made.facts(database)).count(f"job failed {jobs[0]}") == 1
+    said = "interrupted: push: the registry is away; it will be tried again in 0 s"
+    assert await made.log_text(database) == [said] * 4 + [f"failed: {reason}"]
 
 
 async def test_a_version_that_can_no_longer_be_read_fails_and_the_others_are_built(
