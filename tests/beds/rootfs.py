@@ -73,7 +73,6 @@ def _said(*command: str) -> str:
 
 def arguments(system: System, origin: Origin, target: Path) -> Sequence[str]:
     return (
-        "--quiet",
         "--variant=apt",
         "--format=tar",
         f"--include={','.join(system.packages)}",
