@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -44,29 +44,33 @@ class NotRun(Exception):
     """It did not come up, or did not do what it was told; the message is what it said."""
 
 
-class Containerd(str):
-    """Its socket."""
+class Containerd:
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
 
     async def pull(self, reference: str) -> None:
         """By digest, over plain HTTP; nothing of it is left out."""
-        pull = ("images", "pull", "--plain-http", "--snapshotter", "native", reference)
-        await self.ctr(*pull)
+        snapshotter = ("--snapshotter", await self._snapshotter())
+        await self.ctr("images", "pull", "--plain-http", *snapshotter, reference)
 
-    async def run(self, reference: str, *command: str, env: Mapping[str, str] | None = None) -> str:
+    async def _snapshotter(self) -> str:
+        """Overlays, where the kernel lays them over one another; else copies of everything."""
+        plugins = await self.ctr("plugins", "ls")
+        overlays = re.search(r" overlayfs +\S+ +ok\b", plugins)
+        return "overlayfs" if overlays else "native"
+
+    async def run(self, reference: str, *command: str) -> str:
         """What a container of a pulled image says, until it ends well.
 
         Without a command it runs what the image says.
         """
-        given = [
-            part for name, value in (env or {}).items() for part in ("--env", f"{name}={value}")
-        ]
-        options = ("--rm", "--snapshotter", "native", *given)
+        options = ("--rm", "--snapshotter", await self._snapshotter())
         return await self.ctr("run", *options, reference, ids.new("test-"), *command)
 
     async def ctr(self, *arguments: str) -> str:
         """Raises NotRun when it fails."""
         process = await asyncio.create_subprocess_exec(
-            *(program("ctr", "containerd"), "--address", self, *arguments),
+            *(program("ctr", "containerd"), "--address", str(self._socket), *arguments),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=PIPE,
