@@ -20,13 +20,13 @@ from shared.endpoint import Command, Definition, Endpoint
 from shared.ids import JobId, VersionId
 
 
-def tar(files: Mapping[str, str], *, mtime: int = 0, gz: bool = False) -> bytes:
+def tar(files: Mapping[str, str], *, mtime: int = 0, gz: bool = False, mode: int = 0o644) -> bytes:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:gz" if gz else "w") as archive:
         for name, content in files.items():
             data = content.encode()
             info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(data), mtime
+            info.size, info.mtime, info.mode = len(data), mtime, mode
             archive.addfile(info, io.BytesIO(data))
     return body.getvalue()
 
