@@ -43,6 +43,7 @@ class AsyncClient(Accounts, Jobs, Events):
         *,
         git: str | None = None,
         ref: str | None = None,
+        folder: str | None = None,
         deployment: str | None = None,
         version: str | None = None,
         files: Mapping[str, Mapping[str, str | Path]] | None = None,
@@ -59,13 +60,13 @@ class AsyncClient(Accounts, Jobs, Events):
         """From the folder `path` to a version, with its endpoints queued or, if told, running.
 
         Without a folder, the platform fetches `ref` of the repository at the URL `git`: a branch, a
-        tag or a whole commit id, by default what the repository offers.
+        tag or a whole commit id, by default what the repository offers. `folder` of it is the code.
         `deployment` is created if it is missing, and is named after the folder by default.
         `files`: endpoint -> file name -> path. `config`: the text of another valohai.yaml.
         `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
         `watch` is told each Step. Raises Failed when the build or an endpoint fails.
         """
-        code = code_from(path, git, ref)
+        code = code_from(path, git, ref, folder)
         plan = Plan(
             code=code,
             deployment=deployment or name_for(code),

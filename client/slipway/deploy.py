@@ -53,6 +53,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     ref: str | None = None
+    folder: str | None = None  # of the repository, that is the code
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,19 +64,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     project: str | None
 
 
-def code_from(path: str | Path | None, git: str | None, ref: str | None) -> Path | Repository:
+def code_from(
+    path: str | Path | None, git: str | None, ref: str | None, folder: str | None
+) -> Path | Repository:
     """Which of them is meant; BadUsage when it is none or both."""
     if (path is None) == (git is None):
         raise BadUsage("give either a folder or the URL of a git repository")
-    if path is not None and ref is not None:
-        raise BadUsage("a ref goes with the URL of a git repository")
-    return Repository(url=git, ref=ref) if git is not None else Path(path or "")
+    if path is not None and (ref is not None or folder is not None):
+        raise BadUsage("a ref and its folder go with the URL of a git repository")
+    if git is not None:
+        return Repository(url=git, ref=ref, folder=folder)
+    return Path(path or "")
 
 
 def name_for(code: Path | Repository) -> str:
     """A deployment's name from a folder's or a repository's."""
     if isinstance(code, Repository):
-        shown, last = code.url, code.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+        shown = (code.folder or code.url).rstrip("/")
+        last = shown.rpartition("/")[2].removesuffix(".git")
     else:
         shown, last = str(code), code.resolve().name.split(".tar")[0]
     name = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:63].strip("-")
@@ -111,6 +117,7 @@ async def _code(client: AsyncClient, plan: Plan, watch: Watcher) -> str:
         fetched = await client.fetch(
             plan.code.url,
             ref=plan.code.ref,
+            path=plan.code.folder,
             project=plan.project,
             watch=lambda source: watch(step_of(source)),
         )

@@ -43,11 +43,12 @@ async def test_a_repository_becomes_a_version(
     playing = asyncio.create_task(
         play(client, platform, code, lambda digest: platform.fetched(digest, COMMIT))
     )
-    version = await client.deploy(git=URL, ref="v1", watch=steps.append)
+    version = await client.deploy(git=URL, ref="v1", folder="models/Iris", watch=steps.append)
     await playing
-    assert version.deployment == "iris-model"
+    assert version.deployment == "iris"
     (source,) = await client.sources()
-    assert (source.url, source.ref, source.commit) == (URL, "v1", COMMIT)
+    assert (source.url, source.ref, source.path) == (URL, "v1", "models/Iris")
+    assert source.commit == COMMIT
     assert version.source == source.digest
     assert [step.kind for step in steps][:2] == ["fetching", "fetched"]
 
@@ -141,6 +142,8 @@ async def test_a_failed_fetch_exits_with_1(
         ("deploy", ".", "--git", URL),
         ("deploy", ".", "--ref", "v1"),
         ("deploy", "--ref", "v1"),
+        ("deploy", ".", "--folder", "x"),
+        ("endpoint", "create", "x", "--path", ".", "--folder", "x", "--start-command", "x"),
         ("endpoint", "create", "x", "--path", ".", "--ref", "v1", "--start-command", "x"),
         ("endpoint", "create", "x", "--path", ".", "--git", URL, "--start-command", "x"),
     ],

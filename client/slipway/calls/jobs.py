@@ -51,17 +51,20 @@ class Jobs(Deployments):
         *,
         git: str | None = None,
         ref: str | None = None,
+        folder: str | None = None,
         project: str | None = None,
         watch_source: SourceWatcher = lambda source: None,
         **options: Unpack[Options],
     ) -> Job:
         """Submit an endpoint of its own (proxiML's way) from the folder `path`, or from `ref` of
-        the repository at the URL `git`, which is fetched first.
+        the repository at the URL `git` (its `folder`), which is fetched first.
 
         It takes `routes` or a `start_command`; see Options for the rest.
         """
         if git is not None:
-            fetched = await self.fetch(git, ref=ref, project=project, watch=watch_source)
+            fetched = await self.fetch(
+                git, ref=ref, path=folder, project=project, watch=watch_source
+            )
             ask = endpoint(name, fetched.digest or "", options)
         else:
             ask = await self._endpoint(name, path, project, options)

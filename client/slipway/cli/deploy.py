@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
     )
     code.add_argument("--git", metavar="URL", help="a repository that is fetched, in place of PATH")
     parser.add_argument("--ref", metavar="R", help="with --git: a branch, tag or commit [HEAD]")
+    parser.add_argument("--folder", metavar="F", help="with --git: the folder that is the code")
     parser.add_argument("--deployment", metavar="D", help="created if missing [the folder's name]")
     parser.add_argument("--version", metavar="V", help="its name [YYYYMMDD.N]")
     parser.add_argument(
@@ -73,6 +74,7 @@ async def deploy(context: Context) -> int:
             args.path,
             git=args.git,
             ref=args.ref,
+            folder=args.folder,
             deployment=args.deployment,
             version=args.version,
             files=_files(args),

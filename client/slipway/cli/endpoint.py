@@ -40,6 +40,7 @@ def add(commands: Commands) -> None:
     source.add_argument("--path", metavar="DIR", type=Path, help="the folder with the code")
     source.add_argument("--git", metavar="URL", help="a repository with the code, to be fetched")
     parser.add_argument("--ref", metavar="R", help="with --git: a branch, tag or commit [HEAD]")
+    parser.add_argument("--folder", metavar="F", help="with --git: the folder that is the code")
     entry = parser.add_mutually_exclusive_group(required=True)
     entry.add_argument(
         "--route", metavar="JSON", type=values.json, action="append", help="may be repeated"
@@ -69,8 +70,8 @@ def add(commands: Commands) -> None:
 
 async def create(context: Context) -> int:
     args, out, client = context.args, context.out, context.client
-    if args.ref is not None and args.git is None:
-        raise BadUsage("--ref goes with --git")
+    if args.git is None and (args.ref is not None or args.folder is not None):
+        raise BadUsage("--ref and --folder go with --git")
     options = _options(args)
     if args.review:
         review = await client.review_endpoint(
@@ -85,6 +86,7 @@ async def create(context: Context) -> int:
             args.path,
             git=args.git,
             ref=args.ref,
+            folder=args.folder,
             watch_source=lambda source: progress.step(step_of(source)),
             **options,
         )

@@ -30,7 +30,8 @@ _DUMB: Final = re.compile(
     r"|invalid content-type|protocol error|unknown service",
     re.I,
 )
-_CERTIFICATE: Final = re.compile(r"certificate|SSL|TLS|gnutls", re.I)
+_CERTIFICATE: Final = re.compile(r"certificate|CAfile|issuer", re.I)
+_URL: Final = re.compile(r"'[a-z]+://[^'\n]*'")
 _LARGE: Final = re.compile(
     r"died of signal 25|signal 25|File too large|out of memory|unable to (?:mmap|malloc)"
     r"|Cannot allocate memory|failed to map|exceeds maximum",
@@ -40,6 +41,7 @@ _HOST: Final = re.compile(
     r"[Cc]ould not resolve host|[Ff]ailed to connect|Connection (?:refused|timed out|reset)"
     r"|Couldn't connect|timed out|error: 5\d\d|error: 429|Recv failure|early EOF|hung up"
     r"|Operation too slow|transfer closed|Empty reply|HTTP/2 stream|unexpected disconnect"
+    r"|SSL_ERROR|SSL connect|[Hh]andshake"
 )
 _UNSOUND: Final = re.compile(r"fsck error|bad pack|inflate|corrupt|garbage|invalid index-pack")
 
@@ -60,6 +62,7 @@ def of_fetch(code: int, said: str, seconds: int) -> PlatformError:
     """Why `git fetch` failed."""
     if code == warden.OVER:
         return Invalid("url", f"took longer than {seconds} s to fetch")
+    said = _URL.sub("'URL'", said)  # whose words mean nothing
     if _LARGE.search(said):
         return too_large()
     if _REF.search(said):
