@@ -26,6 +26,7 @@ import msgspec
 from shared import image
 from shared.registry import NotFound, Reference, Registries, parse
 from tests.beds import rootfs
+from tests.beds.debian import NotHad
 from tests.beds.rootfs import Origin, System
 
 TLS: Final = ("ca-certificates",)
@@ -56,16 +57,21 @@ async def bases(registry: str, *names: str) -> dict[str, str]:
 
     What is there already is left as it is. Raises NoSystem or NotHad where one can't be made.
     """
-    turns = asyncio.Semaphore(AT_ONCE)
+    folders = await made(*(names or BASES))
     async with Registries.open() as registries:
+        pushing = (_push(registries, parse(name, registry), folders[name]) for name in folders)
+        return dict(zip(folders, await asyncio.gather(*pushing), strict=True))
 
-        async def have(name: str) -> str:
-            async with turns:
-                folder = await kept(name)
-            return await _push(registries, parse(name, registry), folder)
 
-        wanted = names or tuple(BASES)
-        return dict(zip(wanted, await asyncio.gather(*map(have, wanted)), strict=True))
+async def made(*names: str) -> dict[str, Path]:
+    """As `kept`, a few at a time."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: str) -> Path:
+        async with turns:
+            return await kept(name)
+
+    return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
 
 async def kept(name: str) -> Path:
@@ -194,12 +200,13 @@ def _blob(folder: Path, digest: str) -> Path:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        for name, digest in asyncio.run(bases(sys.argv[1])).items():
-            print(f"{name} {digest}")
-        return
-    for name in BASES:
-        print(f"{name} {asyncio.run(kept(name))}")
+    try:
+        if len(sys.argv) > 1:
+            asyncio.run(bases(sys.argv[1]))
+        else:
+            asyncio.run(made(*BASES))
+    except (NotHad, rootfs.NoSystem) as error:
+        sys.exit(f"setup: {error}")
 
 
 if __name__ == "__main__":
