@@ -115,6 +115,7 @@ async def podman(folder: Path, *, registries: Sequence[str] = ()) -> AsyncIterat
                 *("setpriv", "--pdeathsig", "KILL", "--"),  # it ends with us, however we end
                 *engine.command("system", "service", "--time=0", engine.url),
                 env=engine.environment,
+                cwd=folder,  # where some of its helpers leave notes
                 stdin=DEVNULL,
                 stdout=said,
                 stderr=said,

@@ -16,7 +16,10 @@ SHOWN: Final = 300  # characters of what an engine said
 
 _MISSING: Final = ("manifest unknown", "name unknown", "not found", "no such image")
 _DENIED: Final = ("unauthorized", "denied", "authentication required", "no basic auth")
-_BUSY: Final = ("already in use", "already used", "already exists", "container state improper")
+_BUSY: Final = (
+    *("already in use", "already used", "already exists", "same bridge name"),
+    "container state improper",
+)
 _UNFIT: Final = ("executable file", "exec format error", "device driver", "unresolvable cdi")
 
 

@@ -6,9 +6,11 @@ crash, finds what the first has made and goes on from there.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from services.scheduler.driver import Replica, Workload
@@ -20,6 +22,9 @@ from shared.errors import Transient
 from shared.registry.credentials import Credentials
 
 log = logging.getLogger(__name__)
+
+TRIES: Final = 50
+PAUSE: Final = 0.1
 
 NO_DISK: Final = ("pquota", "quota", "storage-opt", "storage option", "overlay.size", "xfs")
 """What engines say whose storage can't limit what a container writes."""
@@ -52,10 +57,17 @@ class Maker:
         mark = f"\x1eslipway-{secrets.token_hex(8)}"
         labels = spec.labels(self._platform, workload, mark)
         body = spec.body(image, workload, reference, labels, place)
-        container = await self._create(workload.replica, body)
-        await self._engine.put(container, spec.files(image, workload))
-        await self._engine.start(container)
-        return await self._engine.show(container)
+        try:
+            container = await self._create(workload.replica, body)
+            await self._engine.put(container, spec.files(image, workload))
+            await self._engine.start(container)
+            return await self._engine.show(container)
+        except Missing as error:  # its network or it itself was removed meanwhile
+            raise Transient(str(error)) from error
+        except Rejected as error:
+            if not workload.devices:
+                raise
+            raise Rejected(f"its container can't have its GPUs: {error}") from error
 
     async def undo(self, replica: Replica) -> None:
         """Remove what was made of one that can never start."""
@@ -65,9 +77,15 @@ class Maker:
         await self.drop_network(replica)
 
     async def drop_network(self, replica: Replica) -> None:
-        ours = f"{spec.PLATFORM}={self._platform}", f"{spec.REPLICA}={replica}"
-        for network in await self._engine.networks(*ours):
-            await self._engine.drop_network(network)
+        """The replica's own, or the one that it shared if it was the last there."""
+        ours, one = f"{spec.PLATFORM}={self._platform}", f"{spec.REPLICA}={replica}"
+        if (await self._engine.version()).kind == "podman":
+            for network in await self._engine.networks(ours, one):
+                await self._engine.drop_network(network)
+        elif not await self._engine.list(ours):
+            for network in await self._engine.networks(ours):
+                with suppress(Rejected, Transient):  # somebody has just come
+                    await self._engine.drop_network(network)
 
     async def _place(self, workload: Workload) -> Place:
         version = await self._engine.version()
@@ -104,7 +122,7 @@ class Maker:
                 return await self._engine.create(name, spec.without_disk(body))
             return await self._engine.create(name, body)
         except Taken:
-            return (await self._engine.show(name)).id
+            return await self._others(replica)
         except (Rejected, Transient) as error:
             limited = "StorageOpt" in body["HostConfig"] and self._disk
             if not limited or not any(word in str(error).lower() for word in NO_DISK):
@@ -112,6 +130,14 @@ class Maker:
             log.warning("disk limits are not kept: the engine's storage has none (%s)", error)
             self._disk = False
             return await self._create(replica, body)
+
+    async def _others(self, replica: Replica) -> str:
+        """The container that another makes, whose name is taken before it can be found."""
+        for _ in range(TRIES):
+            if (found := await self.found(replica)) is not None:
+                return found.id
+            await asyncio.sleep(PAUSE)
+        raise Transient(f"the container of {replica} is being made or removed by somebody else")
 
 
 def _reference(workload: Workload) -> str:
