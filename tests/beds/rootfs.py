@@ -67,7 +67,10 @@ def _archive() -> str | None:
 
 
 def _said(*command: str) -> str:
-    done = subprocess.run(command, stdin=DEVNULL, capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run(command, stdin=DEVNULL, capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:  # no apt here; that mmdebstrap is missing as well is said later
+        return ""
     return done.stdout
 
 
