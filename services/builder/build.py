@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from services.builder.artifacts.labels import config_labels, manifest_annotation
 from services.builder.bases import Base, Bases
 from services.builder.claims import Built, Claim
 from services.builder.depot import Depot
+from services.builder.ground import clear
 from services.builder.inside import Changed
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
@@ -190,7 +190,7 @@ class Build:
             repository="" if into is None else into.name,
             host=footing.host,
             base=footing.record,
-            look=None if footing.base is None else footing.base.look,
+            look=kept.changed.left or (footing.base.look if footing.base else None),
             packages=kept.packages,
             changed=kept.changed.look,
             signer=self._shop.signer,
@@ -235,4 +235,4 @@ async def workplace(parent: Path, name: str) -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, True))
+        await asyncio.shield(asyncio.to_thread(clear, folder))

@@ -194,6 +194,7 @@ class Builder:
                 pause=again.pause,
                 errors=again.errors,
                 troubles=again.troubles,
+                reason=again.cause,
             )
         except Transient:
             log.warning("the lease of version %s has to run out", held.id, exc_info=True)

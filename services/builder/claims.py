@@ -110,10 +110,16 @@ async def is_over(database: Database, held: Claim) -> bool:
 
 
 async def give_back(
-    database: Database, held: Claim, *, pause: float, errors: int = 0, troubles: int = 0
+    database: Database,
+    held: Claim,
+    *,
+    pause: float,
+    errors: int = 0,
+    troubles: int = 0,
+    reason: str | None = None,
 ) -> None:
     """Let any builder have it after `pause` seconds. Giving back what is not ours does nothing."""
-    await database.execute(GIVE_BACK, held.id, held.lease, pause, errors, troubles)
+    await database.execute(GIVE_BACK, held.id, held.lease, pause, errors, troubles, reason)
 
 
 async def finish(database: Database, held: Claim, outcome: Built | Failed) -> bool:

@@ -7,8 +7,10 @@ its start a builder removes every folder that nobody holds.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +18,11 @@ from typing import Final
 
 from shared import ids
 
+log = logging.getLogger(__name__)
+
 LOCK: Final = "lock"
 PREFIX: Final = "run-"
+PATIENCE: Final = 5.0  # seconds
 
 
 @contextmanager
@@ -34,6 +39,19 @@ def ground(work: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(own, ignore_errors=True)
         os.close(lock)
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder, also while a thread of ours that nobody can end yet writes into it."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        if time.monotonic() > until:
+            log.warning("%s is left until the builder ends", folder)
+            return
+        time.sleep(0.02)
 
 
 def sweep(work: Path) -> None:

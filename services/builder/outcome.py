@@ -24,7 +24,7 @@ class Again(msgspec.Struct, frozen=True):
     pause: float
     errors: int = 0  # of our own
     troubles: int = 0
-    cause: str = "trouble of the platform"
+    cause: str | None = None  # trouble that its owner should know of
 
 
 def before(held: Claim) -> Failed | None:
@@ -57,4 +57,5 @@ def said(outcome: Built | Failed | Again) -> str:
         case Failed(reason):
             return f"failed: {reason}"
         case Again(cause=cause, pause=pause):
-            return f"interrupted: {cause}; it will be tried again in {pause:g} s"
+            why = cause or "trouble of the platform"
+            return f"interrupted: {why}; it will be tried again in {pause:g} s"

@@ -169,6 +169,24 @@ async def test_passing_trouble_is_tried_again_however_often(
     assert (await made.version(database))["state"] == "ready"
 
 
+async def test_why_a_version_waits_is_told_while_it_waits(
+    database: Database, builder_of: BuilderOf
+) -> None:
+    await made.submitted(database, DEFINITION)
+    async with running(builder_of(fails(Transient("push: the registry is away")))):
+
+        async def met() -> bool:
+            return bool((await made.version(database))["troubles"])
+
+        await until(met)
+    version = await made.version(database)
+    assert (version["state"], version["reason"]) == ("building", "push: the registry is away")
+    await database.execute("UPDATE versions SET lease_until = now()")
+    async with running(builder_of(well)):
+        await ended(database)
+    assert (await made.version(database))["reason"] == ""
+
+
 async def test_trouble_that_does_not_pass_is_told_and_ends_the_version(
     database: Database, builder_of: BuilderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

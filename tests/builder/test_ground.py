@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
-from services.builder.ground import ground, sweep
+from services.builder.ground import clear, ground, sweep
 
 HOLD = """
 import sys
@@ -43,3 +46,24 @@ def test_what_a_killed_builder_left_is_swept_and_a_living_one_left_alone(tmp_pat
     (tmp_path / "cache").mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+async def test_a_folder_is_cleared_while_a_thread_still_writes_into_it(tmp_path: Path) -> None:
+    folder, begun, over = tmp_path / "build", threading.Event(), threading.Event()
+    folder.mkdir()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            with suppress(OSError):
+                (folder / str(number % 7)).mkdir(exist_ok=True)
+                (folder / str(number % 7) / str(number)).touch()
+            begun.set()
+
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(clear, folder)
+    assert not folder.exists()
+    over.set()
+    await writing
