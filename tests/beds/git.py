@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import subprocess
 import threading
 from asyncio.subprocess import PIPE
@@ -105,21 +106,39 @@ def _order(mode: str, name: str) -> str:
     return name + "/" if mode == "40000" else name
 
 
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
+    """What a server for `name` shows, and the file of whoever believes it."""
+    key, shown = folder / f"{name}.key", folder / f"{name}.pem"
+    command = [
+        *(program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes"),
+        *("-keyout", str(key), "-out", str(shown), "-days", "1", "-subj", f"/CN={name}"),
+        *("-addext", f"subjectAltName=DNS:{name}"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(shown, key)
+    return context, shown
+
+
 @asynccontextmanager
-async def served(handler: web.Application, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """The URL under which `handler` answers, `http://<host>:<port>`."""
+async def served(
+    handler: web.Application, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """The URL under which `handler` answers, `http://<host>:<port>`; https with `tls`."""
     runner = web.AppRunner(handler, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, host, 0).start()
-    port = runner.addresses[0][1]
+    await web.TCPSite(runner, host, 0, ssl_context=tls).start()
+    port, scheme = runner.addresses[0][1], "https" if tls else "http"
     try:
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        yield f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def git_server(root: Path, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def git_server(
+    root: Path, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """The URL under which the repositories in `root` can be fetched."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -127,7 +146,7 @@ async def git_server(root: Path, host: str = "127.0.0.1") -> AsyncIterator[str]:
 
     app = web.Application(client_max_size=1 << 24)
     app.router.add_route("*", "/{path:.*}", answer)
-    async with served(app, host) as url:
+    async with served(app, host, tls) as url:
         yield url
 
 

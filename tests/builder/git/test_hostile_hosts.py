@@ -15,7 +15,7 @@ from services.builder.git.fetch import Fetcher, Limits, Wanted
 from shared.blobs import Blobs
 from shared.errors import Invalid, Transient
 from shared.git import Trusted
-from tests.beds.git import Repository, Trap, git, served
+from tests.beds.git import Repository, Trap, certificate, git, git_server, served
 from tests.builder.git.conftest import trusting
 from tests.shared.test_git import REFS, URLS
 
@@ -113,6 +113,32 @@ async def test_a_name_is_looked_up_once_and_git_is_held_to_what_was_found(
     fetched = await fetcher.fetch(Wanted(url=f"http://git.example:{port}/house.git"), place())
     assert fetched.commit == commit
     assert names.asked == ["git.example"]
+
+
+@pytest.mark.parametrize("shown", ["git.example", "other.example"])
+async def test_the_host_has_to_be_who_it_says(
+    shown: str,
+    root: Path,
+    blobs: Blobs,
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commit = Repository(root / "house.git").files({"a": "1"})
+    tls, believed = certificate(tmp_path, shown)
+    async with git_server(root, tls=tls) as url:
+        port = url.rpartition(":")[2]
+        wanted = Wanted(url=f"https://git.example:{port}/house.git")
+        names = Names(git_example=["127.0.0.1"])
+        fetcher = Fetcher(blobs=blobs, trusted=Trusted.read("git.example"), lookup=names)
+        error = await refused(fetcher, wanted, place())
+        assert "without a valid certificate" in error.message
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(believed))
+        if shown == "git.example":
+            assert (await fetcher.fetch(wanted, place())).commit == commit
+        else:
+            error = await refused(fetcher, wanted, place())
+            assert "without a valid certificate" in error.message
 
 
 @pytest.mark.parametrize("when", ["at once", "later"])
