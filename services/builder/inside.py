@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from services.builder import installed, recipe
+from services.builder import recipe
+from services.builder.artifacts.changes import over
 from services.builder.bases import Base
 from services.builder.cache import Cache
 from services.builder.engines import Engine, Step
 from services.builder.layers import threaded
 from services.builder.logbook import Write
 from services.builder.look import Look
-from services.builder.rootfs import RootFs
 from services.builder.scan import Spent, scan
 from services.builder.stages import Stages
 from shared.blobs import CHUNK, Blob, Blobs
@@ -29,6 +30,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
     layer: Blob | None = None
     look: Look = Look()  # what the step has installed
+    left: Look | None = None  # of what was in the base; None: all of it
 
 
 class Inside:
@@ -93,7 +95,8 @@ class Inside:
             if not made.members:
                 return Changed()
             layer = await self._blobs.put(_read(made.path))
-            return Changed(layer=layer, look=_look(made.path, base.look))
+            left, added = await asyncio.to_thread(_look, made.path, base.look)
+            return Changed(layer=layer, look=added, left=left)
         finally:
             made.path.unlink(missing_ok=True)
 
@@ -120,17 +123,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _look(path: Path, base: Look) -> Look:
-    """What the layer has that the base did not have."""
-    files = RootFs()
+def _look(path: Path, base: Look) -> tuple[Look, Look]:
+    """What the layer leaves of its base, and what it adds."""
     with path.open("rb") as file:
-        files.apply(scan(file, Spent()))
-    manager, packages = installed.packages(files)
-    site = base.python.site if base.python else ()
-    return Look(
-        os=base.os,
-        os_version=base.os_version,
-        manager=manager,
-        packages=tuple(sorted({*packages} - {*base.packages})),
-        distributions=installed.distributions(files, site),
-    )
+        return over(base, scan(file, Spent()))

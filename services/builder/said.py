@@ -32,7 +32,7 @@ def said(
     changed: Look,
     signer: Signer | None,
 ) -> Said:
-    """`look` is what was seen in the base, `changed` what was installed in it.
+    """`look` is what is left of the base, `changed` what was installed in it.
 
     The same inputs say the same, signatures included.
     """
