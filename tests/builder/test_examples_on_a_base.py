@@ -28,6 +28,8 @@ from services.builder.build import Build, Workshop
 from services.builder.cache import Cache
 from services.builder.claims import Built
 from services.builder.depot import Depot
+from services.builder.engines.buildah import Buildah
+from services.builder.engines.store import Store
 from services.builder.parts import Tools
 from services.scheduler.trust import Trust
 from shared import attestation, dsse
@@ -92,6 +94,7 @@ async def site(database: Database, tmp_path: Path, ours: Pair) -> AsyncIterator[
             installer=installer,
             indexes=indexes.identity(installer.environment),
             runtime=machine.runtime_files(),
+            engine=Buildah(store=Store(folder=tmp_path / "engine")),
         )
         workshop = Workshop(
             tools=tools,
@@ -151,20 +154,43 @@ async def inside(engine: Podman, image: Reference, *command: str) -> str:
     return await asyncio.to_thread(engine.run, "run", *options, str(image), *command[1:])
 
 
+async def assert_listed(site: Site, engine: Podman, built: Built) -> None:
+    """That the bill of each image lists what Python and dpkg say inside, no less and no more."""
+    into = reference(built)
+    for image in built.images.values():
+        bill = await site.body(into, image, attestation.SBOM)
+        assert_valid(bill)
+        found = json.loads(await inside(engine, into.at(image), "python3", "-c", INSTALLED))
+        assert normal(components(bill, "pypi")) == normal({(name, said) for name, said in found})
+        system = await inside(engine, into.at(image), *SYSTEM)
+        packages = {tuple(line.split(" ")) for line in system.splitlines()}
+        assert components(bill, "deb") == packages
+
+
 async def test_B17_a_bill_lists_what_is_installed_in_the_container(site: Site, near: Path) -> None:
     async with podman(near, registries=[site.address]) as engine:
         for name in ("greeter", "digits", "sentiment"):
-            built = await site.build(await example(site, name))
-            for image in built.images.values():
-                into = reference(built)
-                bill = await site.body(into, image, attestation.SBOM)
-                assert_valid(bill)
-                found = await inside(engine, into.at(image), "python3", "-c", INSTALLED)
-                installed = {(dist, version) for dist, version in json.loads(found)}
-                assert normal(components(bill, "pypi")) == normal(installed), name
-                system = await inside(engine, into.at(image), *SYSTEM)
-                packages = {tuple(line.split(" ")) for line in system.splitlines()}
-                assert components(bill, "deb") == packages, name
+            await assert_listed(site, engine, await site.build(await example(site, name)))
+
+
+CHANGES = (
+    "dpkg --purge --force-depends ca-certificates",
+    "mkdir /usr/lib/python3/dist-packages/handmade-1.0.dist-info",
+    "printf 'Name: handmade\\nVersion: 1.0\\n' >/usr/lib/python3/dist-packages/handmade-1.0.dist-info/METADATA",
+)
+
+
+async def test_B17_a_bill_lists_what_install_lines_left(site: Site, near: Path) -> None:
+    definition = await example(site, "sentiment")
+    [endpoint] = definition.endpoints
+    changed = msgspec.structs.replace(endpoint, install=CHANGES)
+    built = await site.build(msgspec.structs.replace(definition, endpoints=(changed,)))
+    [image] = built.images.values()
+    bill = await site.body(reference(built), image, attestation.SBOM)
+    assert ("handmade", "1.0") in components(bill, "pypi")
+    assert "ca-certificates" not in {name for name, _ in components(bill, "deb")}
+    async with podman(near, registries=[site.address]) as engine:
+        await assert_listed(site, engine, built)
 
 
 def reference(built: Built) -> Reference:
