@@ -13,8 +13,8 @@ import ipaddress
 import os
 import re
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     credentials: Path | None = None  # a docker-style config.json
     limits: Limits = Limits(seconds=900.0, disk=100 << 30, files=20_000_000)
+    most: int = 50 << 30  # bytes of all bases, beyond which those that were used last stay
 
     @property
     def images(self) -> Path:
@@ -55,8 +56,10 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
         with translate({OSError: Transient}):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.images.mkdir(exist_ok=True, mode=0o700)
+        mark = self._mark(base)
+        if not mark.exists():
+            await self._make_room()
         async with _lock(self.folder / "use.lock", fcntl.LOCK_SH):
-            mark = self.folder / f"has-{hashlib.sha256(base.encode()).hexdigest()}"
             if not mark.exists():
                 async with _lock(self.folder / "pull.lock", fcntl.LOCK_EX):
                     if not mark.exists():
@@ -64,6 +67,32 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
                         mark.write_text(base)
             os.utime(mark)
             yield self.images
+
+    def forget(self, base: str) -> None:
+        """It turned out not to be there: the next step that needs it pulls it again."""
+        self._mark(base).unlink(missing_ok=True)
+
+    def _mark(self, base: str) -> Path:
+        return self.folder / f"has-{hashlib.sha256(base.encode()).hexdigest()}"
+
+    async def _make_room(self) -> None:
+        """Remove bases, those first that were used least lately, unless any is in use."""
+        with suppress(BlockingIOError), _held(self.folder / "use.lock"):
+            marks = sorted(self.folder.glob("has-*"), key=lambda mark: mark.stat().st_mtime)
+            for mark in marks:
+                if await asyncio.to_thread(size, self.images) <= self.most:
+                    return
+                await self._remove(mark)
+
+    async def _remove(self, mark: Path) -> None:
+        base = mark.read_text()
+        mark.unlink()  # first: a base without a mark is only pulled again
+        async with made(self.folder) as folder:
+            await Box(folder=folder, limits=self.limits, network="none").run(
+                *("pull", base, "--gone"),
+                write=lambda *_: None,
+                places=[Place(str(self.images), "/store", "write")],
+            )
 
     async def _pull(self, base: str, write: Write) -> None:
         write(f"pulling {base}", "platform")
@@ -126,3 +155,24 @@ async def _lock(path: Path, kind: int) -> AsyncIterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Alone. Raises BlockingIOError when it is not to be had now."""
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def size(folder: Path) -> int:
+    """Bytes that the files below take on the disk, as far as we may look."""
+    total = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(at, name)).st_blocks * 512
+    return total

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from services.builder.engines import Layer, Step
 from services.builder.engines.buildah import Buildah
-from services.builder.engines.store import Store
+from services.builder.engines.store import Store, size
 from shared.errors import Invalid, Transient
 from tests.beds.bases import bases
 from tests.beds.registry import registry
@@ -233,3 +236,71 @@ async def test_a_base_is_pulled_once(bench: Bench, tmp_path: Path) -> None:
         await bench.run("true")
     await bench.run("true")
     assert len([text for _, text in bench.said if text.startswith("pulling ")]) == 1
+
+
+async def test_a_store_that_was_emptied_is_filled_again(bench: Bench, tmp_path: Path) -> None:
+    async with registry(tmp_path / "registry") as address:
+        (found,) = (await bases(address, "debian:bookworm")).values()
+        bench.base = f"{address}/debian@{found}"
+        bench.store = Store(folder=tmp_path / "store")
+        await bench.run("true")
+        shutil.rmtree(bench.store.images)
+        with pytest.raises(Transient):
+            await bench.run("true")
+        await bench.run("true")
+
+
+async def test_bases_that_nobody_used_lately_make_room_for_others(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with registry(tmp_path / "registry") as address:
+        (found,) = (await bases(address, "debian:bookworm")).values()
+        bench.base = f"{address}/debian@{found}"
+        bench.store = Store(folder=tmp_path / "store", most=10 << 20)
+        await bench.run("true")
+        assert size(bench.store.images) > 10 << 20
+        other = f"{address}/other@{found}"
+        with pytest.raises(Invalid, match="is not in its registry"):
+            async with (
+                bench.store.holding(bench.base, bench.write),
+                bench.store.holding(other, bench.write),
+            ):
+                pass
+        assert size(bench.store.images) > 10 << 20  # it was in use
+        with pytest.raises(Invalid, match="is not in its registry"):
+            async with bench.store.holding(other, bench.write):
+                pass
+        assert size(bench.store.images) < 10 << 20
+        await bench.run("true")  # and is pulled again
+
+
+async def test_a_builder_that_is_killed_while_it_pulls_is_in_nobodys_way(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with registry(tmp_path / "registry") as address:
+        (found,) = (await bases(address, "debian:bookworm")).values()
+        bench.base = f"{address}/debian@{found}"
+        bench.store = Store(folder=tmp_path / "store")
+        for after in (0.1, 0.3, 0.6, 1.0):
+            builder = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", PULLER, bench.base, str(bench.store.folder)),
+                cwd=Path.cwd(),
+            )
+            await asyncio.sleep(after)
+            builder.kill()
+            await builder.wait()
+        await bench.run("test -x /usr/bin/apt-get")
+    assert [path.name for path in bench.store.folder.glob("box-*")] == []
+
+
+PULLER = """
+import asyncio, sys
+from pathlib import Path
+from services.builder.engines.store import Store, size
+
+async def pull():
+    async with Store(folder=Path(sys.argv[2])).holding(sys.argv[1], lambda *_: None):
+        await asyncio.sleep(600)
+
+asyncio.run(pull())
+"""

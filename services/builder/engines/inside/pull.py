@@ -1,6 +1,6 @@
-"""Pulls one base into the shared store, inside a sandbox: no code of the base is run.
+"""Pulls a base into the shared store, or removes one, inside a sandbox: no code of it is run.
 
-    python … pull REFERENCE [--plain]
+    python … pull REFERENCE [--plain | --gone]
 
 Credentials, if there are any, are at /work/auth.json.
 """
@@ -26,8 +26,15 @@ runroot = "{WORK}/run"
 def main() -> int:
     base, *options = sys.argv[2:]
     env = configure(WORK, OWN)
-    command = ["buildah", "pull", "--quiet", "--signature-policy", f"{WORK}/policy.json"]
+    return subprocess.run([*_command(options), base], env=env, check=False).returncode
+
+
+def _command(options: list[str]) -> list[str]:
+    if "--gone" in options:
+        return ["buildah", "rmi", "--force"]
+    command = ["buildah", "pull", "--quiet", "--policy=always"]
+    command += ["--signature-policy", f"{WORK}/policy.json"]
     command += ["--tls-verify=false"] if "--plain" in options else []
     if os.path.exists(f"{WORK}/auth.json"):
         command += ["--authfile", f"{WORK}/auth.json"]
-    return subprocess.run([*command, base], env=env, check=False).returncode
+    return command
