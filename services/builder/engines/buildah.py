@@ -30,7 +30,6 @@ FIELD: Final = "install"
 TAIL: Final = 6  # last lines of what a failed line said, in the reason
 LONGEST: Final = 800
 RESULT: Final = 1 << 16
-NOT_THERE: Final = "image not known"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +76,7 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
             if ended.code:  # our program has no reason to fail but that the step ended it
                 raise Invalid(FIELD, said.during("ended what it ran in"))
             result = msgspec.json.decode(read(work / "result.json", RESULT), type=Result)
-            if NOT_THERE in result.broken:
+            if result.broken:
                 self.store.forget(step.base)
             return self._taken(result, said, work, folder)
 

@@ -69,7 +69,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
             yield self.images
 
     def forget(self, base: str) -> None:
-        """It turned out not to be there: the next step that needs it pulls it again."""
+        """It may not be there as it was: the next step that needs it pulls it again."""
         self._mark(base).unlink(missing_ok=True)
 
     def _mark(self, base: str) -> Path:
