@@ -18,7 +18,7 @@ SYSTEM = '. /etc/os-release; echo "$PRETTY_NAME with $(python3 -V)"'
 
 @dataclass(frozen=True)
 class Found:
-    base: str  # as its owner wrote it, and by digest
+    base: str  # as its owner wrote it, and what that was
     image: str  # by digest, where it was pushed to
     system: str  # as its container says
 
@@ -45,7 +45,7 @@ class Images:
         [told] = json.loads(run("inspect", container))
         labels = told["Config"]["Labels"]
         return Found(
-            base=f"{labels[BASE_NAME]}@{labels[BASE_DIGEST]}",
+            base=f"{labels[BASE_NAME]} is {labels[BASE_DIGEST]}",
             image=told["ImageName"],
             system=run("exec", container, "sh", "-c", SYSTEM),
         )

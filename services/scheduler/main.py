@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -62,6 +62,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     target: str = "process"
     container_socket: str = ""  # of the container target's engine: a path or a URL
     docker_host: str = ""  # the same, as Docker's own tools know it
+    container_gpus: Literal["given", "counted"] = "given"  # counted: containers are given none
     slipway_gpus: str = ""  # declared GPUs, `rtx3090:4,a100:2`; empty: those that are found
     slipway_prices: str = ""  # of a GPU for an hour, `rtx3090:0.5`
     router_url: str = "http://127.0.0.1:8000"
@@ -89,6 +90,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             Settings(
                 container_socket=config.container_socket,
                 docker_host=config.docker_host,
+                gives_gpus=config.container_gpus == "given",
                 credentials=credentials,
             ),
         )

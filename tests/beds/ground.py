@@ -41,6 +41,7 @@ class Ground:
             "BASE_REGISTRY": self.registry,
             "BASE_IMAGES": json.dumps(NAMED),
             "CONTAINER_SOCKET": str(self.engine.socket),
+            "CONTAINER_GPUS": "counted",  # declared ones are numbers alone
         }
 
 

@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     container_socket: str = ""  # a path or a URL; empty: `docker_host`, else where it usually is
     docker_host: str = ""
+    gives_gpus: bool = True  # to containers; else they are only counted
     credentials: Credentials = msgspec.field(default_factory=Credentials)  # for registries
 
 
@@ -37,7 +38,7 @@ def _container(home: Path, _: Blobs, settings: Settings) -> AbstractAsyncContext
     from services.scheduler.drivers.container import open_container, socket_url
 
     url = socket_url(settings.container_socket, settings.docker_host)
-    return open_container(home, url, settings.credentials)
+    return open_container(home, url, settings.credentials, gives_gpus=settings.gives_gpus)
 
 
 OPENERS: Mapping[str, Opener] = {

@@ -178,3 +178,12 @@ def test_files_of_the_workload_can_not_take_the_place_of_the_first_process() -> 
     found = spec.files(ImageConfig(), work)
     assert found["/a"] == b"1"
     assert found[init.PATH].startswith(b"#!/bin/sh\n")
+
+
+def test_gpus_that_are_only_counted_are_named_and_not_given() -> None:
+    work = workload(DIGEST, job="j1", attempt=2, devices=("2", "3"))
+    place = Place(kind="docker", network="n1", published=False, gives_gpus=False)
+    told = spec.body(ImageConfig(), work, DIGEST, spec.labels("h1", work, "mark"), place)
+    assert told["HostConfig"]["DeviceRequests"] == []
+    assert env(told)["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert env(told)["NVIDIA_VISIBLE_DEVICES"] == "void"

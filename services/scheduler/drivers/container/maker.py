@@ -33,10 +33,13 @@ CDI: Final = 5  # the first Podman that gives GPUs over this API; older ones sil
 
 
 class Maker:
-    def __init__(self, engine: Engine, platform: str, credentials: Credentials) -> None:
+    def __init__(
+        self, engine: Engine, platform: str, credentials: Credentials, *, gives_gpus: bool
+    ) -> None:
         self._engine = engine
         self._platform = platform
         self._credentials = credentials
+        self._gives_gpus = gives_gpus
         self._disk = True  # whether the engine can limit it, as far as we know
 
     async def found(self, replica: Replica) -> Container | None:
@@ -89,13 +92,17 @@ class Maker:
 
     async def _place(self, workload: Workload) -> Place:
         version = await self._engine.version()
-        if workload.devices and version.kind == "podman" and version.major < CDI:
+        wanted = self._gives_gpus and workload.devices
+        if wanted and version.kind == "podman" and version.major < CDI:
             raise Rejected(
                 f"Podman {version.version} can't give GPUs to containers, 5 or newer can"
             )
         network = spec.network(self._platform, workload.replica, version.kind)
         return Place(
-            kind=version.kind, network=network["Name"], published=await self._engine.remote()
+            kind=version.kind,
+            network=network["Name"],
+            published=await self._engine.remote(),
+            gives_gpus=self._gives_gpus,
         )
 
     async def _image(self, reference: str) -> Image:

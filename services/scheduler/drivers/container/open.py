@@ -40,7 +40,7 @@ def socket_url(container_socket: str, docker_host: str) -> str:
 
 @asynccontextmanager
 async def open_container(
-    home: Path, url: str, credentials: Credentials | None = None
+    home: Path, url: str, credentials: Credentials | None = None, *, gives_gpus: bool = True
 ) -> AsyncIterator[ContainerDriver]:
     """A driver whose replicas are containers of the engine at `url`.
 
@@ -52,7 +52,10 @@ async def open_container(
     platform = identity(home)
     engine = Engine(url)
     driver = ContainerDriver(
-        engine, home, platform, Maker(engine, platform, credentials or Credentials())
+        engine,
+        home,
+        platform,
+        Maker(engine, platform, credentials or Credentials(), gives_gpus=gives_gpus),
     )
     watching = asyncio.create_task(driver.watch())
     try:

@@ -48,6 +48,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     network: str
     published: bool  # its port is reached at this machine's loopback, not at its own address
+    gives_gpus: bool = True  # else they are only counted, and it is told which it would have
 
 
 def name(platform: str, replica: Replica) -> str:
@@ -130,7 +131,8 @@ def body(
 ) -> dict[str, Any]:
     """Of the request that creates the container."""
     env = outside(environment(image, workload), image)
-    env["NVIDIA_VISIBLE_DEVICES"] = ",".join(workload.devices) or "void"
+    devices = workload.devices if place.gives_gpus else ()
+    env["NVIDIA_VISIBLE_DEVICES"] = ",".join(devices) or "void"
     port = f"{workload.endpoint.port}/tcp"
     publish = {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]} if place.published else {}
     return {
@@ -153,7 +155,7 @@ def body(
             "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
             "PidsLimit": PIDS,
             "LogConfig": {"Type": LOGGERS[place.kind], "Config": log(place.kind)},
-            "DeviceRequests": device_requests(workload.devices, place.kind),
+            "DeviceRequests": device_requests(devices, place.kind),
             **limits(workload.endpoint.resources),
             **disk(workload),
         },
