@@ -51,7 +51,7 @@ class Podman:
     """Its `url`, and its command line on the same storage."""
 
     def __init__(self, folder: Path, short: Path, registries: Sequence[str]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._short = short
         self._program = program("podman", "podman")
         self.socket = short / "podman.sock"
@@ -74,7 +74,7 @@ class Podman:
 
     def command(self, *arguments: str) -> list[str]:
         return [
-            *(self._program, "--root", f"{self._folder}/root"),
+            *(self._program, "--root", f"{self.folder}/root"),
             *("--runroot", f"{self._short}/run", "--tmpdir", f"{self._short}/tmp"),
             *("--storage-driver", _storage(), "--runtime", "runc"),
             *("--cgroup-manager", "cgroupfs", *arguments),
@@ -94,39 +94,54 @@ class Podman:
         for command in (("rm", "--all", "--force", "--time", "0"), ("network", "prune", "--force")):
             with suppress(NoPodman):
                 self.run(*command)
-        homes = (f"{self._folder}/", f"{self._short}/")
+        homes = (f"{self.folder}/", f"{self._short}/")
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             place = line.split()[1]
             if place.startswith(homes):
                 subprocess.run(["umount", "--lazy", place], check=False)
         shutil.rmtree(self._short)
-        subprocess.run(["rm", "-rf", str(self._folder / "root")], check=False)
+        subprocess.run(["rm", "-rf", str(self.folder / "root")], check=False)
 
 
 @asynccontextmanager
-async def podman(folder: Path, *, registries: Sequence[str] = ()) -> AsyncIterator[Podman]:
-    """Its service while it runs; `registries` are spoken to without TLS. Needs root."""
+async def podman(
+    folder: Path, *, registries: Sequence[str] = (), serving: bool = True
+) -> AsyncIterator[Podman]:
+    """One that is served, unless that is left to the caller. Needs root.
+
+    `registries` are spoken to without TLS.
+    """
     short = Path(tempfile.mkdtemp(prefix="slipway-podman-"))  # it wants paths of 50 characters
-    output = folder / "output"
     engine = Podman(folder.resolve(), short, registries)
     try:
-        with output.open("wb") as said:
-            serving = await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", "KILL", "--"),  # it ends with us, however we end
-                *engine.command("system", "service", "--time=0", engine.url),
-                env=engine.environment,
-                cwd=folder,  # where some of its helpers leave notes
-                stdin=DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-        try:
-            await _up(engine, serving, output)
+        if serving:
+            async with served(engine):
+                yield engine
+        else:
             yield engine
-        finally:
-            await _end(serving)
     finally:
         await asyncio.to_thread(engine.clear)
+
+
+@asynccontextmanager
+async def served(engine: Podman) -> AsyncIterator[None]:
+    """Its service runs. Containers outlive it."""
+    output = engine.folder / "output"
+    with output.open("wb") as said:
+        serving = await asyncio.create_subprocess_exec(
+            *("setpriv", "--pdeathsig", "KILL", "--"),  # it ends with us, however we end
+            *engine.command("system", "service", "--time=0", engine.url),
+            env=engine.environment,
+            cwd=engine.folder,  # where some of its helpers leave notes
+            stdin=DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        await _up(engine, serving, output)
+        yield
+    finally:
+        await _end(serving)
 
 
 async def _up(engine: Podman, serving: Process, output: Path) -> None:

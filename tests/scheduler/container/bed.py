@@ -28,9 +28,9 @@ LINKS: Final = {"/slipway/bin/python": "/usr/bin/python3"}
 
 
 class Bed:
-    def __init__(self, engine: Podman, registry: str, base: Base) -> None:
+    def __init__(self, engine: Podman | None, registry: str, base: Base) -> None:
+        """Without an `engine` it is only good for pushing."""
         self.engine = engine
-        self.url = engine.url
         self.registry = registry
         self.base = base
 
@@ -38,8 +38,14 @@ class Bed:
         """Of a replica's container."""
         return spec.name((home / ID).read_text(), replica)
 
+    @property
+    def url(self) -> str:
+        assert self.engine is not None
+        return self.engine.url
+
     async def run(self, *command: str) -> str:
         """With the engine's own command line."""
+        assert self.engine is not None
         return await asyncio.to_thread(self.engine.run, *command)
 
     async def inside(self, home: Path, replica: Replica, *command: str) -> str:

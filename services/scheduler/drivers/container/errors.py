@@ -20,7 +20,13 @@ _BUSY: Final = (
     *("already in use", "already used", "already exists", "same bridge name"),
     "container state improper",
 )
-_UNFIT: Final = ("executable file", "exec format error", "device driver", "unresolvable cdi")
+_UNFIT: Final = (
+    "executable file",
+    'exec: "',
+    "exec format error",
+    "device driver",
+    "unresolvable cdi",
+)
 
 
 class Missing(Permanent):

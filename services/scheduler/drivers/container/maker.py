@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from services.scheduler.driver import Replica, Workload
-from services.scheduler.drivers.container import spec
+from services.scheduler.drivers.container import init, spec
 from services.scheduler.drivers.container.engine import Container, Engine, Image, ImageConfig
 from services.scheduler.drivers.container.errors import Missing, Rejected, Taken
 from services.scheduler.drivers.container.spec import Place
@@ -68,9 +68,11 @@ class Maker:
         except Missing as error:  # its network or it itself was removed meanwhile
             raise Transient(str(error)) from error
         except Rejected as error:
-            if not workload.devices:
-                raise
-            raise Rejected(f"its container can't have its GPUs: {error}") from error
+            if init.SHELL in str(error):
+                raise Rejected(f"its image has no {init.SHELL} to start with: {error}") from error
+            if workload.devices:
+                raise Rejected(f"its container can't have its GPUs: {error}") from error
+            raise
 
     async def undo(self, replica: Replica) -> None:
         """Remove what was made of one that can never start."""
