@@ -96,11 +96,11 @@ def _limit(spec: Spec) -> None:
 def _attend(spec: Spec, watch: Watch, command: int) -> NoReturn:
     while True:
         code = _reaped(command)
-        if code is not None:
-            _end(spec, Ended("exit", code))
-        exceeded = watch.exceeded()
+        exceeded = watch.exceeded()  # also when it has ended: that may be why
         if exceeded is not None:
             _end(spec, Ended(exceeded))
+        if code is not None:
+            _end(spec, Ended("exit", code))
         signal.sigtimedwait([signal.SIGCHLD], EVERY)
 
 
