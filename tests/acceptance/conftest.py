@@ -13,6 +13,7 @@ import pytest_asyncio
 from slipway import AsyncClient
 from tests.acceptance.platform import Platform, distributed, embedded
 from tests.beds.ground import ground
+from tests.keys import pair
 
 SETTINGS = {"SLIPWAY_GPUS": "rtx3090:2,a100:1", "SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
 
@@ -30,7 +31,9 @@ async def platform(
             opened = embedded(home, **SETTINGS)
         elif request.param == "container":
             under = await stack.enter_async_context(ground(home / "ground"))
-            opened = embedded(home / "home", **SETTINGS, **under.settings)
+            keys = pair(home, "signing")  # what the builder makes, the scheduler trusts
+            signed = {"SIGNING_KEY": str(keys.private), "TRUSTED_KEYS": str(keys.public)}
+            opened = embedded(home / "home", **SETTINGS, **under.settings, **signed)
         else:
             url = request.getfixturevalue("rabbit").url
             opened = distributed(home, url, **SETTINGS)
