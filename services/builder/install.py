@@ -141,9 +141,9 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         """
         foreign = self.confined and room.base is None  # what is built may write to the cache
         if not room.own and not foreign:
-            return self.cache
+            return self.cache / "shared"
         name = hashlib.sha256(room.project.encode()).hexdigest()[:16]
-        return self.cache.with_name(f"{self.cache.name}-own") / name
+        return self.cache / "own" / name
 
     @property
     def _limits(self) -> Limits:
