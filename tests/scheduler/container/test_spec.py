@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.scheduler.driver import Replica
 from services.scheduler.drivers.container import init, spec
-from services.scheduler.drivers.container.engine import ImageConfig, Kind
+from services.scheduler.drivers.container.engine import ImageConfig, Kind, Version
 from services.scheduler.drivers.container.spec import Labels, Place
 from shared.endpoint import Range, Resources
 from shared.ids import JobId
@@ -111,6 +112,28 @@ def test_it_gets_the_gpus_that_it_holds(
     assert told["HostConfig"]["DeviceRequests"] == requests
     assert env(told)["CUDA_VISIBLE_DEVICES"] == cuda
     assert env(told)["NVIDIA_VISIBLE_DEVICES"] == nvidia
+
+
+def test_gpus_that_are_only_counted_are_named_and_not_given() -> None:
+    work = workload(DIGEST, devices=("0",))
+    place = Place(kind="podman", network="n1", published=False, gives_gpus=False)
+    told = spec.body(ImageConfig(), work, "a", spec.labels("h1", work, "mark"), place)
+    assert told["HostConfig"]["DeviceRequests"] == []
+    assert (env(told)["CUDA_VISIBLE_DEVICES"], env(told)["NVIDIA_VISIBLE_DEVICES"]) == ("0", "void")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "number"),
+    [
+        ({"Version": "20.10.24+dfsg1", "Components": [{"Name": "Engine"}]}, "docker", (20, 10)),
+        ({"Version": "4.3.1", "Components": [{"Name": "Podman Engine"}]}, "podman", (4, 3)),
+        ({"Version": "5.4.0-dev", "Components": [{"Name": "Podman Engine"}]}, "podman", (5, 4)),
+        ({}, "docker", ()),
+    ],
+)
+def test_engines_are_told_apart(said: Any, kind: Kind, number: tuple[int, ...]) -> None:
+    version = msgspec.convert(said, Version)
+    assert (version.kind, version.number) == (kind, number)
 
 
 def test_B15_what_tools_of_the_machine_would_obey_is_for_the_server_alone() -> None:

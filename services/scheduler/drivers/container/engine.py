@@ -49,9 +49,8 @@ class Version(Struct, frozen=True, kw_only=True):
         return "podman" if any("podman" in name for name in names) else "docker"
 
     @property
-    def major(self) -> int:
-        found = re.match(r"\d+", self.version)
-        return int(found[0]) if found else 0
+    def number(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d{1,6}", self.version)[:2])
 
 
 class ImageConfig(Struct, frozen=True, kw_only=True):

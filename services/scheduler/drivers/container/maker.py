@@ -29,7 +29,7 @@ PAUSE: Final = 0.1
 NO_DISK: Final = ("pquota", "quota", "storage-opt", "storage option", "overlay.size", "xfs")
 """What engines say whose storage can't limit what a container writes."""
 
-CDI: Final = 5  # the first Podman that gives GPUs over this API; older ones silently don't
+CDI: Final = (5, 4)  # the first Podman that gives GPUs over this API; older ones silently don't
 
 
 class Maker:
@@ -95,10 +95,8 @@ class Maker:
     async def _place(self, workload: Workload) -> Place:
         version = await self._engine.version()
         wanted = self._gives_gpus and workload.devices
-        if wanted and version.kind == "podman" and version.major < CDI:
-            raise Rejected(
-                f"Podman {version.version} can't give GPUs to containers, 5 or newer can"
-            )
+        if wanted and version.kind == "podman" and version.number < CDI:
+            raise Rejected(f"Podman {version.version} can't give GPUs to containers; 5.4 can")
         network = spec.network(self._platform, workload.replica, version.kind)
         return Place(
             kind=version.kind,
