@@ -11,13 +11,13 @@ READY := $(VENV)/.ready
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(READY) ## the main job: three kinds of endpoint built, queued, started, called and stopped
+demo: $(READY) ## the main job: three kinds of endpoint built, queued, started, called and stopped (TARGET=container: in containers)
 	@$(RUN) -m examples.demo
 
-up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000)
+up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000, TARGET process)
 	@$(RUN) -m services
 
-test: $(READY) ## every test that needs no cluster, with a real PostgreSQL and a real RabbitMQ
+test: $(READY) ## every test that needs no cluster, with real servers, registries and containers
 	@$(RUN) -m pytest -q
 
 check: $(READY) ## formatting, lint, types and import rules

@@ -237,12 +237,12 @@ async def test_the_services_apart(rabbit):
 
 
 @contextmanager
-def make(target: str, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """`make TARGET` in a group of its own, which Ctrl-C reaches as a whole, as in a terminal."""
+def make(what: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """`make WHAT` in a group of its own, which Ctrl-C reaches as a whole, as in a terminal."""
     api, router = free_ports(2)
     settings = {"SLIPWAY_HOME": str(home), "API_PORT": str(api), "ROUTER_PORT": str(router)}
     process = subprocess.Popen(
-        ["make", "--no-print-directory", target],
+        ["make", "--no-print-directory", *what.split()],
         cwd=ROOT,
         env=os.environ | settings,
         stdin=subprocess.DEVNULL,
@@ -289,4 +289,13 @@ def test_make_demo(tmp_path):
     with make("demo", tmp_path) as process:
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
+    assert "All of it worked" in said
+
+
+def test_make_demo_in_containers(tmp_path):
+    with make("demo TARGET=container", tmp_path) as process:
+        said, _ = process.communicate(timeout=10 * PATIENCE)  # there may be no base images yet
+    assert process.returncode == 0, said
+    for python in ("Python 3.9.", "Python 3.11.", "Python 3.13."):
+        assert python in said
     assert "All of it worked" in said
