@@ -20,7 +20,7 @@ from services.builder.sandbox.spec import SYSTEM, Ended, Limits, Mode, Place, Sp
 from shared import ids
 from shared.errors import Transient, translate
 
-PROXIES: Final = re.compile(r"(?:HTTPS?|ALL)_PROXY", re.IGNORECASE)
+PROXIES: Final = re.compile(r"(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 PARTS: Final = re.compile(r"[,\s]+")
 
 
@@ -66,8 +66,7 @@ def spec(
     limits: Limits,
 ) -> Spec:
     named = gates.named(reaches)
-    proxied = any(PROXIES.fullmatch(name) and text for name, text in environment.items())
-    own = dict(environment)
+    own = {name: text for name, text in environment.items() if not PROXIES.fullmatch(name)}
     if any(gate.startswith(("127.", "localhost:", "::1:")) for gate in named):
         own |= {"no_proxy": "", "NO_PROXY": ""}  # the machine's loopback is not the sandbox's
     found = {place.target: place for place in (*shown(environment), *_all(reads, "read"))}
@@ -79,9 +78,9 @@ def spec(
         folder=str(box),
         places=sorted(found.values(), key=lambda place: place.target),  # outer ones first
         limits=limits,
-        # a proxy of the machine's own is no place that another proxy leads to
-        network="machine" if proxied else "out",
+        network="out",
         gates=named,
+        proxies=gates.proxies(environment),
         counted=str(box.parent),
     )
 

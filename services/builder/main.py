@@ -189,6 +189,7 @@ def engine(config: Config, seconds: float) -> Engine | None:
             seconds=seconds, memory=config.install_memory, disk=config.install_disk
         ),
         gates=gates.of_machine(indexes.settings(os.environ, sys.base_prefix)),
+        proxies=gates.proxies(os.environ),
     )
 
 

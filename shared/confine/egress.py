@@ -30,6 +30,18 @@ Allowed = Callable[[Request, str], bool]
 """Whether a request may be sent on to this IP address, one of those that its host has."""
 
 
+class Proxy(NamedTuple):
+    """One of the machine's own, by which it reaches what is outside."""
+
+    host: str
+    port: int
+    authorization: str = ""  # the value of that header
+
+
+Through = Callable[[Request], Proxy | None]
+"""By which proxy a request goes on, when it does not go by itself."""
+
+
 class Refused(Exception):
     """The status and reason that the client is told."""
 
@@ -82,10 +94,16 @@ def not_ours(_: Request, address: str) -> bool:
     return outside(address)
 
 
-async def serve(listener: socket.socket, allowed: Allowed = not_ours) -> asyncio.AbstractServer:
+def by_itself(_: Request) -> None:
+    return None
+
+
+async def serve(
+    listener: socket.socket, allowed: Allowed = not_ours, through: Through = by_itself
+) -> asyncio.AbstractServer:
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await _serve(reader, writer, allowed)
+            await _serve(reader, writer, allowed, through)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             pass
         finally:
@@ -95,12 +113,17 @@ async def serve(listener: socket.socket, allowed: Allowed = not_ours) -> asyncio
 
 
 async def _serve(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowed: Allowed
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowed: Allowed, through: Through
 ) -> None:
     try:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         request = parse(head)
-        theirs, ours = await asyncio.wait_for(_dial(request, allowed), PATIENCE)
+        proxy = through(request)
+        if proxy is None:
+            dialling = _dial(request, allowed)
+        else:
+            dialling = _dial_through(proxy, request, allowed)
+        theirs, ours = await asyncio.wait_for(dialling, PATIENCE)
     except Refused as refused:
         writer.write(
             f"HTTP/1.1 {refused}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
@@ -109,7 +132,7 @@ async def _serve(
         return
     try:
         if request.opening:
-            ours.write(request.opening)
+            ours.write(request.opening if proxy is None else absolute(request, proxy))
         else:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await asyncio.gather(_copy(reader, ours), _copy(theirs, writer))
@@ -120,12 +143,7 @@ async def _serve(
 async def _dial(
     request: Request, allowed: Allowed
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(request.host, request.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise Refused("502 Bad Gateway") from error
-    addresses = [str(address[0]) for *_, address in found if allowed(request, str(address[0]))]
+    addresses = [found for found in await _addresses(request) if allowed(request, found)]
     if not addresses:
         raise Refused("403 Forbidden")
     for address in addresses:
@@ -134,6 +152,56 @@ async def _dial(
         except OSError:
             continue
     raise Refused("502 Bad Gateway")
+
+
+async def _addresses(request: Request) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(request.host, request.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Refused("502 Bad Gateway") from error
+    return [str(address[0]) for *_, address in found]
+
+
+async def _dial_through(
+    proxy: Proxy, request: Request, allowed: Allowed
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """What the proxy alone can resolve is its business; the rest is refused as ever."""
+    try:
+        addresses = await _addresses(request)
+    except Refused:
+        addresses = []
+    if addresses and not any(allowed(request, address) for address in addresses):
+        raise Refused("403 Forbidden")
+    try:
+        theirs, ours = await asyncio.open_connection(proxy.host, proxy.port)
+    except OSError as error:
+        raise Refused("502 Bad Gateway") from error
+    if not request.opening:
+        host = f"[{request.host}]" if ":" in request.host else request.host
+        ours.write(
+            _proxied(f"CONNECT {host}:{request.port} HTTP/1.1\r\n".encode(), proxy) + b"\r\n"
+        )
+        answer = await theirs.readuntil(b"\r\n\r\n")
+        if answer.split(b" ", 2)[1:2] != [b"200"]:
+            ours.close()
+            raise Refused("502 Bad Gateway")
+    return theirs, ours
+
+
+def absolute(request: Request, proxy: Proxy) -> bytes:
+    """A plain request's opening as a proxy wants it."""
+    method, path, rest = request.opening.split(b" ", 2)
+    version, fields = rest.split(b"\r\n", 1)
+    host = f"[{request.host}]" if ":" in request.host else request.host
+    target = f"http://{host}:{request.port}".encode() + path
+    return _proxied(b" ".join((method, target, version)) + b"\r\n", proxy) + fields
+
+
+def _proxied(first: bytes, proxy: Proxy) -> bytes:
+    if not proxy.authorization:
+        return first
+    return first + f"Proxy-Authorization: {proxy.authorization}\r\n".encode()
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -171,15 +171,10 @@ def test_what_settings_name_on_this_machine_is_shown(tmp_path: Path) -> None:
     assert shown == {str(tmp_path / "pypi"), str(wheels), str(certificate)}
 
 
-def test_a_proxy_of_the_machines_own_is_kept(tmp_path: Path) -> None:
-    spec = confined.spec(
-        ["uv"],
-        {"HTTPS_PROXY": "http://proxy.example:3128"},
-        tmp_path,
-        tmp_path / "box",
-        (),
-        (),
-        (),
-        Limits(),
-    )
-    assert spec.network == "machine"
+def test_a_proxy_of_the_machines_own_is_asked_from_outside(tmp_path: Path) -> None:
+    proxy = "http://proxy.example:3128"
+    environment = {"HTTPS_PROXY": proxy, "NO_PROXY": "house.example", "LANG": "C"}
+    spec = confined.spec(["uv"], environment, tmp_path, tmp_path / "box", (), (), (), Limits())
+    assert spec.network == "out"
+    assert spec.proxies == {"https_proxy": proxy, "no_proxy": "house.example"}
+    assert spec.env == {"LANG": "C"}

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     network: Network
     gates: Sequence[str] = ()
+    proxies: Mapping[str, str] = {}
 
     async def run(
         self,
@@ -56,6 +57,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
                 ids="range",
                 network=self.network,
                 gates=list(self.gates),
+                proxies=dict(self.proxies),
                 handed=list(map(str, handed)),
                 counted=counted,
             ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,11 +43,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Buildah(msgspec.Struct, frozen=True, kw_only=True):
-    """`gates` are the `host:port` that a step reaches besides public ones; see sandbox/gates.py."""
+    """`gates` are the `host:port` that a step reaches besides public ones, and `proxies` the
+    machine's own settings (`https_proxy`) by which it does; see sandbox/gates.py.
+    """
 
     store: Store
     limits: Limits = Limits()
     gates: Sequence[str] = ()
+    proxies: Mapping[str, str] = {}
 
     async def run(self, step: Step, folder: Path, write: Write) -> Layer:
         """As Engine.run promises."""
@@ -64,6 +67,7 @@ class Buildah(msgspec.Struct, frozen=True, kw_only=True):
                 limits=bounds,
                 network="out" if step.network else "none",
                 gates=self.gates,
+                proxies=self.proxies,
             ).run(
                 "step",
                 write=said.hear,

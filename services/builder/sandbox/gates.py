@@ -11,11 +11,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from shared.confine.egress import Allowed, Request
+from shared.confine.egress import Allowed, Proxy, Request, Through
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -68,6 +69,44 @@ def ours(address: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def proxies(settings: Mapping[str, str]) -> dict[str, str]:
+    """What `settings` say of proxies, by small names."""
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    found = {name.lower(): text for name, text in sorted(settings.items()) if text}
+    return {name: found[name] for name in names if name in found}
+
+
+def through(settings: Mapping[str, str]) -> Through:
+    """By which of the machine's proxies a request goes on, as the usual clients decide it."""
+    found = proxies(settings)
+    direct = [part.strip().lstrip("*.").lower() for part in found.get("no_proxy", "").split(",")]
+    by_scheme = {
+        scheme: _proxy(found.get(f"{scheme}_proxy") or found.get("all_proxy", ""))
+        for scheme in DEFAULTS
+    }
+
+    def chosen(request: Request) -> Proxy | None:
+        host = request.host.lower()
+        if "*" in found.get("no_proxy", "").split(",") or any(
+            part and (host == part or host.endswith(f".{part}")) for part in direct
+        ):
+            return None
+        return by_scheme["http" if request.opening else "https"]
+
+    return chosen
+
+
+def _proxy(text: str) -> Proxy | None:
+    if not text:
+        return None
+    url = urlsplit(text if "://" in text else f"http://{text}")
+    if url.scheme != "http" or not url.hostname:  # a proxy that is asked by TLS or SOCKS
+        return None
+    pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+    basic = b64encode(pair.encode()).decode()
+    return Proxy(url.hostname, url.port or 80, f"Basic {basic}" if url.username else "")
 
 
 def named(texts: Iterable[str]) -> list[str]:

@@ -184,6 +184,7 @@ async def _way_out(asked: Spec, inside: socket.socket) -> None:
         asyncio.get_running_loop().remove_reader(inside)
     _, handles, _, _ = socket.recv_fds(inside, 1, 1)
     if handles:
-        guard = gates.guard(asked.gates)
-        async with await egress.serve(socket.socket(fileno=handles[0]), guard) as server:
+        door = socket.socket(fileno=handles[0])
+        guard, through = gates.guard(asked.gates), gates.through(asked.proxies)
+        async with await egress.serve(door, guard, through) as server:
             await server.serve_forever()

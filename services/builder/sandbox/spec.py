@@ -58,6 +58,7 @@ class Spec(NamedTuple):
     ids: Ids = "own"
     network: Network = "none"
     gates: list[str] = []  # noqa: RUF012 - never changed
+    proxies: dict[str, str] = {}  # noqa: RUF012 - the machine's own: http_proxy and the like
     handed: list[str] = []  # noqa: RUF012 - files that the command reads as descriptors from 10 on
     counted: str = ""  # the folder whose size is limited, when it is another one
     tell: int = 2  # where the end is told

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.builder.sandbox import gates
-from shared.confine.egress import Request
+from shared.confine.egress import Proxy, Request
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,25 @@ def test_the_machines_settings_name_its_gates(tmp_path: Path) -> None:
         "other.example:8443",
         "pypi.example:443",
     ]
+
+
+def test_the_machines_proxies_are_chosen_as_the_usual_clients_do() -> None:
+    chosen = gates.through(
+        {
+            "http_proxy": "http://me:it%27s@plain.example",
+            "HTTPS_PROXY": "secure.example:3128",
+            "NO_PROXY": "house.example, .own.example",
+        }
+    )
+    plain, tunnel = (b"GET / HTTP/1.1\r\n\r\n", b"")
+    assert chosen(Request("a.example", 80, plain)) == Proxy(
+        "plain.example", 80, "Basic bWU6aXQncw=="
+    )
+    assert chosen(Request("a.example", 443, tunnel)) == Proxy("secure.example", 3128)
+    for host in ("house.example", "www.house.example", "x.own.example"):
+        assert chosen(Request(host, 443, tunnel)) is None
+    assert chosen(Request("warehouse.example", 443, tunnel)) is not None
+    assert gates.through({})(Request("a.example", 443, tunnel)) is None
+    assert (
+        gates.through({"http_proxy": "http://a", "no_proxy": "*"})(Request("b", 80, plain)) is None
+    )

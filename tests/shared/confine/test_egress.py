@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.confine import egress
-from shared.confine.egress import Refused, Request, outside, parse
+from shared.confine.egress import Proxy, Refused, Request, outside, parse
 
 
 def test_a_tunnel_and_a_plain_request_are_understood() -> None:
@@ -94,3 +94,40 @@ async def test_the_machines_loopback_is_not(echo: int) -> None:
         port = listener.getsockname()[1]
         answer = await asked(port, f"CONNECT localhost:{echo} HTTP/1.1\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 403 ")
+
+
+async def test_a_proxy_of_the_machines_own_is_gone_through(echo: int) -> None:
+    heads: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        heads.append(head)
+        if head.startswith(b"CONNECT nowhere"):
+            writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+        elif head.startswith(b"CONNECT"):
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            writer.write(await reader.read(1000))
+        else:
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        own = Proxy("127.0.0.1", server.sockets[0].getsockname()[1], "Basic eA==")
+        listener = egress.door(taken=0)
+        async with await egress.serve(listener, through=lambda _: own):
+            port = listener.getsockname()[1]
+            tunnel = await asked(port, b"CONNECT a.invalid:443 HTTP/1.1\r\n\r\n", b"hello")
+            assert tunnel.endswith(b"\r\n\r\nhello")
+            plain = await asked(
+                port, b"GET http://a.invalid/p?q HTTP/1.1\r\nHost: a.invalid\r\n\r\n"
+            )
+            assert plain.startswith(b"HTTP/1.1 204 ")
+            refused = await asked(port, b"CONNECT nowhere.invalid:443 HTTP/1.1\r\n\r\n")
+            assert refused.startswith(b"HTTP/1.1 502 ")
+            ours = await asked(port, f"CONNECT 127.0.0.1:{echo} HTTP/1.1\r\n\r\n".encode())
+            assert ours.startswith(b"HTTP/1.1 403 ")
+    assert [head.split(b"\r\n")[:2] for head in heads] == [
+        [b"CONNECT a.invalid:443 HTTP/1.1", b"Proxy-Authorization: Basic eA=="],
+        [b"GET http://a.invalid:80/p?q HTTP/1.1", b"Proxy-Authorization: Basic eA=="],
+        [b"CONNECT nowhere.invalid:443 HTTP/1.1", b"Proxy-Authorization: Basic eA=="],
+    ]
