@@ -68,12 +68,26 @@ class Depot:
         made = [(artifact, *manifest_of(artifact, subject)) for artifact in said]
         if all(self._knows(into, digest_of(body)) for _, _, body in made):
             return
-        contents = {content for artifact, config, _ in made for content in (config, artifact.body)}
-        await together(*(self._bytes(into, content) for content in sorted(contents)))
-        await self._registries.attach(into, subject, *(body for _, _, body in made))
-        await together(*(self._tag(into, body, artifact.tag) for artifact, _, body in made))
+        try:
+            await self._attach(into, subject, made)
+        except MissingBlobs:  # as above
+            self._forget(into)
+            await self._attach(into, subject, made)
         for _, _, body in made:
             self._remember(into, digest_of(body))
+
+    async def _attach(
+        self, into: Reference, subject: Descriptor, made: Sequence[tuple[Artifact, bytes, bytes]]
+    ) -> None:
+        contents = {content for artifact, config, _ in made for content in (config, artifact.body)}
+        await together(*(self._bytes(into, content) for content in sorted(contents)))
+
+        async def listed() -> None:
+            await self._registries.attach(into, subject, *(body for _, _, body in made))
+
+        await together(
+            listed(), *(self._tag(into, body, artifact.tag) for artifact, _, body in made)
+        )
 
     async def tag(self, into: Reference, image: str, tag: str) -> None:
         """Give a pushed image a name, for people and for garbage collection."""

@@ -118,6 +118,22 @@ async def test_what_a_registry_lost_is_pushed_again(bench: Bench) -> None:
     assert await bench.depot.holds(bench.into, again.digest)
 
 
+async def test_what_is_said_is_said_again_to_a_registry_that_lost_it(bench: Bench) -> None:
+    base, below = await bench.pushed_base()
+    for code in (b"print(1)", b"print(2)"):
+        kept = await bench.image(code, below)
+        await bench.depot.push(bench.into, kept, base)
+        await bench.depot.attach(bench.into, kept, [BILL])
+        [own] = [path for path in (bench.folder / "registry").rglob("acme") if path.is_dir()]
+        shutil.rmtree(own)
+        await bench.depot.attach(bench.into, await bench.image(code + b"\n", below), [BILL])
+        await bench.depot.push(bench.into, kept, base)
+        await bench.depot.attach(bench.into, kept, [BILL])
+        [said] = await bench.registries.referrers(bench.into, kept.digest)
+        found = await bench.registries.manifest(bench.into, said.digest)
+        assert await bench.registries.read(bench.into, found.manifest.layers[0]) == BILL.body
+
+
 async def test_a_blob_that_is_gone_here_is_told_and_nothing_is_half_there(bench: Bench) -> None:
     base, below = await bench.pushed_base()
     kept = await bench.image(b"print(1)", below)
