@@ -24,18 +24,12 @@ MANAGERS: Final = {"dpkg": "deb", "apk": "apk", "rpm": "rpm"}  # as package URLs
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
-def bill(
-    parts: Mapping[str, Look],
-    base: BaseRecord | None = None,
-    hashes: Mapping[str, str] | None = None,
-) -> bytes:
+def bill(parts: Mapping[str, Look], base: BaseRecord | None = None) -> bytes:
     """The document. `parts` are what was seen in `base`, `install`, `python`; what lies in two
-    of them is listed in both. `hashes` are of wheels, as hex digits, by package URL.
+    of them is listed in both.
     """
     found = {
-        each["bom-ref"]: each
-        for name, look in parts.items()
-        for each in _components(name, look, hashes or {})
+        each["bom-ref"]: each for name, look in parts.items() for each in _components(name, look)
     }
     if base is not None:
         component = _base(base)
@@ -51,16 +45,12 @@ def bill(
     return msgspec.json.encode(document, order="sorted")
 
 
-def _components(part: str, look: Look, hashes: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _components(part: str, look: Look) -> Iterator[dict[str, Any]]:
     if look.python is not None:
         python = Package(name="python", version=look.python.version)
         yield _component(part, "platform", python, f"pkg:generic/{_at(python)}")
     for package in look.distributions:
-        url = pypi(package)
-        component = _component(part, "library", package, url)
-        if url in hashes:
-            component["hashes"] = [{"alg": "SHA-256", "content": hashes[url]}]
-        yield component
+        yield _component(part, "library", package, pypi(package))
     for package in look.packages:
         yield _component(part, "library", package, _system(look, package))
 
