@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from services.scheduler.driver import Phase
+from services.scheduler.drivers.container.open import ID
 from services.scheduler.drivers.fake import FakeDriver
 from shared.blobs import Blobs
 from shared.errors import Transient
@@ -61,6 +62,32 @@ async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(bed: Bed, tmp_
         assert await on.texts(work.replica, 1) == ["serving"]
         await on.driver.stop(work.replica, 5)
         assert await on.driver.observe() == {}
+
+
+async def test_S04_a_start_that_is_killed_at_any_moment_leaves_nothing_that_is_not_found_again(
+    bed: Bed, tmp_path: Path
+) -> None:
+    work = await Target("container", FakeDriver(), blobs(tmp_path), tmp_path, bed).serving()
+    for tenths in range(2, 10):
+        starter = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STARTER, str(tmp_path), bed.url, msgspec.json.encode(work)),
+            stdout=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+        while not (tmp_path / ID).exists():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(tenths / 10)
+        starter.send_signal(signal.SIGKILL)
+        await starter.wait()
+        async with target("container", tmp_path, bed) as on:
+            if tenths % 2:
+                await on.started(work)
+                await on.until(work.replica, Phase.READY)
+            await on.driver.stop(work.replica, 0)
+            assert await on.driver.observe() == {}
+        platform = (tmp_path / ID).read_text()
+        assert await bed.run("ps", "--all", "--quiet", "--filter", f"name={platform}") == ""
+        assert platform not in await bed.run("network", "ls")
 
 
 async def test_closing_a_driver_leaves_its_replicas_running(bed: Bed, tmp_path: Path) -> None:

@@ -114,14 +114,6 @@ def test_it_gets_the_gpus_that_it_holds(
     assert env(told)["NVIDIA_VISIBLE_DEVICES"] == nvidia
 
 
-def test_gpus_that_are_only_counted_are_named_and_not_given() -> None:
-    work = workload(DIGEST, devices=("0",))
-    place = Place(kind="podman", network="n1", published=False, gives_gpus=False)
-    told = spec.body(ImageConfig(), work, "a", spec.labels("h1", work, "mark"), place)
-    assert told["HostConfig"]["DeviceRequests"] == []
-    assert (env(told)["CUDA_VISIBLE_DEVICES"], env(told)["NVIDIA_VISIBLE_DEVICES"]) == ("0", "void")
-
-
 @pytest.mark.parametrize(
     ("said", "kind", "number"),
     [
@@ -174,6 +166,7 @@ def test_labels_tell_all_that_another_scheduler_needs() -> None:
     [
         {spec.REPLICA: "nobody"},
         {spec.REPLICA: "j1-x"},
+        {spec.REPLICA: "../../etc-1"},
         {spec.PORT: "many"},
         {spec.READINESS: "perhaps"},
     ],

@@ -35,7 +35,7 @@ from services.scheduler.drivers.container.spool import Spool
 from services.scheduler.drivers.process import logbook
 from services.scheduler.drivers.process.rubbish import throw_away
 from shared.database.logs import Line
-from shared.errors import Permanent, Transient
+from shared.errors import Permanent, Transient, translate
 
 LOOK: Final = 0.25  # seconds between two looks at what others write
 CHECK: Final = 0.02  # seconds between two looks at what is about to end
@@ -157,7 +157,8 @@ class ContainerDriver:
         if before is not None and before.container == found.id:
             return
         await self._let_go(labels.replica)
-        ours = await asyncio.to_thread(Spool.open, folder, found.id)
+        with translate({OSError: Transient}):  # no space
+            ours = await asyncio.to_thread(Spool.open, folder, found.id)
         if ours is None:
             return
         life = spool.read(folder)

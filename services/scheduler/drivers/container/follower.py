@@ -53,6 +53,7 @@ class Follower:
         self._sieves = {name: Sieve(labels.mark.encode()) for name in ("stdout", "stderr")}
         self._watching: asyncio.Task[None] | None = None
         self._following = asyncio.create_task(self._follow())
+        self._following.add_done_callback(_report)
         self._settling = asyncio.create_task(self._settle())
         spool.lines.complaint = life.complaint
         spool.write(life)
@@ -182,3 +183,8 @@ class Follower:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+def _report(following: asyncio.Task[None]) -> None:
+    if not following.cancelled() and (error := following.exception()) is not None:
+        log.error("a container is not followed any more", exc_info=error)

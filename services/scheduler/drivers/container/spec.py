@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ PIDS: Final = 4096
 MB: Final = 1 << 20
 LOG: Final = 8  # MB of a container's log that the engine keeps, at most twice
 LOGGERS: Final[Mapping[Kind, str]] = {"docker": "json-file", "podman": "k8s-file"}
+
+_REPLICA: Final = re.compile(r"([A-Za-z0-9]{1,64})-([0-9]{1,9})")
 
 FOR_THE_ENGINE: Final = ("LD_", "NVIDIA_")
 """Variables that programs which start containers would obey, outside of the container."""
@@ -56,9 +59,9 @@ def name(platform: str, replica: Replica) -> str:
 
 
 def replica_of(text: str) -> Replica | None:
-    """The inverse of `str`."""
-    job, _, attempt = text.rpartition("-")
-    return Replica(JobId(job), int(attempt)) if job and attempt.isdecimal() else None
+    """The inverse of `str`; None for what can be no replica's name, nor its folder's."""
+    found = _REPLICA.fullmatch(text)
+    return Replica(JobId(found[1]), int(found[2])) if found else None
 
 
 def labels(platform: str, workload: Workload, mark: str) -> dict[str, str]:
