@@ -9,13 +9,20 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from services.builder import image as images
 from services.builder.main import Config, compose
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
+from shared.config import Misconfigured
+from shared.database import versions
 from shared.database.pool import Database
 from shared.endpoint import Definition
+from shared.ids import VersionId
+from shared.outbox import relay
 from shared.service import Floor
 from tests.builder import made
 
@@ -126,3 +133,52 @@ async def test_a_builder_killed_in_the_middle_is_followed_and_leaves_nothing(
         assert await ended(database) == "ready"
     assert [path.name for path in work.iterdir() if path.name != "cache"] == []
     assert "the last try was cut short; building again" in await made.log_text(database)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"stage_timeouts": "bake=3"}, "STAGE_TIMEOUTS: must be `stage=seconds,…`"),
+        ({"stage_timeouts": "push=0"}, "STAGE_TIMEOUTS: push must be a number of seconds above 0"),
+        ({"keep_blobs": 0.1}, "KEEP_…: must be at least 1 day"),
+    ],
+)
+async def test_a_setting_that_makes_no_sense_is_named(
+    database: Database, blobs: Blobs, tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    config = Config(database_url="", work_dir=str(tmp_path / "work"), **settings)
+    with pytest.raises(Misconfigured) as raised:
+        async with compose(config, Floor(database, LocalBus(), blobs)):
+            pass
+    assert said in str(raised.value)
+
+
+async def test_a_cancelled_version_is_heard_of_on_the_bus(
+    database: Database, database_url: str, blobs: Blobs, tmp_path: Path
+) -> None:
+    """A renewal of the lease would tell five seconds later."""
+    files = SOURCE | {
+        "requirements.txt": "./slow\n",
+        "slow/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        'backend-path = ["."]\n[project]\nname = "slow"\nversion = "1"\n',
+        "slow/backend.py": SLOW,
+    }
+    source = await made.put(blobs, made.tar(files))
+    await made.submitted(database, Definition(source=source, endpoints=(made.endpoint(),)))
+    work, bus = tmp_path / "work", LocalBus()
+    config = Config(database_url=database_url, work_dir=str(work), builder_port=0)
+    stopping = asyncio.Event()
+    async with compose(config, Floor(database, bus, blobs)) as loops:
+        running = asyncio.gather(
+            *(loop(stopping) for loop in (*loops, relay(database_url, database, bus)))
+        )
+        async with asyncio.timeout(60):
+            while not await made.log_text(database):
+                await asyncio.sleep(0.02)
+            async with database.transaction() as connection:
+                assert await versions.fail(connection, VersionId("v1"), "cancelled")
+            while "cancelled" not in await made.log_text(database):
+                await asyncio.sleep(0.02)
+        stopping.set()
+        await running
+    assert not list(work.glob("run-*"))
