@@ -229,6 +229,8 @@ def main() -> int:
     except (Wrong, SlipwayError, TimeoutError, aiohttp.ClientError, *UNFIT) as error:
         print(f"\n  ✗ {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # all is ended and removed by now
+        return 130
     return 0
 
 
