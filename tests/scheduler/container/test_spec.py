@@ -33,11 +33,13 @@ def env(told: dict[str, Any]) -> dict[str, str]:
 
 
 def test_it_runs_what_the_image_runs_under_our_own_first_process() -> None:
-    image = ImageConfig(entrypoint=["/bin/sh", "-c"], cmd=["serve"], working_dir="/valohai/code")
+    image = ImageConfig(
+        entrypoint=["/bin/sh", "-c"], cmd=["serve"], working_dir="/valohai/code", user="1000:1000"
+    )
     told = body(image)
     assert told["Entrypoint"] == ["/bin/sh", "/slipway/init", "mark"]
     assert told["Cmd"] == ["/bin/sh", "-c", "serve"]
-    assert (told["WorkingDir"], told["User"]) == ("/valohai/code", "0:0")
+    assert (told["WorkingDir"], told["User"]) == ("/valohai/code", "1000:1000")
     assert told["Image"] == f"registry.example/a@{DIGEST}"
 
 
