@@ -136,7 +136,8 @@ def door(config: Config, floor: Floor, telemetry: BuilderTelemetry) -> Sequence[
 
 def limits(config: Config) -> Limits:
     try:
-        return stages.limits(config.stage_timeouts, packages=config.install_timeout)
+        most = config.install_timeout
+        return stages.limits(config.stage_timeouts, lock=most, packages=most)
     except ValueError as error:
         raise Misconfigured(f"configuration: STAGE_TIMEOUTS: {error}") from error
 

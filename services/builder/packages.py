@@ -103,10 +103,11 @@ class Packages:
         source = await (self._source.copied() if wanted.asked.local else self._source.unpacked())
         if wanted.asked.local and pipconf.NAME in wanted.asked.private:
             (source / pipconf.NAME).unlink()  # a package of the source might take it along
-        async with self._stages.stage("packages"):
-            for option in wanted.asked.unused:
-                self._write(f"pip.conf: {option} has no effect here", "platform")
+        for option in wanted.asked.unused:
+            self._write(f"pip.conf: {option} has no effect here", "platform")
+        async with self._stages.stage("lock"):
             locked, digest = await self._locked(wanted, recipe.key("lock", key), source, scratch)
+        async with self._stages.stage("packages"):
             if wanted.shown:
                 self._write(f"installing {wanted.shown}", "platform")
             folders = (source, scratch, into)

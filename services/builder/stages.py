@@ -33,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     source: float = 900.0  # fetching and unpacking what was sent
     base: float = 600.0  # finding a base image and looking into it
-    lock: float = 600.0  # deciding on the versions of packages
+    lock: float = 900.0  # deciding on the versions of packages
     packages: float = 900.0  # fetching and installing them
     install: float = 1800.0  # commands that the owner wrote
     pack: float = 1800.0  # writing layers

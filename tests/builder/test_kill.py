@@ -35,7 +35,8 @@ ROOT = Path(__file__).parents[2]
 WITHIN = 120.0  # seconds that one life may take on a busy machine
 
 ON_THIS_MACHINE = (
-    *("source:begin", "source:end", "packages:begin", "packages:amid", "packages:end"),
+    *("source:begin", "source:end", "lock:begin", "lock:amid", "lock:end"),
+    *("packages:begin", "packages:amid", "packages:end"),
     *("pack:begin", "pack:end", "record:begin", "record:end"),
 )
 ON_A_BASE = (
