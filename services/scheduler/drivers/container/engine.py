@@ -58,6 +58,7 @@ class ImageConfig(Struct, frozen=True, kw_only=True):
     cmd: list[str] | None = None
     env: list[str] | None = None
     working_dir: str | None = None
+    user: str | None = None
 
 
 class Image(Struct, frozen=True, kw_only=True):

@@ -144,7 +144,7 @@ def body(
         "Cmd": [*(image.entrypoint or ()), *(image.cmd or ())],
         "Env": [f"{key}={value}" for key, value in env.items()],
         "WorkingDir": image.working_dir or "/",
-        "User": "0:0",
+        "User": image.user or "0:0",
         "Labels": dict(labels),
         "StopSignal": "SIGTERM",
         "Healthcheck": {"Test": ["NONE"]},
