@@ -19,7 +19,7 @@ import msgspec
 from services.builder import image as images
 from services.builder import recipe
 from services.builder.artifacts.labels import config_labels, manifest_annotations
-from services.builder.bases import Base, Bases
+from services.builder.base.bases import Base, Bases
 from services.builder.claims import Built, Claim
 from services.builder.depot import Depot
 from services.builder.ground import clear

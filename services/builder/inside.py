@@ -11,13 +11,13 @@ import msgspec
 
 from services.builder import recipe
 from services.builder.artifacts.changes import over
-from services.builder.bases import Base
+from services.builder.base.bases import Base
+from services.builder.base.look import Look
+from services.builder.base.scan import Spent, scan
 from services.builder.cache import Cache
 from services.builder.engines import Engine, Step
 from services.builder.layers import threaded
 from services.builder.logbook import Write
-from services.builder.look import Look
-from services.builder.scan import Spent, scan
 from services.builder.stages import Stages
 from shared.blobs import CHUNK, Blob, Blobs
 from shared.endpoint import Endpoint

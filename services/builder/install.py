@@ -25,7 +25,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.builder import confined, indexes, target, warden
+from services.builder import confined, indexes, warden
+from services.builder.base import target
 from services.builder.pipconf import Own, hidden
 from services.builder.reason import reason
 from services.builder.recipe import Host

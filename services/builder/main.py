@@ -12,13 +12,14 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from services.builder import collect, engines, indexes, machine, stages
-from services.builder.bases import Bases
+from services.builder import engines, indexes, machine, stages
+from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
-from services.builder.collect import Keep
+from services.builder.collect import collect
+from services.builder.collect.collect import Keep
 from services.builder.depot import Depot
 from services.builder.engines import Engine
 from services.builder.engines.buildah import Buildah

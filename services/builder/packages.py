@@ -12,11 +12,11 @@ from services.builder import layers, pipconf, recipe, requirements
 from services.builder import lock as locks
 from services.builder import wanted as wants
 from services.builder.artifacts.distributions import distributions
+from services.builder.base.look import Package
 from services.builder.cache import Cache
 from services.builder.install import Installer
 from services.builder.lock import Lock
 from services.builder.logbook import Write
-from services.builder.look import Package
 from services.builder.recipe import Host
 from services.builder.requirements import Asked
 from services.builder.source import Source

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from services.builder import layers, recipe
-from services.builder.bases import Base
+from services.builder.base.bases import Base
 from services.builder.cache import Cache
 from services.builder.claims import Claim
 from services.builder.engines import Engine

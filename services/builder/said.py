@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from services.builder.artifacts import Artifact, Made, artifacts_of, bill
-from services.builder.look import Look
+from services.builder.base.look import Look
 from services.builder.packages import Installed
 from services.builder.recipe import Host
 from shared.blobs import digest_of

@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from services.builder import target
+from services.builder.base import target
 from services.builder.reason import masked
 from services.builder.recipe import Host
 

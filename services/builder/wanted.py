@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from services.builder import lock as locks
-from services.builder import target
+from services.builder.base import target
 from services.builder.install import LOCK, Installer, Room, Write
 from services.builder.lock import Lock
 from services.builder.recipe import Host

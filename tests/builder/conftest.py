@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.builder import indexes, machine
-from services.builder.bases import Bases
+from services.builder.base.bases import Bases
 from services.builder.build import Workshop
 from services.builder.cache import Cache
 from services.builder.parts import Tools

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.builder import image as images
-from services.builder.bases import Bases
+from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.claims import Built
 from services.builder.depot import Depot

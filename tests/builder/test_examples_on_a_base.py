@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from services.api.formats import proximl, valohai
 from services.api.types import NewEndpoint
 from services.builder import indexes, machine
-from services.builder.bases import Bases
+from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.cache import Cache
 from services.builder.claims import Built

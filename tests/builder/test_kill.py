@@ -19,8 +19,8 @@ import pytest
 
 from services.builder import image as images
 from services.builder.build import tag_of
+from services.builder.collect.shelves import Shelves
 from services.builder.depot import Depot
-from services.builder.shelves import Shelves
 from shared.blobs import Blobs
 from shared.database import versions
 from shared.database.pool import Database

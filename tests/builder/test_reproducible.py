@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.builder.bases import Bases
+from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.cache import Cache
 from services.builder.claims import Built
@@ -23,8 +23,8 @@ from shared.endpoint import Definition, Endpoint, File, Wsgi
 from shared.registry import Registries
 from tests.beds.registry import registry
 from tests.builder import made
-from tests.builder.test_bases import Push
-from tests.builder.test_look import OFFICIAL, layer
+from tests.builder.base.test_bases import Push
+from tests.builder.base.test_look import OFFICIAL, layer
 
 SOURCE = {
     "app.py": "def application(environ, start): ...\n",

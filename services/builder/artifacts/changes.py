@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from services.builder import installed
-from services.builder.look import Look, Package
+from services.builder.base import installed
+from services.builder.base.look import Look, Package
+from services.builder.base.rootfs import RootFs
+from services.builder.base.scan import Found
 from services.builder.requirements import normal
-from services.builder.rootfs import RootFs
-from services.builder.scan import Found
 from shared.image import PYTHON
 
 WHOLE: Final = ("/var/lib/dpkg/status", "/lib/apk/db/installed", "/usr/lib/apk/db/installed")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from services.builder.look import Package
+from services.builder.base.look import Package
 
 MOST: Final = 20_000  # distributions in one folder
 HEAD: Final = 1 << 16  # bytes of a METADATA file that are read: name and version come first

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from services.builder.look import Look, Package
+from services.builder.base.look import Look, Package
 from shared.image import BaseRecord
 
 SPEC_VERSION: Final = "1.6"

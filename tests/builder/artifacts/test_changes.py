@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.builder.artifacts.changes import over
-from services.builder.look import Look, Package, Python
-from services.builder.scan import Found
+from services.builder.base.look import Look, Package, Python
+from services.builder.base.scan import Found
 
 SITE = "usr/lib/python3/dist-packages"
 USER = "slipway/python/lib/python3.11/site-packages"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.builder.artifacts import distributions as folders
-from services.builder.look import Package
+from services.builder.base.look import Package
 
 
 def dist(root: Path, name: str, metadata: bytes) -> Path:

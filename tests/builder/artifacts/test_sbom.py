@@ -13,7 +13,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from services.builder.artifacts import bill
-from services.builder.look import Look, Package, Python
+from services.builder.base.look import Look, Package, Python
 from tests.builder.artifacts.made import BASE, PYTHON
 
 IN_BASE = Look(

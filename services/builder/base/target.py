@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from services.builder.look import Look
+from services.builder.base.look import Look
 from services.builder.recipe import Host
 from shared.errors import Invalid
 

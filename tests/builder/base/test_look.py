@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import zstandard
 
-from services.builder import scan
-from services.builder.look import Look, look
-from services.builder.rootfs import RootFs
-from services.builder.scan import Limits, Spent
+from services.builder.base import scan
+from services.builder.base.look import Look, look
+from services.builder.base.rootfs import RootFs
+from services.builder.base.scan import Limits, Spent
 from shared.errors import Invalid
 
 ELF = b"\x7fELF\x02\x01"
@@ -323,7 +323,7 @@ def test_limits_hold_for_all_layers_together() -> None:
 
 
 def test_links_through_links_through_links_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.builder.rootfs.STEPS", 10_000)
+    monkeypatch.setattr("services.builder.base.rootfs.STEPS", 10_000)
     knot: dict[str, bytes | str] = {
         f"l{n}": f"-> l{n + 1}/../l{n + 1}/../l{n + 1}" for n in range(39)
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.builder.build import tag_of
-from services.builder.shelves import Cleared, Shelves
+from services.builder.collect.shelves import Cleared, Shelves
 from shared.database.pool import Database
 from shared.endpoint import Definition
 from shared.image import MANIFEST_TYPE

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.builder import bases as module
-from services.builder.bases import Bases, check, read_config
+from services.builder.base import bases as module
+from services.builder.base.bases import Bases, check, read_config
 from services.builder.cache import Cache
 from shared import image
 from shared.blobs import Blob, Blobs, digest_of
@@ -21,7 +21,7 @@ from shared.errors import Invalid, Transient
 from shared.registry import Reference, Registries, Resolved
 from tests.beds import bases as systems
 from tests.beds.registry import registry as real_registry
-from tests.builder.test_look import OFFICIAL, layer
+from tests.builder.base.test_look import OFFICIAL, layer
 
 AMD64 = image.Platform(architecture="amd64", os="linux")
 GZIP = image.LAYER_TYPE + "+gzip"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from services.builder.scan import Found
+from services.builder.base.scan import Found
 from shared.errors import Invalid
 
 HOPS: Final = 40  # links followed before it counts as a loop, as Linux has it

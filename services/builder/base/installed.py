@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from services.builder.rootfs import Node, RootFs
+from services.builder.base.rootfs import Node, RootFs
 
 LONGEST: Final = 200  # characters of a name or a version
 MOST: Final = 100_000  # packages

@@ -19,10 +19,10 @@ from typing import Final
 
 import msgspec
 
-from services.builder.chore import Chore
+from services.builder.collect.chore import Chore
+from services.builder.collect.marks import Marks
+from services.builder.collect.shelves import Shelves
 from services.builder.depot import Depot
-from services.builder.marks import Marks
-from services.builder.shelves import Shelves
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.database.sqlfile import sql

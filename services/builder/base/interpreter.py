@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from services.builder.installed import Package, text
-from services.builder.rootfs import Node, RootFs
+from services.builder.base.installed import Package, text
+from services.builder.base.rootfs import Node, RootFs
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NAMES: Final = ("python3", "python")

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import collect, machine, recipe
 from services.builder import image as images
+from services.builder import machine, recipe
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
-from services.builder.chore import Chore
 from services.builder.claims import Built, Claim
-from services.builder.collect import Collected, Collector, Keep
+from services.builder.collect import collect
+from services.builder.collect.chore import Chore
+from services.builder.collect.collect import Collected, Collector, Keep
+from services.builder.collect.marks import Marks
 from services.builder.image import Layer
 from services.builder.logbook import Write
-from services.builder.marks import Marks
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
 from shared.database.pool import Database

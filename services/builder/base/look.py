@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from services.builder import installed, interpreter
-from services.builder.installed import LONGEST, Package, text
-from services.builder.interpreter import Python
-from services.builder.rootfs import RootFs
+from services.builder.base import installed, interpreter
+from services.builder.base.installed import LONGEST, Package, text
+from services.builder.base.interpreter import Python
+from services.builder.base.rootfs import RootFs
 
 __all__ = ["Look", "Package", "Python", "look"]
 

@@ -15,14 +15,15 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from services.builder import look as looks
-from services.builder import recipe, target
+from services.builder import recipe
+from services.builder.base import look as looks
+from services.builder.base import target
+from services.builder.base.feed import Feed, read_by
+from services.builder.base.look import Look
+from services.builder.base.rootfs import RootFs
+from services.builder.base.scan import Found, Spent, scan
 from services.builder.cache import Cache
-from services.builder.feed import Feed, read_by
-from services.builder.look import Look
 from services.builder.recipe import Host
-from services.builder.rootfs import RootFs
-from services.builder.scan import Found, Spent, scan
 from shared import image
 from shared.blobs import Blobs, digest_of
 from shared.errors import Invalid, Transient

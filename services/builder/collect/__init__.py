@@ -1,0 +1,1 @@
+"""Throws away what nobody needs any more: layers, uploads, blobs, images of failed versions."""
