@@ -1,5 +1,6 @@
 """Each acceptance test runs three times: on the embedded platform, on four processes over RabbitMQ,
-and with containers of base images of their own in place of this machine's processes."""
+and on four that run containers with base images of their own in place of this machine's processes.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +28,17 @@ async def platform(
 ) -> AsyncIterator[Platform]:
     home = tmp_path_factory.mktemp("home")
     async with AsyncExitStack() as stack:
-        if request.param == "embedded":
-            opened = embedded(home, **SETTINGS)
-        elif request.param == "container":
+        settings = dict(SETTINGS)
+        if request.param == "container":
             under = await stack.enter_async_context(ground(home / "ground"))
             keys = pair(home, "signing")  # what the builder makes, the scheduler trusts
             signed = {"SIGNING_KEY": str(keys.private), "TRUSTED_KEYS": str(keys.public)}
-            opened = embedded(home / "home", **SETTINGS, **under.settings, **signed)
+            settings |= under.settings | signed
+        if request.param == "embedded":
+            opened = embedded(home, **settings)
         else:
             url = request.getfixturevalue("rabbit").url
-            opened = distributed(home, url, **SETTINGS)
+            opened = distributed(home, url, **settings)
         yield await stack.enter_async_context(opened)
 
 
