@@ -130,8 +130,9 @@ async def wsgi(slipway: AsyncClient, call: Caller) -> None:
 
 async def routes(slipway: AsyncClient, call: Caller) -> None:
     say("title", "\n3. a proxiML endpoint with routes, on GPUs that another one waits for")
-    asked = json.loads((HERE / "sentiment" / "endpoint.json").read_text())["endpoint"]["routes"]
-    options: dict[str, Any] = {"routes": asked, "gpu_type": "rtx3090", "gpu_count": 2}
+    document = json.loads((HERE / "sentiment" / "endpoint.json").read_text())
+    asked = document["endpoint"]["routes"]
+    options: dict[str, Any] = {"document": document, "gpu_type": "rtx3090", "gpu_count": 2}
     first = await slipway.create_endpoint("sentiment", HERE / "sentiment", **options)
     first = await slipway.wait_for_job(first.id)
     check(len(first.gpus) == 2, f"{first.name} runs and holds {', '.join(first.gpus)}")

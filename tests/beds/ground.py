@@ -19,7 +19,8 @@ from tests.beds.registry import registry
 
 PYTHONS: Final = ("python:3.9", "python:3.11", "python:3.13")
 NAMED: Final = {
-    "DEEPLEARNING_PY310": "python:3.13",
+    "DEEPLEARNING_PY310": "python:3.11",
+    "DEEPLEARNING_PY313": "python:3.13",
     "python:3.6": "python:3.9",
     "tensorflow/tensorflow:1.3.0-py3": "python:3.11",
 }

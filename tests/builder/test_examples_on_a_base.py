@@ -47,7 +47,7 @@ from tests.builder import made
 from tests.keys import Pair, pair
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMED = {"DEEPLEARNING_PY310": "python:3.11"}
+NAMED = {"DEEPLEARNING_PY313": "python:3.11"}
 
 INSTALLED = """
 import importlib.metadata, json
