@@ -44,6 +44,10 @@ def ground(work: Path) -> Iterator[Path]:
 def clear(folder: Path) -> None:
     """Remove a folder, also while a thread of ours that nobody can end yet writes into it."""
     until = time.monotonic() + PATIENCE
+    aside = folder.with_name(f"{folder.name}-cleared")
+    with suppress(OSError):
+        folder.rename(aside)  # where the thread does not find it any more
+        folder = aside
     while True:
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -62,8 +62,10 @@ async def test_a_folder_is_cleared_while_a_thread_still_writes_into_it(tmp_path:
             begun.set()
 
     writing = asyncio.create_task(asyncio.to_thread(write))
-    await asyncio.to_thread(begun.wait)
-    await asyncio.to_thread(clear, folder)
-    assert not folder.exists()
-    over.set()
-    await writing
+    try:
+        await asyncio.to_thread(begun.wait)
+        await asyncio.to_thread(clear, folder)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        over.set()
+        await writing
