@@ -129,8 +129,9 @@ class Build:
             return Footing(host=self._shop.host)
         wanted = image.Platform(architecture=self._shop.host.architecture, os=self._shop.host.os)
         if endpoint.image not in self._bases:
+            owner, _, _ = self._held.project.partition("/")
             async with self._stages.stage("base"):
-                found = await self._shop.bases.find(endpoint.image, wanted)
+                found = await self._shop.bases.find(endpoint.image, wanted, owner)
             self._write(f"base image {endpoint.image} is {found.reference}", "platform")
             if found.look.no_python:
                 self._write(f"it has no Python of use: {found.look.no_python}", "platform")

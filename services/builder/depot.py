@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from services.builder import image as images
+from services.builder import place as places
 from services.builder.artifacts.artifact import Artifact, manifest_of
 from shared.blobs import Blob, Blobs, digest_of
 from shared.image import MANIFEST_TYPE, Descriptor, Manifest
@@ -28,17 +29,15 @@ class Depot:
     """`place` is `host[:port]/prefix`."""
 
     def __init__(self, registries: Registries, blobs: Blobs, place: str) -> None:
-        registry, _, prefix = place.strip("/").partition("/")
         self._registries = registries
         self._blobs = blobs
-        self._registry = registry
-        self._prefix = f"{prefix}/" if prefix else ""
+        self._place = places.read(place)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._there: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def repository(self, project: str) -> Reference:
         """Of a project, `owner/name`."""
-        return Reference(registry=self._registry, repository=f"{self._prefix}{project}")
+        return self._place.repository(project)
 
     async def holds(self, into: Reference, image: str) -> bool:
         """Whether the registry has the image's manifest, and so all of the image."""

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from services.builder import engines, indexes, machine, stages
+from services.builder import engines, indexes, machine, place, stages
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
@@ -220,6 +220,7 @@ def workshop(
             floor.blobs,
             named=named(config),
             registry=config.base_registry,
+            place=place.read(config.registry) if config.registry else None,
             timeout=steps.base,
         ),
         depot=Depot(registries, floor.blobs, config.registry) if config.registry else None,

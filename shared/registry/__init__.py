@@ -7,6 +7,7 @@ limit, every digest is computed here.
 from shared.registry.client import Registries
 from shared.registry.credentials import Credentials
 from shared.registry.errors import Damaged, Denied, MissingBlobs, NotFound
+from shared.registry.hosts import are_one
 from shared.registry.limits import Limits
 from shared.registry.manifests import Resolved
 from shared.registry.reference import Reference, parse
@@ -21,5 +22,6 @@ __all__ = [
     "Reference",
     "Registries",
     "Resolved",
+    "are_one",
     "parse",
 ]

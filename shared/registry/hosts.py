@@ -80,6 +80,21 @@ def name_of(registry: str) -> str:
     return (URL(f"http://{registry}").host or "").lower()
 
 
+def are_one(registry: str, other: str) -> bool:
+    """Whether two names are of one registry, with its usual port written or not.
+
+    >>> are_one("Registry.example", "registry.example:443")
+    True
+    """
+    return _door(registry) == _door(other)
+
+
+def _door(registry: str) -> tuple[str, int]:
+    name = name_of(registry)
+    port = URL(f"http://{registry}").explicit_port
+    return name, port or (80 if is_loopback(name) else 443)
+
+
 def is_loopback(name: str) -> bool:
     if name == "localhost":
         return True

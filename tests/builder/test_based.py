@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from services.builder import image as images
+from services.builder import place
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.claims import Built
@@ -68,6 +69,7 @@ async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> A
                 tools.blobs,
                 named={"DEEPLEARNING_PY313": "python:3.13"},
                 registry=address,
+                place=place.read(f"{address}/slipway"),
             ),
             depot=Depot(registries, tools.blobs, f"{address}/slipway"),
         )
@@ -201,3 +203,17 @@ async def test_two_projects_share_no_layer_that_one_of_them_made(bench: Bench) -
     kinds = sorted(key.partition(":")[0] for key in made_for_the_other)
     assert kinds == ["code", "image", "lock", "python"]
     assert first.repository != f"{bench.address}/slipway/other/web"
+
+
+async def test_what_one_owner_built_is_no_base_for_another(bench: Bench) -> None:
+    """Though it is in the registry that all are pushed to, with one login."""
+    built = await bench.build(wsgi())
+    for name in (f"{built.repository}@{built.images['greet']}", f"{built.repository}:v1-greet"):
+        with pytest.raises(Invalid, match="of another owner"):
+            await bench.build(made.endpoint(image=name), project="other/web")
+        with pytest.raises(Invalid, match="of another owner"):
+            await bench.build(
+                made.endpoint(image=name.removeprefix(f"{bench.address}/")), project="other/web"
+            )
+        own = await bench.build(made.endpoint(image=name), project="acme/further")
+        assert own.record["greet"].base is not None

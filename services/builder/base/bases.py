@@ -23,6 +23,7 @@ from services.builder.base.look import Look
 from services.builder.base.rootfs import RootFs
 from services.builder.base.scan import Found, Spent, scan
 from services.builder.cache import Cache
+from services.builder.place import Place
 from services.builder.recipe import Host
 from shared import image
 from shared.blobs import Blobs, digest_of
@@ -82,7 +83,11 @@ class _Config(msgspec.Struct):
 
 
 class Bases:
-    """`named` are the platform's environments, `registry` is where short names are looked for."""
+    """`named` are the platform's environments, `registry` is where short names are looked for.
+
+    `place` is where the platform keeps what it builds: every owner's own, though one login reads
+    it all.
+    """
 
     def __init__(
         self,
@@ -92,17 +97,21 @@ class Bases:
         *,
         named: Mapping[str, str],
         registry: str = "",
+        place: Place | None = None,
         timeout: float = 1800.0,
     ) -> None:
         self._registries, self._cache, self._blobs = registries, cache, blobs
         self._named, self._registry, self._timeout = dict(named), registry, timeout
+        self._place = place
         self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._few = asyncio.Semaphore(AT_ONCE)
 
-    async def find(self, name: str, platform: image.Platform) -> Base:
-        """The image that `name` means now. Raises Invalid for what can't be built on."""
+    async def find(self, name: str, platform: image.Platform, owner: str = "") -> Base:
+        """The image that `name` means now. Raises Invalid for what `owner` can't build on."""
         try:
-            resolved = await self._registries.resolve(self.reference(name), platform)
+            reference = self.reference(name)
+            self._check_owner(name, reference, owner)
+            resolved = await self._registries.resolve(reference, platform)
             check(resolved)
             config = await self._config(resolved, platform)
             look = await self._look(resolved, config)
@@ -128,6 +137,12 @@ class Bases:
             raise Invalid(
                 "image", f"{error.message}; the environments of this platform are {known}"
             ) from error
+
+    def _check_owner(self, name: str, reference: Reference, owner: str) -> None:
+        if name in self._named or self._place is None:
+            return
+        if self._place.owner_of(reference) not in (None, owner):
+            raise Invalid("image", "is where this platform keeps the images of another owner")
 
     async def _config(self, resolved: Resolved, platform: image.Platform) -> image.Config:
         wanted = resolved.manifest.config
