@@ -27,7 +27,7 @@ log:
 storage:
   cache: {{blobdescriptor: inmemory}}
   filesystem: {{rootdirectory: "{data}"}}
-  delete: {{enabled: true}}
+  delete: {{enabled: {delete}}}
   maintenance: {{uploadpurging: {{enabled: false}}}}
 http:
   addr: 127.0.0.1:{port}
@@ -49,15 +49,16 @@ class NoRegistry(Exception):
 
 @asynccontextmanager
 async def registry(
-    folder: Path, *, port: int = 0, users: Mapping[str, str] | None = None
+    folder: Path, *, port: int = 0, users: Mapping[str, str] | None = None, delete: bool = True
 ) -> AsyncIterator[str]:
     """Its address, `127.0.0.1:<port>`, while it runs. `port` 0 is any that is free.
 
-    With `users`, names and passwords, it asks for one of them (Basic).
+    With `users`, names and passwords, it asks for one of them (Basic). Without `delete` it removes
+    nothing.
     """
     serve = program("docker-registry", "docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
-    text = CONFIG.format(data=folder.absolute() / "data", port=port)
+    text = CONFIG.format(data=folder.absolute() / "data", port=port, delete=str(delete).lower())
     if users is not None:
         text += AUTH.format(passwords=_passwords(folder.absolute(), users))
     config, output = folder / "config.yml", folder / "output"

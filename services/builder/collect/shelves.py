@@ -8,6 +8,7 @@ image stays that another version of the project has, or may be about to have.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -17,7 +18,10 @@ import msgspec
 from services.builder.depot import Depot
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
+from shared.errors import Permanent
 from shared.registry import Damaged, NotFound, Reference, Registries
+
+log = logging.getLogger(__name__)
 
 FAILURES = sql(__package__, "failures")
 FAILED = sql(__package__, "failed")
@@ -43,12 +47,17 @@ class Shelves:
         self._seen: dict[int, int] = {}  # project -> its last failure
 
     async def clear(self) -> Cleared:
+        """Raises Transient. Where a registry doesn't let us, its images stay."""
         images = 0
         for row in await self._database.fetch(FAILURES, self._days):
             if self._seen.get(row["seq"]) == row["last"]:
                 continue
             into = self._depot.repository(row["project"])
-            cleared, left = await self._clear(row["seq"], into)
+            try:
+                cleared, left = await self._clear(row["seq"], into)
+            except Permanent as error:  # it may keep all that it ever had, as some do
+                log.warning("images of failed versions stay: %s", error)
+                cleared, left = 0, 0
             images += cleared
             if not left:
                 self._seen[row["seq"]] = row["last"]

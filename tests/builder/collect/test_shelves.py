@@ -112,6 +112,23 @@ async def test_an_image_that_is_built_again_is_all_there_again(place: Place) -> 
     assert await place.yard.registries.referrers(place.yard.into, image)
 
 
+async def test_a_registry_that_removes_nothing_is_left_as_it_is(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        registry(tmp_path / "registry", delete=False) as address,
+        Registries.open() as registries,
+    ):
+        place = Place(yard(registries, tmp_path, address), database)
+        image = await place.version("v1", "failed", "one")
+        assert await place.shelves.clear() == Cleared()
+        assert await place.there(image)
+        assert "stay: " in caplog.text
+        caplog.clear()
+        assert await place.shelves.clear() == Cleared()  # and is not asked each time
+        assert not caplog.text
+
+
 async def test_a_project_without_a_repository_is_nothing_to_do(place: Place) -> None:
     await made.submitted(place.database, DEFINITION, version="v1")
     await place.database.execute(
