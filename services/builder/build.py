@@ -143,10 +143,9 @@ class Build:
         """The image, and whether it had been built before."""
         key, cache, blobs = self._key(endpoint, footing), self._tools.cache, self._tools.blobs
         found = await cache.find(key)
-        if found is not None:
-            kept = msgspec.json.decode(await blobs.read(found.digest), type=Kept)
-            if await images.is_whole(blobs, kept.image.digest):
-                return kept, True
+        known = None if found is None else await self._kept(found)
+        if known is not None:
+            return known, True
         base = footing.base
         made = await self._parts.made(endpoint, footing.host, base)
         manifest = await images.keep(
@@ -163,8 +162,17 @@ class Build:
             annotations=manifest_annotations(endpoint, footing.record),
         )
         kept = Kept(image=manifest, packages=made.packages, changed=made.changed)
-        await cache.keep(key, await blobs.put_bytes(msgspec.json.encode(kept)))
-        return kept, False
+        own = await blobs.put_bytes(msgspec.json.encode(kept))
+        first = await cache.keep(key, own, instead_of=found)
+        # what runs in a base may not give the same twice, and who builds it meanwhile was first
+        agreed = None if first == own else await self._kept(first)
+        return agreed or kept, False
+
+    async def _kept(self, blob: Blob) -> Kept | None:
+        """None when something of it is gone."""
+        kept = msgspec.json.decode(await self._tools.blobs.read(blob.digest), type=Kept)
+        whole = await images.is_whole(self._tools.blobs, kept.image.digest)
+        return kept if whole else None
 
     def _key(self, endpoint: Endpoint, footing: Footing) -> str:
         own = {name: digest_of(body) for name, body in self._tools.runtime.items()}

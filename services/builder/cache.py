@@ -26,11 +26,14 @@ class Cache:
             return None
         return blob
 
-    async def keep(self, key: str, blob: Blob) -> Blob:
-        """What everybody uses for `key` from now on: `blob`, or what somebody else kept first."""
-        known = await self._known(key)
-        gone = known is not None and await self._blobs.size(known.digest) != known.size
-        digest = known.digest if known is not None and gone else None
+    async def keep(self, key: str, blob: Blob, *, instead_of: Blob | None = None) -> Blob:
+        """What everybody uses for `key` from now on: `blob`, or what somebody else kept first.
+
+        `instead_of` was found and is of no use, since something that it names is gone.
+        """
+        known = instead_of or await self._known(key)
+        lost = known is not None and await self._blobs.size(known.digest) != known.size
+        digest = known.digest if known is not None and (instead_of or lost) else None
         row = await self._database.row(LAYER_KEEP, key, blob.digest, blob.size, digest)
         assert row is not None
         return Blob(digest=row["digest"], size=row["size"])

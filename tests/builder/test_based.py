@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.claims import Built
 from services.builder.depot import Depot
+from services.builder.engines import Layer, Step, Write
 from services.builder.logbook import Stream
 from shared import image
 from shared.endpoint import Command, Definition, Endpoint, Wsgi
@@ -217,3 +219,50 @@ async def test_what_one_owner_built_is_no_base_for_another(bench: Bench) -> None
             )
         own = await bench.build(made.endpoint(image=name), project="acme/further")
         assert own.record["greet"].base is not None
+
+
+class Uneven:
+    """An engine whose steps never give the same twice; it waits until so many run."""
+
+    def __init__(self, at_once: int) -> None:
+        self.count = 0
+        self.barrier = asyncio.Barrier(at_once)
+
+    async def run(self, step: Step, folder: Path, write: Write) -> Layer:
+        self.count += 1
+        path = folder / "step.tar"
+        path.write_bytes(made.tar({"opt/number": str(self.count)}))
+        await self.barrier.wait()
+        return Layer(path=path, size=path.stat().st_size, members=1)
+
+
+async def uneven(bench: Bench, at_once: int) -> Uneven:
+    engine = Uneven(at_once)
+    tools = msgspec.structs.replace(bench.shop.tools, engine=engine)
+    bench.shop = msgspec.structs.replace(bench.shop, tools=tools)
+    return engine
+
+
+async def test_builds_of_the_same_at_a_time_agree_on_what_one_of_them_made(bench: Bench) -> None:
+    engine, endpoint = await uneven(bench, 2), wsgi(install=("date > /opt/number",))
+    first, second = await asyncio.gather(bench.build(endpoint), bench.build(endpoint))
+    assert engine.count == 2
+    assert first == second
+    assert await bench.build(endpoint) == first
+
+
+async def test_an_image_that_lost_a_layer_is_made_once_more_and_then_found(bench: Bench) -> None:
+    engine, endpoint = await uneven(bench, 1), wsgi(install=("date > /opt/number",))
+    first = await bench.build(endpoint)
+    [lost] = [
+        layer.digest
+        for layer in images.ours(await bench.pushed(first))
+        if "install" in layer.annotations.values()
+    ]
+    (bench.folder / "blobs" / "sha256" / lost[7:9] / lost[7:]).unlink()
+    second = await bench.build(endpoint)
+    assert second.images != first.images
+    bench.said.clear()
+    assert await bench.build(endpoint) == second
+    assert any("built before" in line for line in bench.said)
+    assert engine.count == 2
