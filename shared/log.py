@@ -1,4 +1,7 @@
-"""The platform's own log: one JSON object a line on stderr, whatever is in the message."""
+"""The platform's own log: one JSON object a line on stderr, whatever is in the message.
+
+Trouble that passes is foreseen: it is told in a line, and where it came from only at DEBUG.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import sys
 from datetime import UTC, datetime
 
 import msgspec
+
+from shared.errors import Transient
 
 
 class Lines(logging.Formatter):
@@ -18,8 +23,16 @@ class Lines(logging.Formatter):
             "message": record.getMessage(),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = _short(record) or self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+def _short(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    foreseen = isinstance(error, Transient) and record.levelno < logging.ERROR
+    if not foreseen or logging.getLogger().isEnabledFor(logging.DEBUG):
+        return ""
+    return f"{type(error).__name__}: {error}"
 
 
 def configure(level: str = "INFO") -> None:
