@@ -24,6 +24,9 @@ LOOP: Final = 5
 
 LINE: Final = 300  # of the last lines that a reason quotes, how much of each
 
+KILLED: Final = (-9, 137)
+"""Exit codes of a server, or of what it ran, that took more memory than there was for it."""
+
 _COUNTS: Final = {5: "five"}
 
 
@@ -153,6 +156,8 @@ def _failed(work: Work, seen: Observed) -> RecordFailed | None:
 def _ended(exit_code: int | None) -> str:
     if exit_code is None:
         return "ended"
+    if exit_code in KILLED:
+        return "killed (SIGKILL), perhaps for want of memory,"
     if exit_code < 0:
         return f"ended by signal {-exit_code}"
     return f"ended with exit code {exit_code}"

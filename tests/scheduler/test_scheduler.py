@@ -239,6 +239,21 @@ async def test_S15_a_crash_loop_fails_with_the_end_of_the_log(stage, scheduler, 
     assert await stage.held() == {}
 
 
+async def test_a_reason_quotes_the_last_life_alone(stage, scheduler, driver):
+    driver.becomes = Phase.STARTING
+    job = await stage.job()
+    await turns(scheduler)
+    replica = Replica(job, 1)
+    for _ in range(5):
+        driver.say(replica, "loading", "no model", stream="stderr")
+        driver.say(replica, "its server ended with exit code 1", stream="platform")
+        driver.crash(replica)
+    await turns(scheduler)
+    assert (await stage.get(job)).reason == (
+        "crash loop: ended with exit code 1 five times in a row; last lines: loading | no model"
+    )
+
+
 async def test_a_server_that_ends_well_is_restarted_for_ever(stage, scheduler, driver):
     job = await running(stage, scheduler)
     for _ in range(20):
