@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,7 +23,7 @@ from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Options, Scheduler
 from shared import config, ids, service
 from shared.config import Misconfigured
-from shared.errors import Invalid
+from shared.errors import Invalid, Transient
 from shared.events import (
     GpuAppeared,
     GpuReleased,
@@ -38,6 +39,8 @@ from shared.registry import Credentials
 from shared.run import Loop, every
 from shared.service import Floor
 from shared.telemetry import CONTENT_TYPE, Telemetry
+
+log = logging.getLogger(__name__)
 
 WAKE = (
     JobQueued,
@@ -136,7 +139,10 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
 
 
 async def _end_all(driver: Driver, grace: float) -> None:
-    await asyncio.gather(*(driver.stop(replica, grace) for replica in await driver.observe()))
+    try:
+        await asyncio.gather(*(driver.stop(replica, grace) for replica in await driver.observe()))
+    except Transient:
+        log.warning("what runs may go on running", exc_info=True)
 
 
 def _declared(gpus: Sequence[Gpu]) -> Source:

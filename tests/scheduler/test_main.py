@@ -112,3 +112,15 @@ def test_it_wakes_for_facts_that_exist():
 async def test_the_process_target_opens_in_the_platforms_folder(database, tmp_path):
     async with open_driver("process", tmp_path, Blobs.open(f"file:{tmp_path}")) as driver:
         assert await driver.observe() == {}
+
+
+async def test_an_engine_that_is_away_does_not_keep_it_from_ending(stage, database_url, tmp_path):
+    settings = Config(
+        database_url=database_url,
+        target="container",
+        scheduler_port=0,
+        container_socket=str(tmp_path / "nobody.sock"),
+        end_replicas=True,
+    )
+    async with compose(settings, floor(stage.database, tmp_path)) as loops:
+        assert loops
