@@ -104,7 +104,7 @@ class Blobs:
     async def put_bytes(self, content: bytes) -> Blob:
         digest = digest_of(content)
         found = await self._head(digest)
-        if found is None or found.at < datetime.now(UTC) - FRESH / 2:
+        if found is None or found.size != len(content) or _is_ageing(found):
             with translate(_ERRORS):
                 await obstore.put_async(self._store, _key(digest), content)
         return Blob(digest=digest, size=len(content))
@@ -182,6 +182,10 @@ class Blobs:
         # a stray is harmless and is swept with the others
         with suppress(FileNotFoundError, OSError, obstore.exceptions.BaseError):
             await obstore.delete_async(self._store, key)
+
+
+def _is_ageing(found: Kept) -> bool:
+    return found.at < datetime.now(UTC) - FRESH / 2
 
 
 def _remove(folder: Path, key: str, before: datetime) -> bool:

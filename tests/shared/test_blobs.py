@@ -251,3 +251,13 @@ async def test_a_store_without_a_folder_is_collected_too() -> None:
     assert await blobs.remove(DIGEST, later)
     assert await blobs.sweep(later) == 0
     assert await blobs.size(DIGEST) is None
+
+
+async def test_a_blob_that_lost_its_end_is_put_again(tmp_path: Path) -> None:
+    """As the machine may leave it that lost power."""
+    blobs = Blobs.open(f"file:{tmp_path}")
+    blob = await blobs.put_bytes(b"content")
+    [path] = [path for path in (tmp_path / "sha256").rglob("*") if path.is_file()]
+    path.write_bytes(b"con")
+    assert await blobs.put_bytes(b"content") == blob
+    assert await blobs.read(blob.digest) == b"content"
