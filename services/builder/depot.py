@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from services.builder import image as images
 from services.builder import place as places
 from services.builder.artifacts.artifact import Artifact, manifest_of
 from shared.blobs import Blob, Blobs, digest_of
 from shared.image import MANIFEST_TYPE, Descriptor, Manifest
-from shared.registry import MissingBlobs, Reference, Registries
+from shared.registry import Damaged, MissingBlobs, Reference, Registries
 
 REMEMBERED: Final = 100_000  # blobs
-AT_ONCE: Final = 4  # blobs on their way
+AT_ONCE: Final = 4  # blobs on their way to one repository
 
 Open = Callable[[], AsyncIterable[bytes]]
 
@@ -32,7 +34,8 @@ class Depot:
         self._registries = registries
         self._blobs = blobs
         self._place = places.read(place)
-        self._places = asyncio.Semaphore(AT_ONCE)
+        # of each project its own: a base that comes slowly holds up nobody else
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._there: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def repository(self, project: str) -> Reference:
@@ -65,15 +68,34 @@ class Depot:
         """Have a pushed image referred to by what is said about it."""
         subject = Descriptor(media_type=MANIFEST_TYPE, digest=image.digest, size=image.size)
         made = [(artifact, *manifest_of(artifact, subject)) for artifact in said]
-        if all(self._knows(into, digest_of(body)) for _, _, body in made):
+        digests = {digest_of(body) for _, _, body in made}
+        known = all(self._knows(into, digest) for digest in digests)
+        if known and await self._attached(into, image.digest, digests):
             return
         try:
             await self._attach(into, subject, made)
         except MissingBlobs:  # as above
             self._forget(into)
             await self._attach(into, subject, made)
-        for _, _, body in made:
-            self._remember(into, digest_of(body))
+        for digest in digests:
+            self._remember(into, digest)
+
+    async def _attached(self, into: Reference, image: str, said: Collection[str]) -> bool:
+        """Whether the registry has all that is said about the image, and lists it."""
+        listed: set[str] = set()
+        there: set[str] = set()
+
+        async def look() -> None:
+            with suppress(Damaged):  # then it is to be listed once more
+                found = await self._registries.referrers(into, image)
+                listed.update(one.digest for one in found)
+
+        async def ask(digest: str) -> None:
+            if await self.holds(into, digest):
+                there.add(digest)
+
+        await together(look(), *(ask(digest) for digest in said))
+        return there & listed == set(said)
 
     async def _attach(
         self, into: Reference, subject: Descriptor, made: Sequence[tuple[Artifact, bytes, bytes]]
@@ -123,7 +145,8 @@ class Depot:
     ) -> None:
         if self._knows(into, part.digest):
             return
-        async with self._places:
+        places = self._places.setdefault(into.name, asyncio.Semaphore(AT_ONCE))
+        async with places:
             await self._registries.push_blob(into, part, open, mount_from)
         self._remember(into, part.digest)
 

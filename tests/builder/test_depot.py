@@ -13,10 +13,10 @@ import pytest
 from services.builder import image as images
 from services.builder import layers, recipe
 from services.builder.artifacts.artifact import Artifact
-from services.builder.depot import Depot, together
+from services.builder.depot import AT_ONCE, Depot, together
 from services.builder.image import Layer, Under
 from shared import image
-from shared.blobs import Blob, Blobs
+from shared.blobs import Blob, Blobs, digest_of
 from shared.errors import Permanent
 from shared.image import Descriptor
 from shared.registry import NotFound, Reference, Registries
@@ -132,6 +132,56 @@ async def test_what_is_said_is_said_again_to_a_registry_that_lost_it(bench: Benc
         [said] = await bench.registries.referrers(bench.into, kept.digest)
         found = await bench.registries.manifest(bench.into, said.digest)
         assert await bench.registries.read(bench.into, found.manifest.layers[0]) == BILL.body
+
+
+@pytest.mark.parametrize("lost", ["what was said", "the list of it"])
+async def test_what_is_said_is_attached_again_where_somebody_took_it_away(
+    bench: Bench, lost: str
+) -> None:
+    """The image itself is there still, so pushing it notices nothing."""
+    base, below = await bench.pushed_base()
+    kept = await bench.image(b"print(1)", below)
+    await bench.depot.push(bench.into, kept, base)
+    await bench.depot.attach(bench.into, kept, [BILL])
+    [said] = await bench.registries.referrers(bench.into, kept.digest)
+    listed = await bench.registries._pull.get(bench.into.tagged(kept.digest.replace(":", "-")))
+    gone = said.digest if lost == "what was said" else digest_of(listed.body)
+    await bench.registries.delete(bench.into, gone)
+    await bench.depot.push(bench.into, kept, base)
+    await bench.depot.attach(bench.into, kept, [BILL])
+    assert await bench.registries.referrers(bench.into, kept.digest) == (said,)
+    found = await bench.registries.manifest(bench.into, said.digest)
+    assert await bench.registries.read(bench.into, found.manifest.layers[0]) == BILL.body
+
+
+async def test_a_base_that_comes_slowly_holds_up_no_other_project(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, below = await bench.pushed_base()
+    slow, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def push_blob(into: Reference, blob: Blob, *_: object) -> None:
+        begun.release()
+        if into == bench.into:
+            await slow.wait()
+
+    async def push_manifest(*_: object) -> None: ...
+
+    monkeypatch.setattr(bench.registries, "push_blob", push_blob)
+    monkeypatch.setattr(bench.registries, "push_manifest", push_manifest)
+    slowly = [
+        asyncio.create_task(
+            bench.depot.push(bench.into, await bench.image(str(number).encode(), below), base)
+        )
+        for number in range(4)
+    ]
+    for _ in range(AT_ONCE):
+        await begun.acquire()
+    image = await bench.image(b"print(1)", below)
+    await bench.depot.push(bench.depot.repository("other/web"), image, base)
+    assert not any(task.done() for task in slowly)
+    slow.set()
+    await asyncio.gather(*slowly)
 
 
 async def test_a_blob_that_is_gone_here_is_told_and_nothing_is_half_there(bench: Bench) -> None:
