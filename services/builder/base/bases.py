@@ -157,7 +157,10 @@ class Bases:
         return read_config(body, len(resolved.manifest.layers), platform)
 
     async def _look(self, resolved: Resolved, config: image.Config) -> Look:
-        """One look at a time for an image: the others wait and find it."""
+        """One look at a time for an image: the others wait and find it.
+
+        Who finds it elsewhere does not wait, as it may come from there too slowly.
+        """
         digest = resolved.reference.digest
         environment = dict(entry.partition("=")[::2] for entry in config.config.env)
 
@@ -166,7 +169,7 @@ class Bases:
                 files = await self._files(resolved)
                 return msgspec.json.encode(await asyncio.to_thread(looks.look, files, environment))
 
-        lock = self._looking.setdefault(digest, asyncio.Lock())
+        lock = self._looking.setdefault(str(resolved.reference), asyncio.Lock())
         async with lock:
             body = await self._kept(recipe.key("look", LOOK, digest), make)
         return msgspec.json.decode(body, type=Look)

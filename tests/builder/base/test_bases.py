@@ -269,3 +269,27 @@ async def test_a_real_system_is_told_as_it_is(push: Push, cache: Cache, blobs: B
     assert packages["libc6"].startswith("2.31-13")
     bare = await bases.find("debian:bookworm", platform)
     assert (bare.look.python, bare.look.no_python, bare.look.libc) == (None, "", "glibc-2.36")
+
+
+async def test_nobody_waits_for_the_same_image_to_come_from_a_slower_place(
+    push: Push, cache: Cache, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("slow/mirror", "a"):
+        await push.image(name, layer(OFFICIAL))
+    bases, reached, stream = found_by(push, cache, blobs), asyncio.Event(), push.registries.stream
+
+    async def slowly(reference: Reference, blob: Any) -> AsyncIterator[bytes]:
+        if reference.repository == "slow/mirror":
+            reached.set()
+            await asyncio.Event().wait()
+        async for chunk in stream(reference, blob):
+            yield chunk
+
+    monkeypatch.setattr(push.registries, "stream", slowly)
+    waiting = asyncio.create_task(bases.find("slow/mirror:1", AMD64))
+    await reached.wait()
+    assert (await bases.find("a:1", AMD64)).look.os == "debian"
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
