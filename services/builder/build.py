@@ -229,10 +229,15 @@ class Build:
 def tag_of(version: str, endpoint: str) -> str:
     """The tag of an image, for people and for garbage collection.
 
-    >>> tag_of("v7f3k", "classify images")
-    'v7f3k-classify-images'
+    A name that is no tag is told apart from others that look like it.
+
+    >>> tag_of("v7f3k", "greet"), tag_of("v7f3k", "classify images")
+    ('v7f3k-greet', 'v7f3k-classify-images-6e8a157a')
     """
-    return f"{version}-{NOT_IN_TAGS.sub('-', endpoint)}"[:TAG]
+    name, mark = NOT_IN_TAGS.sub("-", endpoint), ""
+    if name != endpoint:
+        mark = "-" + digest_of(endpoint.encode()).removeprefix("sha256:")[:8]
+    return f"{version}-{name}"[: TAG - len(mark)] + mark
 
 
 @asynccontextmanager

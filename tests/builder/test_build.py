@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from services.builder import image as images
-from services.builder.build import Build, Workshop
+from services.builder.build import Build, Workshop, tag_of
 from services.builder.claims import Built
 from services.builder.logbook import Stream
 from shared import image
 from shared.blobs import Blobs
 from shared.endpoint import Definition, Endpoint, File, Wsgi
 from shared.errors import Invalid, Permanent
+from shared.registry.reference import TAG
 from tests.builder import made
 
 SOURCE = {"serve.py": "print('hello')\n", "lib/__init__.py": "", "valohai.yaml": "[]\n"}
@@ -188,3 +189,11 @@ async def test_an_image_says_how_it_starts(bench: Bench) -> None:
     assert container.entrypoint == ("/bin/sh", "-c", "exec python serve.py")
     assert container.working_dir == "/valohai/code"
     assert {"PORT=5000", "VALOHAI_PORT=5000", "MODEL=small"} <= set(container.env)
+
+
+def test_every_endpoint_of_a_version_has_a_tag_of_its_own() -> None:
+    names = ["a b", "a-b", "a_b", "é", "ü", "A b", "x" * 100, "ü" * 100, "ö" * 100]
+    tags = [tag_of("v7f3k9a2b4c6", name) for name in names]
+    assert len(set(tags)) == len(names)
+    assert all(TAG.fullmatch(tag) for tag in tags)
+    assert tag_of("v7f3k", "greet") == "v7f3k-greet"
