@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+WORKERS ?= 3 # tests wait more than they work
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench drill format lock setup
@@ -18,7 +19,7 @@ up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_P
 	@$(RUN) -m services
 
 test: $(READY) ## every test that needs no cluster, with real servers, registries and containers
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
 check: $(READY) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check .
