@@ -32,6 +32,7 @@ class Unit(NamedTuple):
 
     shell: str
     shown: str
+    strict: bool = False  # it ends where any of its commands fails, not only its last
 
 
 def apt(packages: Sequence[str]) -> tuple[Unit, ...]:
@@ -78,7 +79,7 @@ def units(step: Step) -> tuple[Unit, ...]:
     whole = len(given) == 1 or all(map(complete, given))
     own = [Unit(line, _short(line)) for line in given]
     if not whole:
-        own = [Unit("\n".join(["set -e", *given]), _short("\n".join(given)))]
+        own = [Unit("\n".join(given), _short("\n".join(given)), strict=True)]
     return (*apt(step.apt), *conda(step.conda), *own)
 
 
@@ -95,8 +96,11 @@ def script(step: Step, mark: str) -> str:
         for name, value in sorted(environment.items())
         if NAME.fullmatch(name)
     ]
-    body = [
-        f"echo {mark}{number}\neval {shlex.quote(unit.shell)} || exit"
-        for number, unit in enumerate(units(step))
-    ]
+    body = [f"echo {mark}{number}\n{_guarded(unit)}" for number, unit in enumerate(units(step))]
     return "\n".join([*exports, f"cd {shlex.quote(step.cwd)} || exit", *body, ""])
+
+
+def _guarded(unit: Unit) -> str:
+    shell = f"eval {shlex.quote(unit.shell)}"
+    # a shell forgets `set -e` in all that stands before `||`
+    return f"set -e\n{shell}\nset +e" if unit.strict else f"{shell} || exit"

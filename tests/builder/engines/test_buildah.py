@@ -123,6 +123,12 @@ async def test_lines_that_span_others_run_as_one(bench: Bench) -> None:
     assert bench.texts == ["a", "b"]
 
 
+async def test_lines_that_run_as_one_end_with_the_first_that_fails(bench: Bench) -> None:
+    with pytest.raises(Invalid, match="failed with exit code 3"):
+        await bench.run("if true; then", "  (exit 3)", "fi", "echo never")
+    assert "never" not in bench.texts
+
+
 async def test_a_failed_line_is_named_with_the_end_of_what_it_said(bench: Bench) -> None:
     with pytest.raises(Invalid) as caught:
         await bench.run("echo fine", "echo one; echo two >&2; (exit 3)", "echo never")
