@@ -84,7 +84,7 @@ class Inside:
             )
         step = Step(
             base=str(base.reference),
-            layers=tuple([await self._file(blob, n) for n, blob in enumerate(under)]),
+            layers=await self.below(under),
             lines=endpoint.install,
             apt=endpoint.apt_packages,
             conda=endpoint.conda_packages,
@@ -94,11 +94,15 @@ class Inside:
         try:
             if not made.members:
                 return Changed()
-            layer = await self._blobs.put(_read(made.path))
+            layer = await self._blobs.put(read(made.path))
             left, added = await asyncio.to_thread(_look, made.path, base.look)
             return Changed(layer=layer, look=added, left=left)
         finally:
             made.path.unlink(missing_ok=True)
+
+    async def below(self, blobs: Sequence[Blob]) -> tuple[Path, ...]:
+        """Layers as the files that a step takes."""
+        return tuple([await self._file(blob, number) for number, blob in enumerate(blobs)])
 
     async def _file(self, blob: Blob, number: int) -> Path:
         path = self._folder / f"below-{number}.tar"
@@ -112,7 +116,7 @@ def needed(endpoint: Endpoint) -> bool:
     return bool(endpoint.apt_packages or endpoint.conda_packages or endpoint.install)
 
 
-async def _read(path: Path) -> AsyncIterator[bytes]:
+async def read(path: Path) -> AsyncIterator[bytes]:
     with translate({OSError: Transient}), path.open("rb") as file:
         async for chunk in threaded(_chunks(file)):
             yield chunk

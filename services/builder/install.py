@@ -40,6 +40,7 @@ REMEMBERED: Final = 2000  # lines in which the reason is looked for
 ENDING: Final = 20.0  # seconds that the warden may take to end what it holds
 
 LOCK: Final = "lock.txt"  # in the scratch folder
+PLAIN: Final = "--no-config --no-python-downloads --no-progress --no-sources --color never"
 
 Write = Callable[[str, Literal["stdout", "stderr"]], None]
 
@@ -113,6 +114,9 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             write(shown_text, stream)
 
         environment = indexes.merged(self.environment, room.own, room.source, self.public)
+        if room.wheels is not None:
+            links = [str(room.wheels), *filter(None, [environment.get("UV_FIND_LINKS")])]
+            environment["UV_FIND_LINKS"] = ",".join(links)
         arguments = [self.uv, "pip", *command, *self._options(room, environment)]
         if self.confined and (room.base is None or room.foreign):
             ended = await self._confined(room, into, environment, arguments, tell)
@@ -125,10 +129,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         return reason(list(tail)) if ended.code else None
 
     def _options(self, room: Room, environment: Mapping[str, str]) -> list[str]:
-        always = "--no-config --no-python-downloads --no-progress --no-sources --color never"
-        found = [*always.split(), "--cache-dir", str(self._cache(room))]
-        if room.wheels is not None:
-            found += ["--find-links", str(room.wheels)]
+        found = [*PLAIN.split(), "--cache-dir", str(self._cache(room))]
         if "UV_NO_INDEX" in environment:
             found.append("--no-index")
         if room.base is not None:

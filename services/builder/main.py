@@ -190,7 +190,10 @@ def engine(config: Config, seconds: float) -> Engine | None:
         limits=engines.Limits(
             seconds=seconds, memory=config.install_memory, disk=config.install_disk
         ),
-        gates=gates.of_machine(indexes.settings(os.environ, sys.base_prefix)),
+        gates=gates.of_machine(
+            indexes.settings(os.environ, sys.base_prefix)
+            | {"": " ".join(machine.addresses(config.package_private_hosts))}
+        ),
         proxies=gates.proxies(os.environ),
     )
 

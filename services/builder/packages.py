@@ -12,6 +12,7 @@ from services.builder import layers, pipconf, recipe, requirements
 from services.builder import lock as locks
 from services.builder import wanted as wants
 from services.builder.artifacts.distributions import distributions
+from services.builder.base.bases import Base
 from services.builder.base.look import Package
 from services.builder.cache import Cache
 from services.builder.install import Installer
@@ -21,7 +22,8 @@ from services.builder.recipe import Host
 from services.builder.requirements import Asked
 from services.builder.source import Source
 from services.builder.stages import Stages
-from services.builder.wanted import Wanted
+from services.builder.wanted import NoWheel, Wanted
+from services.builder.wheels.wheels import Job, Wheels
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Transient, translate
@@ -48,6 +50,7 @@ class Packages:
         folder: Path,
         write: Write,
         stages: Stages,
+        wheels: Wheels,
     ) -> None:
         self._blobs = blobs
         self._cache = cache
@@ -58,21 +61,31 @@ class Packages:
         self._folder = folder
         self._write = write
         self._stages = stages
+        self._wheels = wheels
         self._asked: Asked | None = None
 
-    async def installed(self, endpoint: Endpoint, host: Host, code: Blob) -> Installed:
+    async def installed(
+        self, endpoint: Endpoint, host: Host, code: Blob, base: Base | None
+    ) -> Installed:
         """`code` is the layer of the source, which requirements may point into."""
         wanted = await self._wanted(endpoint, host)
         asked = wanted.asked
         tree = code.digest if asked.local else ""
         key = recipe.python_key(self._project, host, asked.files, wanted.extra, self._indexes, tree)
-        known = await self._cache.find(key)
-        found = None if known is None else await self._known(known)
-        if found is None:
-            found = await self._install(wanted, key)
-            kept = await self._blobs.put_bytes(msgspec.json.encode(found))
-            await self._cache.keep(key, kept)
-        return found
+        found = await self._known(key)
+        if found is not None:
+            return found
+        if base is None:
+            return await self._install(wanted, key)
+        job = Job(endpoint=endpoint, base=base, wanted=wanted, code=code)
+        with_wheels = recipe.key("python", key, job.under)
+        found = await self._known(with_wheels)
+        if found is not None:
+            return found
+        try:
+            return await self._install(wanted, key)
+        except NoWheel as missing:
+            return await self._install_built(job, with_wheels, missing)
 
     async def private(self) -> frozenset[str]:
         """Files of the source that hold passwords for indexes: no image has them."""
@@ -85,8 +98,11 @@ class Packages:
         added = frozenset(extra) - frozenset(endpoint.pip_packages)
         return Wanted(host=host, asked=asked, project=self._project, extra=extra, added=added)
 
-    async def _known(self, blob: Blob) -> Installed | None:
-        found = msgspec.json.decode(await self._blobs.read(blob.digest), type=Installed)
+    async def _known(self, key: str) -> Installed | None:
+        known = await self._cache.find(key)
+        if known is None:
+            return None
+        found = msgspec.json.decode(await self._blobs.read(known.digest), type=Installed)
         there = await self._blobs.size(found.layer.digest) == found.layer.size
         return found if there else None
 
@@ -96,27 +112,51 @@ class Packages:
         return self._asked
 
     async def _install(self, wanted: Wanted, key: str) -> Installed:
-        into, scratch = self._folder / "python", self._folder / "scratch"
-        for folder in (into, scratch):
+        source, scratch, into = await self._folders(wanted.asked)
+        async with self._stages.stage("packages"):
+            for option in wanted.asked.unused:
+                self._write(f"pip.conf: {option} has no effect here", "platform")
+            locked, digest = await self._locked(wanted, recipe.key("lock", key), source, scratch)
+            await self._fill(wanted, locked, (source, scratch, into))
+        return await self._packed(key, digest, into)
+
+    async def _install_built(self, job: Job, key: str, missing: NoWheel) -> Installed:
+        """With wheels that are built for the base, which make the layer this base's alone."""
+        source, scratch, into = await self._folders(job.wanted.asked)
+        locked, digest, wheels = await self._wheels.locked(
+            job, source, recipe.key("wheels", key), missing
+        )
+        wanted = msgspec.structs.replace(job.wanted, wheels=wheels)
+        async with self._stages.stage("packages"):
+            await self._fill(wanted, locked, (source, scratch, into))
+        return await self._packed(key, digest, into)
+
+    async def _folders(self, asked: Asked) -> tuple[Path, Path, Path]:
+        """The source, which is nobody else's where something of it is installed; two empty ones."""
+        scratch, into = self._folder / "scratch", self._folder / "python"
+        for folder in (scratch, into):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             folder.mkdir()
-        source = await (self._source.copied() if wanted.asked.local else self._source.unpacked())
-        if wanted.asked.local and pipconf.NAME in wanted.asked.private:
+        source = await (self._source.copied() if asked.local else self._source.unpacked())
+        if asked.local and pipconf.NAME in asked.private:
             (source / pipconf.NAME).unlink()  # a package of the source might take it along
-        for option in wanted.asked.unused:
-            self._write(f"pip.conf: {option} has no effect here", "platform")
-        async with self._stages.stage("lock"):
-            locked, digest = await self._locked(wanted, recipe.key("lock", key), source, scratch)
-        async with self._stages.stage("packages"):
-            if wanted.shown:
-                self._write(f"installing {wanted.shown}", "platform")
-            folders = (source, scratch, into)
-            await wants.install(self._installer, wanted, locked, folders, self._write)
-            with translate({OSError: Transient}):
-                found = await asyncio.to_thread(distributions, into)
+        return source, scratch, into
+
+    async def _fill(
+        self, wanted: Wanted, locked: Lock | None, folders: tuple[Path, Path, Path]
+    ) -> None:
+        if wanted.shown:
+            self._write(f"installing {wanted.shown}", "platform")
+        await wants.install(self._installer, wanted, locked, folders, self._write)
+
+    async def _packed(self, key: str, lock: str, into: Path) -> Installed:
+        with translate({OSError: Transient}):
+            found = await asyncio.to_thread(distributions, into)
         async with self._stages.stage("pack"):
             layer = await self._blobs.put(layers.threaded(layers.folder(into, PYTHON)))
-        return Installed(layer=layer, lock=digest, distributions=found)
+        made = Installed(layer=layer, lock=lock, distributions=found)
+        await self._cache.keep(key, await self._blobs.put_bytes(msgspec.json.encode(made)))
+        return made
 
     async def _locked(
         self, wanted: Wanted, key: str, source: Path, scratch: Path

@@ -24,6 +24,7 @@ from services.builder.packages import Installed, Packages
 from services.builder.recipe import Host
 from services.builder.source import Source
 from services.builder.stages import Stages
+from services.builder.wheels.wheels import Wheels
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Invalid, Permanent
@@ -62,6 +63,21 @@ class Parts:
         self._write = write
         self._stages = stages
         self._source = Source(tools.blobs, held.definition.source, folder, write, stages)
+        self._inside = Inside(
+            tools.blobs, tools.cache, tools.engine, held.project, folder, write, stages
+        )
+        wheels = Wheels(
+            tools.blobs,
+            tools.cache,
+            tools.engine,
+            tools.installer,
+            tools.indexes,
+            self._inside,
+            held.project,
+            folder,
+            write,
+            stages,
+        )
         self._packages = Packages(
             tools.blobs,
             tools.cache,
@@ -72,15 +88,13 @@ class Parts:
             folder,
             write,
             stages,
-        )
-        self._inside = Inside(
-            tools.blobs, tools.cache, tools.engine, held.project, folder, write, stages
+            wheels,
         )
 
     async def made(self, endpoint: Endpoint, host: Host, base: Base | None) -> Made:
         """What changes least lies lowest."""
         code = await self._code(endpoint)  # first: installing may write into the source
-        packages = await self._packages.installed(endpoint, host, code)
+        packages = await self._packages.installed(endpoint, host, code, base)
         own = recipe.runtime_files(endpoint, self._tools.runtime)
         home = recipe.home_files(endpoint)
         parts = [

@@ -32,6 +32,7 @@ NEEDED: Final = re.compile(
     r"Wheels are required for `([^`]+)`|only found wheels for `([^`]+)`"
     r"|([A-Za-z0-9][\w.-]*)(?:[=<>!~][^ ]*)? has no (?:usable )?wheels"
     r"|is disabled, but attempted to build `([\w.-]+)`"
+    r"|Building source distributions for `([\w.-]+)` is disabled"
 )
 
 
@@ -68,7 +69,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             own=self.asked.own,
             project=self.project,
             wheels=self.wheels,
-            foreign=self.asked.fetches or any("://" in line for line in self.extra),
+            # what was built came with a lock that was written beside code of strangers
+            foreign=self.asked.fetches
+            or self.wheels is not None
+            or any("://" in line for line in self.extra),
         )
 
 

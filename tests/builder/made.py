@@ -48,6 +48,66 @@ def wheel(folder: Path, name: str, version: str, files: Mapping[str, str], **ext
     return path
 
 
+BACKEND = """
+import os, sys, zipfile
+
+INFO = f"{NAME}-{VERSION}.dist-info"
+METADATA = f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n{NEEDS}"
+ABOUT = f"Wheel-Version: 1.0\\nGenerator: tests\\nRoot-Is-Purelib: false\\nTag: {TAG}\\n"
+PYTHON = sys.version.split()[0]
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    FIRST
+    print(f"building {NAME} with Python {PYTHON}", flush=True)
+    name = f"{NAME}-{VERSION}-{TAG}.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr(f"{NAME}.py", f"built_by = {PYTHON!r}\\n")
+        wheel.writestr(f"{INFO}/METADATA", METADATA)
+        wheel.writestr(f"{INFO}/WHEEL", ABOUT)
+        wheel.writestr(f"{INFO}/RECORD", "")
+    return name
+
+build_editable = build_wheel
+"""
+HOOK = """
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, INFO))
+    with open(os.path.join(folder, INFO, "METADATA"), "w") as file:
+        file.write(METADATA)
+    return INFO
+"""
+
+
+def package(
+    name: str,
+    version: str,
+    *,
+    tag: str = "py3-none-any",
+    needs: str = "",
+    first: str = "pass",
+    hook: str = HOOK,
+) -> dict[str, str]:
+    """A package that builds itself, with nothing but a Python. `first` is what is run before.
+
+    Without the hook, what it needs is only known once it is built.
+    """
+    needs = f"Requires-Dist: {needs}\n" if needs else ""
+    facts = f"NAME, VERSION, TAG, NEEDS = {name!r}, {version!r}, {tag!r}, {needs!r}\n"
+    return {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "backend.py": facts + BACKEND.replace("FIRST", first) + hook,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        'backend-path = ["."]\n',
+    }
+
+
+def sdist(folder: Path, name: str, version: str, **changes: str) -> Path:
+    files = package(name, version, **changes)
+    path = folder / f"{name}-{version}.tar.gz"
+    path.write_bytes(tar({f"{name}-{version}/{at}": text for at, text in files.items()}, gz=True))
+    return path
+
+
 def _b64(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
