@@ -152,6 +152,8 @@ class Client:
     provenance = _call(AsyncClient.provenance)
     logs = _call(AsyncClient.logs)
     follow_logs = _stream(AsyncClient.follow_logs)
+    build_log_of = _call(AsyncClient.build_log_of)
+    follow_build_log_of = _stream(AsyncClient.follow_build_log_of)
 
     gpus = _call(AsyncClient.gpus)
     events = _call(AsyncClient.events)

@@ -16,6 +16,7 @@ from services.api.types import Following, LogLine, Page
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
 from shared.errors import Invalid, Transient
+from shared.ids import VersionId
 from shared.lifecycle import LIVE, State
 
 LOGS_BEFORE = sql(__package__, "logs_before")
@@ -40,9 +41,18 @@ async def of_job(call: Call[Following, None]) -> Answer | web.StreamResponse:
     return await _either(call, job.id, ended)
 
 
-async def of_version(call: Call[Following, None]) -> Answer | web.StreamResponse:
-    version = await versions.find(call)
+async def of_build(call: Call[Following, None]) -> Answer | web.StreamResponse:
+    """Of the build that the job's image comes from."""
+    return await _of_version(call, VersionId((await jobs.find(call)).version))
 
+
+async def of_version(call: Call[Following, None]) -> Answer | web.StreamResponse:
+    return await _of_version(call, await versions.find(call))
+
+
+async def _of_version(
+    call: Call[Following, None], version: VersionId
+) -> Answer | web.StreamResponse:
     async def ended() -> str | None:
         state = VersionState(await call.database.value(VERSION_STATE, version))
         return None if state is VersionState.BUILDING else state

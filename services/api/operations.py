@@ -336,6 +336,14 @@ RUNNING: Final = (
         streams=True,
     ),
     _get(
+        "/v1/jobs/{job}/build/logs",
+        logs.of_build,
+        "The log of the build of a job's image, newest first; as a stream, oldest first",
+        Page[LogLine],
+        query=Following,
+        streams=True,
+    ),
+    _get(
         "/v1/gpus",
         gpus.index,
         "GPU types: how many there are, how many are free, what one costs",

@@ -117,6 +117,20 @@ async def test_a_build_is_followed_until_the_version_is_ready(world: World) -> N
         assert (await told(answer))[1:] == ("end", "ready")
 
 
+async def test_a_build_is_found_by_its_job_too(world: World) -> None:
+    made = await job(world)
+    path = f"/v1/jobs/{made}"
+    version = (await world.ask("GET", path)).body["version"]
+    await write(world, version, 1, 2)
+    page = (await world.ask("GET", path + "/build/logs")).body
+    assert [line["line"] for line in page["items"]] == [2, 1]
+    async with following(world, path + "/build/logs") as answer:
+        assert (await told(answer))[0] == "1.1"
+        await world.database.execute("UPDATE versions SET state = 'failed'")
+        assert (await told(answer))[0] == "1.2"
+        assert (await told(answer))[1:] == ("end", "failed")
+
+
 async def test_a_forged_place_of_any_length_is_refused(world: World) -> None:
     forged = {"Last-Event-ID": cursor.make("events", "9" * 5000)}
     said = await world.ask("GET", "/v1/events", headers=forged)

@@ -180,6 +180,7 @@ class Fake:
                 web.get("/v1/jobs/{job}/connection", self.connection),
                 web.get("/v1/jobs/{job}/{what:sbom|provenance}", self.artifact),
                 web.get("/v1/jobs/{job}/logs", self.job_log),
+                web.get("/v1/jobs/{job}/build/logs", self.job_build_log),
                 web.get("/v1/gpus", self.gpus),
                 web.get("/v1/events", self.list_events),
             ]
@@ -368,6 +369,10 @@ class Fake:
     async def job_log(self, request: web.Request) -> web.StreamResponse:
         job = self.jobs[request.match_info["job"]]
         return await self._log(request, job["id"], lambda: job["state"] not in (*LIVE, "stopping"))
+
+    async def job_build_log(self, request: web.Request) -> web.StreamResponse:
+        job = self.jobs[request.match_info["job"]]
+        return await self._log(request, job["version"], lambda: job["state"] != "building")
 
     async def _log(self, request: web.Request, subject: str, over: Any) -> web.StreamResponse:
         lines = self.logs.get(subject, [])

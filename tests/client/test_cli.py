@@ -131,6 +131,18 @@ async def test_logs_are_oldest_first_and_may_be_followed(
     assert [json.loads(line)["text"] for line in lines] == ["built"]
 
 
+async def test_the_build_of_an_endpoint_of_its_own_is_shown_by_its_job(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    ask = ("endpoint", "create", "web", "--path", code, "--start-command", "./serve")
+    made = (await run(*ask, "--json")).json
+    assert f"`slipway build-log {made['id']}` shows its build" in (await run("logs", "web")).err
+    await platform.print(made["version"], "installing figlet")
+    await platform.fail(made["version"], "no such package")
+    for more in ((), ("-f",)):
+        assert (await run("build-log", "web", *more)).out == "installing figlet\n"
+
+
 async def test_versions_and_aliases_are_shown_and_moved(
     run: Run, platform: Platform, code: Path
 ) -> None:

@@ -80,6 +80,23 @@ async def test_an_endpoint_is_created_reviewed_and_shown(
 
 
 @pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_an_endpoint_that_cannot_be_built_shows_its_build_and_where_to_look(
+    run: Run, fake: Fake, code: Path
+) -> None:
+    ask = ("endpoint", "create", "web", "--path", code, "--start-command", "./serve", "--wait")
+    going = asyncio.create_task(run(*ask))
+    await until(lambda: bool(fake.jobs))
+    (job,) = fake.jobs.values()
+    await fake.print(job["version"], "E: no package figlt", "failed: install: no package figlt")
+    await until(lambda: any("build/logs" in r.path for r in fake.requests))
+    await fake.fail(job["version"], "install: no package figlt")
+    ran = await going
+    assert (ran.code, ran.out) == (1, "")
+    assert "  E: no package figlt\n" in ran.err
+    assert f"is failed: install: no package figlt\nsee `slipway build-log {job['id']}`" in ran.err
+
+
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
 async def test_a_whole_job_document_is_taken_and_options_go_on_top(
     run: Run, fake: Fake, code: Path, tmp_path: Path
 ) -> None:

@@ -156,6 +156,16 @@ class Jobs(Deployments):
             async for line in lines:
                 yield line
 
+    async def build_log_of(self, job: str, *, limit: int | None = None) -> list[LogLine]:
+        """What the build of its image printed, newest first."""
+        return await self._all(f"/jobs/{at(job)}/build/logs", LogLine, limit)
+
+    async def follow_build_log_of(self, job: str) -> AsyncGenerator[LogLine, None]:
+        """What the build of its image prints, oldest first, until it has ended."""
+        async with aclosing(self._follow_log(f"/jobs/{at(job)}/build/logs")) as lines:
+            async for line in lines:
+                yield line
+
     async def wait_for_job(
         self,
         job: str,
@@ -195,7 +205,8 @@ class Jobs(Deployments):
 
 def ended(job: Job) -> Failed:
     why = f": {job.reason}" if job.reason else ""
-    return Failed(f"job {job.name} ({job.id}) is {job.state}{why}", f"see `slipway logs {job.id}`")
+    log = "build-log" if job.queued_at is None else "logs"
+    return Failed(f"job {job.name} ({job.id}) is {job.state}{why}", f"see `slipway {log} {job.id}`")
 
 
 def choose(called: str, jobs: Sequence[Job]) -> Job:

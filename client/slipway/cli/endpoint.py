@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from slipway.cli import values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.jobs import show_job
 from slipway.cli.progress import Progress
-from slipway.deploy import step_of
-from slipway.errors import BadUsage
-from slipway.types import Review
+from slipway.client import AsyncClient
+from slipway.deploy import LINGER, Step, step_of
+from slipway.errors import BadUsage, Failed, SlipwayError
+from slipway.types import Job, Review
 
 ROUTE = (
     '\'{"verb":"POST","path":"/predict","file":"predict","function":"predict",'
@@ -92,9 +95,29 @@ async def create(context: Context) -> int:
         )
         context.hint = f"it goes on; `slipway job {job.id}` shows how"
         if args.wait:
-            job = await client.wait_for_job(job.id, timeout=args.timeout, watch=progress.job)
+            job = await _until_it_runs(context, job, progress)
     show_job(out, job)
     return 0
+
+
+async def _until_it_runs(context: Context, job: Job, progress: Progress) -> Job:
+    client = context.client
+    following = asyncio.create_task(_tell_build(client, job, progress))
+    try:
+        return await client.wait_for_job(job.id, timeout=context.args.timeout, watch=progress.job)
+    except Failed:
+        await asyncio.wait({following}, timeout=LINGER)
+        raise
+    finally:
+        following.cancel()
+        # the log is a comfort: what became of the job is told by the job
+        with suppress(asyncio.CancelledError, SlipwayError):
+            await following
+
+
+async def _tell_build(client: AsyncClient, job: Job, progress: Progress) -> None:
+    async for line in client.follow_build_log_of(job.id):
+        progress.step(Step(kind="line", line=line))
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -135,5 +158,5 @@ def _show_review(context: Context, review: Review) -> None:
     out.line(review.message or ("it would be accepted" if review.ok else "it would be refused"))
     for wrong in review.errors:
         out.line(f"  {wrong.field}: {wrong.message}", "red")
-    if review.ok:
+    if review.ok and review.price_per_hour:
         out.line(f"{review.price_per_hour:g} an hour while it holds its GPUs")

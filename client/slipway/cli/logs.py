@@ -29,12 +29,13 @@ def add(commands: Commands) -> None:
         commands,
         "build-log",
         build_log,
-        "show what a version's build printed",
+        "show what the build of a version, or of a job's image, printed",
         "slipway build-log iris 20261121.0",
         "slipway build-log iris 20261121.0 -f",
+        "slipway build-log churn",
     )
-    build.add_argument("deployment", metavar="DEPLOYMENT")
-    build.add_argument("version", metavar="VERSION", help="its name, or an alias")
+    build.add_argument("deployment", metavar="DEPLOYMENT", help="or a JOB, alone")
+    build.add_argument("version", metavar="VERSION", nargs="?", help="its name, or an alias")
     _how(build)
 
 
@@ -52,12 +53,22 @@ async def logs(context: Context) -> None:
         context.hint = f"go on with `slipway logs {job.id} -f`"
         await _follow(context.out, client.follow_logs(job.id))
     else:
-        _print(context.out, await client.logs(job.id, limit=args.lines))
+        none = "nothing was printed so far"
+        if job.queued_at is None:
+            none += f"; `slipway build-log {job.id}` shows its build"
+        _print(context.out, await client.logs(job.id, limit=args.lines), none)
 
 
 async def build_log(context: Context) -> None:
     args, client = context.args, context.client
-    if args.follow:
+    if args.version is None:
+        job = await client.find_job(args.deployment)
+        if args.follow:
+            context.hint = f"go on with `slipway build-log {job.id} -f`"
+            await _follow(context.out, client.follow_build_log_of(job.id))
+        else:
+            _print(context.out, await client.build_log_of(job.id, limit=args.lines))
+    elif args.follow:
         context.hint = f"go on with `slipway build-log {args.deployment} {args.version} -f`"
         await _follow(context.out, client.follow_build_log(args.deployment, args.version))
     else:
@@ -71,11 +82,13 @@ async def _follow(out: Output, lines: AsyncGenerator[LogLine, None]) -> None:
             _line(out, line)
 
 
-def _print(out: Output, newest_first: list[LogLine]) -> None:
+def _print(
+    out: Output, newest_first: list[LogLine], none: str = "nothing was printed so far"
+) -> None:
     for line in reversed(newest_first):
         _line(out, line)
     if not newest_first:
-        out.say("nothing was printed so far")
+        out.say(none)
 
 
 def _line(out: Output, line: LogLine) -> None:

@@ -45,7 +45,8 @@ class Progress:
 
     def job(self, job: Job) -> None:
         """A job is in another state, or waits for another reason."""
-        why = f": {job.reason}" if job.reason else ""
+        told = f"failed: {job.reason}" in self._said  # by its build
+        why = f": {job.reason}" if job.reason and not told else ""
         self._show(f"{job.name} is {job.state}{why}")
         self._out.say(f"{job.name} is {job.state}{why}")
 
