@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from services.builder import image as images
 from services.builder import place
-from services.builder.base.bases import Bases
+from services.builder.base.bases import Base, Bases
 from services.builder.build import Build, Workshop
 from services.builder.claims import Built
 from services.builder.depot import Depot
@@ -19,7 +20,7 @@ from services.builder.engines import Layer, Step, Write
 from services.builder.logbook import Stream
 from shared import image
 from shared.endpoint import Command, Definition, Endpoint, Wsgi
-from shared.errors import Invalid, Permanent
+from shared.errors import Invalid, Permanent, Transient
 from shared.registry import Reference, Registries, parse
 from tests.beds.bases import bases
 from tests.beds.registry import registry
@@ -51,6 +52,14 @@ class Bench:
     async def pushed(self, built: Built, endpoint: str = "greet") -> image.Manifest:
         where = parse(f"{built.repository}@{built.images[endpoint]}")
         return (await self.registries.resolve(where)).manifest
+
+    async def image(self, found: Reference, into: Reference) -> bytes:
+        """Have all of an image in another repository; its manifest."""
+        moved = await self.registries.resolve(found)
+        for part in (moved.manifest.config, *moved.manifest.layers):
+            body = await self.registries.read(moved.reference, part, limit=1 << 30)
+            await self.registries.push_blob(into, part, lambda body=body: _once(body))
+        return moved.body
 
     async def config(self, built: Built, endpoint: str = "greet") -> image.Config:
         manifest = await self.pushed(built, endpoint)
@@ -134,14 +143,9 @@ async def test_a_base_that_moves_under_its_tag_gives_another_image_from_then_on(
     bench: Bench,
 ) -> None:
     first = await bench.build(wsgi())
-    moved = await bench.registries.resolve(Reference(bench.address, "python", "3.13"))
-    for part in (moved.manifest.config, *moved.manifest.layers):
-        body = await bench.registries.read(moved.reference, part, limit=1 << 30)
-        await bench.registries.push_blob(
-            Reference(bench.address, "python"), part, lambda body=body: _once(body)
-        )
     place = Reference(bench.address, "python")
-    await bench.registries.push_manifest(place, moved.body, image.MANIFEST_TYPE, "3.11")
+    moved = await bench.image(Reference(bench.address, "python", "3.13"), place)
+    await bench.registries.push_manifest(place, moved, image.MANIFEST_TYPE, "3.11")
     second = await bench.build(wsgi())
     assert first.images != second.images
     assert second.record["greet"].python.startswith("3.13.")
@@ -266,3 +270,47 @@ async def test_an_image_that_lost_a_layer_is_made_once_more_and_then_found(bench
     assert await bench.build(endpoint) == second
     assert any("built before" in line for line in bench.said)
     assert engine.count == 2
+
+
+async def test_B13_a_tag_that_somebody_moves_changes_no_version(bench: Bench) -> None:
+    built = await bench.build(wsgi())
+    other = await bench.build(wsgi(), files=SOURCE | {"app.py": "evil\n"})
+    place = parse(f"{built.repository}:v1-greet")
+    assert (await bench.registries.resolve(place)).reference.digest == other.images["greet"]
+    app = (await bench.pushed(built)).layers[-1]
+    assert b"def application" in await bench.registries.read(place, app)
+    assert await bench.build(wsgi()) == built
+    assert (await bench.registries.resolve(place)).reference.digest == built.images["greet"]
+
+
+async def test_B10_a_registry_that_is_away_costs_only_the_push(bench: Bench) -> None:
+    here = bench.shop
+    away = Depot(bench.registries, here.tools.blobs, "127.0.0.1:1/slipway")
+    bench.shop = msgspec.structs.replace(here, depot=away)
+    with pytest.raises(Transient, match=r"^push: "):
+        await bench.build(wsgi())
+    bench.shop = here
+    bench.said.clear()
+    built = await bench.build(wsgi())
+    assert any("built before" in line for line in bench.said)
+    assert not any("installing" in line for line in bench.said)
+    assert await bench.pushed(built)
+
+
+async def test_endpoints_of_one_version_stand_on_one_base_whoever_moves_its_tag(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them moves it, for all that comes after."""
+    find, found = bench.shop.bases.find, []
+    place = Reference(bench.address, "python")
+
+    async def moving(*asked: Any) -> Base:
+        found.append(await find(*asked))
+        other = await bench.image(Reference(bench.address, "python", "3.13"), place)
+        await bench.registries.push_manifest(place, other, image.MANIFEST_TYPE, "3.11")
+        return found[-1]
+
+    monkeypatch.setattr(bench.shop.bases, "find", moving)
+    built = await bench.build(wsgi(), made.endpoint("other", image="python:3.11"))
+    assert len(found) == 1
+    assert len({record.base for record in built.record.values()}) == 1
