@@ -15,7 +15,8 @@ from shared.archive.tar import Reader
 from shared.errors import Invalid, Transient, translate
 
 WHEEL: Final = re.compile(
-    r"(?P<name>[\w.]+)-(?P<version>[\w.+!]+)(?:-\d[\w.]*)?(?:-[\w.]+){3}\.whl"
+    r"(?P<name>[\w.]+)-(?P<version>[\w.+!]+)(?:-\d[\w.]*)?(?:-[\w.]+){3}\.whl",
+    re.ASCII,
 )
 DECIDED: Final = "pylock.toml"
 LONGEST: Final = 200  # characters of a name
@@ -25,10 +26,16 @@ LARGEST: Final = 4 << 30  # bytes of them together
 RATIO: Final = 1_000
 
 COMPILER: Final = (
-    (re.compile(r"\b(?:cargo|rustc?)\b.*(?:not (?:found|installed)|No such file)", re.I), "Rust"),
+    (
+        re.compile(
+            r"\b(?:cargo|rustc?)\b.*(?:not (?:found|installed)|No such file)|can't find Rust", re.I
+        ),
+        "Rust",
+    ),
     (
         re.compile(
             r"['\"`/](?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+|clang)['\"`]?.*No such file"
+            r"|No such file.*['\"`/-](?:gcc|g\+\+|cc|c\+\+|clang)\b"
             r"|(?:unknown|acceptable) (?:C )?compiler|CMAKE_C\w*_COMPILER"
             r"|(?:gcc|g\+\+|cc|c\+\+|clang): (?:command )?not found",
             re.IGNORECASE,

@@ -154,5 +154,7 @@ class Workbench:
         if not any(line.startswith("error: ") for line in said):
             return hidden(error.message, self._bench.wanted.asked.own.secrets)
         lacks = built.lacks(said)
-        advice = f"; the base image has to have {lacks}, or choose one that has" if lacks else ""
+        advice = (
+            f"; its base image lacks {lacks}: install it, or choose another base" if lacks else ""
+        )
         return f"{reason(said)}{advice}"

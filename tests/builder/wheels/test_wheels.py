@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from services.builder.engines import Limits
 from services.builder.engines.buildah import Buildah
 from services.builder.engines.store import Store
 from services.builder.logbook import Stream
+from services.builder.sandbox import gates
 from services.builder.wanted import NoWheel
 from shared.endpoint import Command, Definition
 from shared.registry import Registries, parse
@@ -51,10 +53,10 @@ class Bench:
         tools = msgspec.structs.replace(self.shop.tools, **changes)
         self.shop = msgspec.structs.replace(self.shop, tools=tools)
 
-    async def build(self, files: dict[str, str], image: str = "python:3.11") -> Built:
+    async def build(self, files: dict[str, str], **changes: Any) -> Built:
         """With nothing that an earlier build left but its caches."""
         source = await made.put(self.shop.tools.blobs, made.tar(files))
-        endpoint = made.endpoint(image=image, entry=SERVER)
+        endpoint = made.endpoint(image="python:3.11", entry=SERVER, **changes)
         definition = Definition(source=source, endpoints=(endpoint,))
         self.count += 1
         folder = self.folder / f"build{self.count}"
@@ -132,15 +134,30 @@ async def test_what_has_to_be_built_to_be_known_is_built_once(bench: Bench, whee
     assert "tiny==1.0" in await bench.lock(built)
 
 
-async def test_a_part_of_the_source_is_built_as_any_other_package(bench: Bench) -> None:
-    part = {f"part/{name}": text for name, text in made.package("part", "1").items()}
-    for line in ("./part", "-e part"):
-        built = await bench.build({"requirements.txt": f"tiny\n{line}\n", **part})
-        content = await bench.packages(built)
-        assert b"site-packages/part.py" in content
-        lock = await bench.lock(built)
-        assert "part==1 \\\n    --hash=sha256:" in lock
-        assert "tiny==1.0" in lock
+async def test_parts_of_the_source_are_built_as_any_other_package(bench: Bench) -> None:
+    files = {"requirements.txt": "tiny\n./part\n-e other\n"}
+    for name in ("part", "other"):
+        files |= {f"{name}/{path}": text for path, text in made.package(name, "1").items()}
+    built = await bench.build(files)
+    content = await bench.packages(built)
+    lock = await bench.lock(built)
+    for name in ("part", "other"):
+        assert f"site-packages/{name}.py".encode() in content
+        assert f"{name}==1 \\\n    --hash=sha256:" in lock
+    assert "tiny==1.0" in lock
+
+
+async def test_packages_of_the_system_are_there_before_anything_is_built(
+    bench: Bench, wheels: Path
+) -> None:
+    first = "import subprocess; subprocess.run(['tree', '--version'], check=True)"
+    made.sdist(wheels, "needy", "2.0", first=first)
+    bench.reaching(*gates.of_machine({}))
+    built = await bench.build(
+        {"requirements.txt": "needy\n"},
+        apt_packages=("tree",),
+    )
+    assert b"site-packages/needy.py" in await bench.packages(built)
 
 
 async def test_a_build_reaches_the_indexes_of_its_project_and_tells_no_password(
