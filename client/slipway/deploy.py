@@ -140,21 +140,32 @@ async def wait(
     client: AsyncClient, version: Version, timeout: float | None, watch: Watcher
 ) -> Version:
     """Until it is built and every job of it runs."""
+    seen: dict[str, Job] = {}
+
+    def told(job: Job) -> None:
+        seen[job.id] = job
+        watch(Step(kind="job", job=job))
+
     try:
         async with asyncio.timeout(timeout):
             built = await _built(client, version, watch)
             await asyncio.gather(
-                *(
-                    client.wait_for_job(job, watch=lambda job: watch(Step(kind="job", job=job)))
-                    for job in built.jobs.values()
-                )
+                *(client.wait_for_job(job, watch=told) for job in built.jobs.values())
             )
             return await _again(client, version)
     except TimeoutError as error:
         raise Slow(
             f"version {version.name} was not running within {timeout:g} s",
-            "it still may be: see `slipway jobs`",
+            f"it still may be: see `slipway {_telling(version, list(seen.values()))}`",
         ) from error
+
+
+def _telling(version: Version, jobs: list[Job]) -> str:
+    """The command that says what the version waits for."""
+    waiting = [job for job in jobs if job.state != "running"]
+    if waiting:
+        return f"why {waiting[0].name}"
+    return f"build-log {version.deployment} {version.name}" if not jobs else "jobs"
 
 
 async def _built(client: AsyncClient, version: Version, watch: Watcher) -> Version:

@@ -334,6 +334,7 @@ class Fake:
             "deployment": deployment,
             "source": asked["source"],
             "endpoints": [endpoint],
+            "serving": asked.get("serving"),
             "images": {},
             "notes": [],
             "urls": {"predict": f"{self.router}/admin/default/{deployment}/{name}/predict"},

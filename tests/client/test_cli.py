@@ -114,6 +114,20 @@ async def test_why_shows_the_reason_and_the_last_lines(
     assert (await run("why", job, "--json")).json["state"] == "failed"
 
 
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_why_shows_what_a_server_that_does_not_answer_says(
+    run: Run, fake: Fake, code: Path
+) -> None:
+    version = await deployed(run, code)
+    job = version["jobs"]["predict"]
+    fake.jobs[job]["state"] = "starting"
+    await fake.print(job, "listening on port 9999")
+    assert (await run("why", job)).out.splitlines()[1:] == [
+        "it holds what it needs, and is not ready yet: its server does not answer so far",
+        "  listening on port 9999",
+    ]
+
+
 async def test_logs_are_oldest_first_and_may_be_followed(
     run: Run, platform: Platform, code: Path
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slipway.calls.jobs import endpoint
-from tests.client.conftest import ROUTE
+from tests.client.conftest import ROUTE, Platform
 from tests.client.fake import Fake
 from tests.client.harness import Run, until
 
@@ -128,3 +128,33 @@ def test_options_are_added_to_a_document_not_put_in_its_place() -> None:
         "packages": {"pip": ["numpy", "scipy"]},
     }
     assert made["resources"] == {"gpu_types": ["cpu"]}
+
+
+def test_an_image_takes_the_place_of_a_named_environment() -> None:
+    named = {"type": "DEEPLEARNING_PY310", "packages": {"apt": ["jq"], "conda": ["blas"]}}
+    options = {"document": {"environment": named}, "image": "python:3.11", "apt_packages": ["tini"]}
+    assert endpoint("x", "", options)["environment"] == {
+        "type": "CUSTOM",
+        "custom_image": "python:3.11",
+        "packages": {"apt": ["jq", "tini"], "conda": ["blas"]},
+    }
+
+
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_what_is_said_of_serving_holds_for_every_endpoint(
+    run: Run, fake: Fake, code: Path
+) -> None:
+    for said in (["--strip-prefix", "--concurrency", "4"], []):
+        assert (await run("deploy", code, *said)).code == 0
+    assert [made["serving"] for made in fake.versions.values()] == [
+        {"*": {"concurrency": 4, "strip_prefix": True}},
+        None,
+    ]
+
+
+async def test_a_wait_that_was_too_short_says_where_to_look(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    ran = await run("deploy", code, "--version", "v1", "--wait", "--timeout", "1")
+    assert (ran.code, "not running within 1 s" in ran.err) == (1, True)
+    assert "it still may be: see `slipway build-log iris-model v1`" in ran.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from slipway.cli.jobs import short
 from slipway.cli.output import ago, cell, plain
 
 
@@ -25,3 +26,9 @@ def test_ages_are_rough() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     ages = [ago(now - timedelta(seconds=s), now) for s in (-5, 59, 60, 7200, 200_000)]
     assert ages == ["0 s", "59 s", "1 min", "2 h", "2 d"]
+
+
+def test_a_long_reason_is_cut_in_a_table() -> None:
+    assert short("one\ntwo") == "one"
+    assert short("x" * 100) == "x" * 100
+    assert short("x" * 101) == "x" * 98 + " …"

@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     disk: int | None  # GB
     environment: Mapping[str, str] | None
     packages: Sequence[str]  # for pip
+    apt_packages: Sequence[str]
+    image: str | None  # the base, in place of a named environment
     concurrency: int | None
     waiting: int | None
 
@@ -253,9 +255,15 @@ def _environment(options: Options, written: Mapping[str, Any]) -> Ask:
     said = options.get("environment") or {}
     kept = [item for item in written.get("env", []) if item.get("key") not in said]
     variables = [*kept, *({"key": key, "value": value} for key, value in said.items())]
-    packages = written.get("packages", {})
-    pip = [*packages.get("pip", []), *(options.get("packages") or [])]
+    packages = dict(written.get("packages", {}))
+    more = {"pip": options.get("packages"), "apt": options.get("apt_packages")}
+    for kind, names in more.items():
+        if names:
+            packages[kind] = [*packages.get(kind, []), *names]
+    image = options.get("image")
     return given(
+        type="CUSTOM" if image else None,
+        custom_image=image,
         env=variables if said else None,
-        packages={**packages, "pip": pip} if options.get("packages") else None,
+        packages=packages if any(more.values()) else None,
     )

@@ -22,6 +22,7 @@ def add(commands: Commands) -> None:
         "slipway deploy examples/iris",
         "slipway deploy . --deployment iris --file predict.model=model.pkl --alias production",
         "slipway deploy . --endpoint predict --concurrency 4 --env LOG_LEVEL=debug --wait",
+        "slipway deploy my-fastapi-app --strip-prefix --wait",
         "slipway deploy --git https://git.example/ann/iris.git --ref v1.2",
     )
     code = parser.add_mutually_exclusive_group(required=True)
@@ -55,6 +56,11 @@ def add(commands: Commands) -> None:
         metavar="N",
         type=values.positive,
         help="requests that a replica works on at once",
+    )
+    parser.add_argument(
+        "--strip-prefix",
+        action="store_true",
+        help="servers are asked for /predict, not for /OWNER/PROJECT/D/V/E/predict",
     )
     parser.add_argument("--yaml", metavar="FILE", type=Path, help="instead of PATH/valohai.yaml")
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
@@ -111,9 +117,9 @@ def _files(args: argparse.Namespace) -> dict[str, dict[str, Path]]:
 
 
 def _serving(args: argparse.Namespace) -> dict[str, dict[str, Any]] | None:
-    if args.concurrency is None:
-        return None
-    return {name: {"concurrency": args.concurrency} for name in args.endpoint or ["*"]}
+    said = {"concurrency": args.concurrency, "strip_prefix": args.strip_prefix or None}
+    given = {key: value for key, value in said.items() if value is not None}
+    return dict.fromkeys(args.endpoint or ["*"], given) if given else None
 
 
 def _show(context: Context, version: Version) -> None:

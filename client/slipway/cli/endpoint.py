@@ -33,7 +33,9 @@ def add(commands: Commands) -> None:
         "submit an endpoint with routes, or with a start command",
         f"slipway endpoint create churn --path . --route {ROUTE} --wait",
         "slipway endpoint create churn --path . --file endpoint.json --gpu-type rtx3090",
-        'slipway endpoint create web --path . --start-command "python -m http.server 80"',
+        'slipway endpoint create web --path . --start-command "python3 -m http.server 80"',
+        "slipway endpoint create ocr --path . --file endpoint.json --image python:3.11"
+        " --apt tesseract-ocr",
         "slipway endpoint create churn --path . --file endpoint.json --review",
         "slipway endpoint create churn --git https://git.example/ann/churn.git --ref v1.2"
         " --file endpoint.json",
@@ -64,6 +66,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--pip", metavar="PACKAGE", action="append", default=[], help="installed beside the code's"
     )
+    parser.add_argument(
+        "--apt", metavar="PACKAGE", action="append", default=[], help="of the image's distribution"
+    )
+    parser.add_argument("--image", metavar="REF", help="the base image, such as python:3.11")
     parser.add_argument("--concurrency", metavar="N", type=values.positive)
     parser.add_argument("--waiting", metavar="N", type=values.count, help="requests that may wait")
     parser.add_argument("--review", action="store_true", help="say what would happen, and no more")
@@ -131,6 +137,8 @@ def _options(args: argparse.Namespace) -> Options:
         disk=args.disk,
         environment=dict(args.env),
         packages=args.pip,
+        apt_packages=args.apt,
+        image=args.image,
         concurrency=args.concurrency,
         waiting=args.waiting,
     )

@@ -14,14 +14,30 @@ from slipway.cli.output import Output, ago, cell
 from slipway.cli.progress import Progress
 from slipway.types import Job
 
+REASON = 100  # characters of a reason in a table; `why` has the rest
 COLUMNS = ("id", "name", "state", "for", "gpus", "reason")
+MEANING = {
+    "submitted": "it is accepted, and waits for its build to begin",
+    "building": "its image is being built",
+    "queued": "it waits for its turn",
+    "starting": "it holds what it needs, and is not ready yet: its server does not answer so far",
+    "running": "it answers; nothing is wrong",
+    "stopping": "it finishes what it has in hand",
+    "stopped": "somebody stopped it; `slipway restart` starts it again",
+    "finished": "it has done its work",
+    "terminated": "somebody removed it for good",
+    "purged": "it was removed after two weeks unused",
+}
+STATES = (*MEANING, "failed")
 
 
 def add(commands: Commands) -> None:
     listing = command(
         commands, "jobs", jobs, "list jobs", "slipway jobs", "slipway jobs --state queued"
     )
-    listing.add_argument("--state", metavar="S", help="only those in this state")
+    listing.add_argument(
+        "--state", metavar="S", help=f"only those in this state: {', '.join(STATES)}"
+    )
     listing.add_argument("--name", metavar="N", help="only those of this name")
     listing.add_argument("--limit", metavar="N", type=values.positive, default=100)
     _one(commands, "job", job, "show a job", "slipway job iris/20261121.0/predict")
@@ -58,7 +74,14 @@ async def jobs(context: Context) -> None:
     context.out.rows(
         found,
         COLUMNS,
-        lambda job: (job.id, job.name, job.state, ago(job.changed_at), gpus(job), job.reason),
+        lambda job: (
+            job.id,
+            job.name,
+            job.state,
+            ago(job.changed_at),
+            gpus(job),
+            short(job.reason),
+        ),
     )
     if not found:
         context.out.say("no jobs; `slipway deploy PATH` makes some")
@@ -77,7 +100,8 @@ async def connect(context: Context) -> None:
 async def why(context: Context) -> None:
     out, client = context.out, context.client
     found = await client.find_job(context.args.job)
-    lines = await client.logs(found.id, limit=10) if found.state == "failed" else []
+    telling = found.state in ("failed", "starting")
+    lines = await client.logs(found.id, limit=10) if telling else []
     answer = {"state": found.state, "reason": found.reason, "lines": lines[::-1]}
 
     def show() -> None:
@@ -103,20 +127,6 @@ async def provenance(context: Context) -> None:
 def statement(told: dict[str, Any]) -> Any:
     """The statement itself, without the envelope that it may be signed in."""
     return json.loads(base64.b64decode(told["payload"])) if "payload" in told else told
-
-
-MEANING = {
-    "submitted": "it is accepted, and waits for its build to begin",
-    "building": "its image is being built",
-    "queued": "it waits for its turn",
-    "starting": "it holds what it needs, and is not ready yet",
-    "running": "it answers; nothing is wrong",
-    "stopping": "it finishes what it has in hand",
-    "stopped": "somebody stopped it; `slipway restart` starts it again",
-    "finished": "it has done its work",
-    "terminated": "somebody removed it for good",
-    "purged": "it was removed after two weeks unused",
-}
 
 
 async def stop(context: Context) -> None:
@@ -171,6 +181,12 @@ def show_job(out: Output, job: Job) -> None:
             ("changed", job.changed_at),
         ],
     )
+
+
+def short(reason: str) -> str:
+    """Its first line, as far as it fits a table."""
+    line = reason.partition("\n")[0]
+    return line if len(line) <= REASON else line[: REASON - 2] + " …"
 
 
 def gpus(job: Job) -> str:

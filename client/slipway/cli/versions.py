@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
         cancel,
         "cancel the build of a version; it can't be taken up again",
         "slipway cancel iris 20261121.0",
+        "slipway terminate churn --force  (an endpoint of its own)",
     )
     build.add_argument("deployment", metavar="DEPLOYMENT")
     build.add_argument("version", metavar="VERSION")
