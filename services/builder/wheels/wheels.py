@@ -154,7 +154,7 @@ class Wheels:
 
     async def _built(self, job: Job, bench: Workbench, source: Path) -> Made:
         found, early = await bench.decide()
-        # before anything is built that its owner did not mean
+        # before more is built than had to be to decide: its owner may not have meant it
         lock = Lock(target=target.words(job.wanted.host), pins=tuple(one.pin for one in found))
         lock = locks.narrowed(lock, job.wanted.asked, job.wanted.added)
         wheels = {one.pin.name: await self._own(job, one, source) for one in found if one.wheel}
