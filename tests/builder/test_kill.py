@@ -168,10 +168,11 @@ class Shop:
         self.into = self.depot.repository("acme/web")
 
     async def names(self) -> set[str]:
-        """Tags of versions; all that each of them names is there."""
+        """Tags of versions; all that each of them names is there, and so is what is said of it."""
         tags = {tag for tag in await self.registries.tags(self.into) if tag.startswith("v")}
         for tag in tags:
-            await self.check(self.into.tagged(tag))
+            digest = await self.check(self.into.tagged(tag))
+            assert await self.registries.referrers(self.into, digest), tag
         return tags
 
     async def check(self, named: Reference) -> str:
