@@ -26,8 +26,8 @@ from services.builder.ground import clear
 from services.builder.inside import Changed
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
-from services.builder.packages import Installed
 from services.builder.parts import Parts, Tools
+from services.builder.python.packages import Installed
 from services.builder.recipe import Host
 from services.builder.said import Said, said
 from services.builder.stages import Limits, Stages

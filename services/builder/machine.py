@@ -15,8 +15,8 @@ from typing import Final
 
 from uv import find_uv_bin
 
-from services.builder import indexes
-from services.builder.install import Installer
+from services.builder.python import indexes
+from services.builder.python.install import Installer
 from services.builder.recipe import Host
 from services.builder.sandbox import run as sandbox
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from services.builder import engines, indexes, machine, place, stages
+from services.builder import engines, machine, place, stages
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.builder import Builder
@@ -29,6 +29,7 @@ from services.builder.ground import ground
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools
+from services.builder.python import indexes
 from services.builder.sandbox import gates
 from services.builder.stages import Limits
 from shared import config, http, ids, service

@@ -18,13 +18,13 @@ from services.builder.claims import Claim
 from services.builder.engines import Engine
 from services.builder.image import Layer
 from services.builder.inside import Changed, Inside
-from services.builder.install import Installer
 from services.builder.logbook import Write
-from services.builder.packages import Installed, Packages
+from services.builder.python.install import Installer
+from services.builder.python.packages import Installed, Packages
+from services.builder.python.wheels.wheels import Wheels
 from services.builder.recipe import Host
 from services.builder.source import Source
 from services.builder.stages import Stages
-from services.builder.wheels.wheels import Wheels
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Invalid, Permanent

@@ -6,7 +6,7 @@ import msgspec
 
 from services.builder.artifacts import Artifact, Made, artifacts_of, bill
 from services.builder.base.look import Look
-from services.builder.packages import Installed
+from services.builder.python.packages import Installed
 from services.builder.recipe import Host
 from shared.blobs import digest_of
 from shared.endpoint import Definition

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import indexes, machine
+from services.builder import machine
 from services.builder.base.bases import Bases
 from services.builder.build import Workshop
 from services.builder.cache import Cache
 from services.builder.parts import Tools
+from services.builder.python import indexes
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.registry import Registries

@@ -21,8 +21,8 @@ from shared.endpoint import Definition
 from shared.events import Event
 from shared.ids import VersionId
 from tests.builder import made
+from tests.builder.python.test_install import alive
 from tests.builder.test_builder import ended, running, until
-from tests.builder.test_install import alive
 
 ENDLESS = """\
 import subprocess

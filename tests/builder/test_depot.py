@@ -178,7 +178,8 @@ async def test_a_base_that_comes_slowly_holds_up_no_other_project(
     for _ in range(AT_ONCE):
         await begun.acquire()
     image = await bench.image(b"print(1)", below)
-    await bench.depot.push(bench.depot.repository("other/web"), image, base)
+    async with asyncio.timeout(30):
+        await bench.depot.push(bench.depot.repository("other/web"), image, base)
     assert not any(task.done() for task in slowly)
     slow.set()
     await asyncio.gather(*slowly)

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from services.api.formats import proximl, valohai
 from services.api.types import NewEndpoint
-from services.builder import indexes, machine
+from services.builder import machine
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.cache import Cache
@@ -31,6 +31,7 @@ from services.builder.depot import Depot
 from services.builder.engines.buildah import Buildah
 from services.builder.engines.store import Store
 from services.builder.parts import Tools
+from services.builder.python import indexes
 from services.scheduler.trust import Trust
 from shared import attestation, dsse
 from shared.blobs import Blobs

@@ -12,7 +12,7 @@ import msgspec
 
 from services.builder.artifacts import provenance
 from services.builder.artifacts.provenance import Made
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from shared import attestation, dsse, image
 from shared.blobs import digest_of
 from shared.endpoint import Origin

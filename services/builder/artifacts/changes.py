@@ -16,7 +16,7 @@ from services.builder.base import installed
 from services.builder.base.look import Look, Package
 from services.builder.base.rootfs import RootFs
 from services.builder.base.scan import Found
-from services.builder.requirements import normal
+from services.builder.python.requirements import normal
 from shared.image import PYTHON
 
 WHOLE: Final = ("/var/lib/dpkg/status", "/lib/apk/db/installed", "/usr/lib/apk/db/installed")

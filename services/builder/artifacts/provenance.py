@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from shared.attestation import PREDICATE_TYPE, SBOM, Statement, Subject
 from shared.endpoint import Definition, Endpoint
 from shared.image import BaseRecord

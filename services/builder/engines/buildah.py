@@ -20,7 +20,7 @@ from services.builder.engines import Layer, Limits, Step, Write, lines
 from services.builder.engines.box import Box, made, read
 from services.builder.engines.store import Store
 from services.builder.logbook import Stream, clean
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from services.builder.sandbox.spec import Limits as Bounds
 from services.builder.sandbox.spec import Place, exceeded
 from shared import ids

@@ -22,7 +22,7 @@ import msgspec
 
 from services.builder.engines import Write
 from services.builder.engines.box import Box, made, remove
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from services.builder.sandbox.spec import Limits, Place
 from shared.errors import Invalid, Transient, translate
 

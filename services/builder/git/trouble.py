@@ -10,7 +10,7 @@ from typing import Final
 
 from services.builder import warden
 from services.builder.logbook import clean
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from shared.errors import Invalid, Permanent, PlatformError, Transient
 
 LONGEST: Final = 300

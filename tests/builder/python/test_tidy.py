@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from services.builder.python.tidy import first_line, tidy
 from services.builder.recipe import Host
-from services.builder.tidy import first_line, tidy
 
 BODY = b"# -*- coding: utf-8 -*-\nprint(1)\n"
 

@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from services.builder import pipconf
-from services.builder.pipconf import Own
-from services.builder.reason import masked
+from services.builder.python import pipconf
+from services.builder.python.pipconf import Own
+from services.builder.python.reason import masked
 from shared.errors import Invalid
 
 NAMES: Final = ("requirements-deployment.txt", "requirements.txt")

@@ -25,10 +25,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.builder import confined, indexes, warden
+from services.builder import warden
 from services.builder.base import target
-from services.builder.pipconf import Own, hidden
-from services.builder.reason import reason
+from services.builder.python import confined, indexes
+from services.builder.python.pipconf import Own, hidden
+from services.builder.python.reason import reason
 from services.builder.recipe import Host
 from services.builder.sandbox.spec import Ended, Limits, exceeded
 from shared.errors import Transient, translate

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.builder.lock import Pin
-from services.builder.wheels import built
-from services.builder.wheels.pylock import Found
+from services.builder.python.lock import Pin
+from services.builder.python.wheels import built
+from services.builder.python.wheels.pylock import Found
 from shared.errors import Invalid
 
 OUT = "slipway/wheels/out"

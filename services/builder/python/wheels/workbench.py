@@ -12,14 +12,14 @@ from typing import Final
 import msgspec
 
 from services.builder.engines import Engine, Step
-from services.builder.install import PLAIN, REMEMBERED
 from services.builder.logbook import Stream, Write
-from services.builder.pipconf import hidden
-from services.builder.reason import reason
-from services.builder.wanted import Wanted
-from services.builder.wheels import built, kit, pylock
-from services.builder.wheels.kit import ASKED, COLLECT, EXTRA, NEEDED, OUT, PLACE, Kit
-from services.builder.wheels.pylock import Found
+from services.builder.python.install import PLAIN, REMEMBERED
+from services.builder.python.pipconf import hidden
+from services.builder.python.reason import reason
+from services.builder.python.wanted import Wanted
+from services.builder.python.wheels import built, kit, pylock
+from services.builder.python.wheels.kit import ASKED, COLLECT, EXTRA, NEEDED, OUT, PLACE, Kit
+from services.builder.python.wheels.pylock import Found
 from shared.errors import Invalid, Transient, translate
 
 CACHE: Final = "/tmp/slipway-uv"  # inside, where nothing of it is kept

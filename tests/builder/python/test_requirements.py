@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import requirements
+from services.builder.python import requirements
 from shared.errors import Invalid
 
 

@@ -16,22 +16,22 @@ from typing import Final
 
 import msgspec
 
-from services.builder import lock as locks
 from services.builder import recipe
 from services.builder.base import target
 from services.builder.base.bases import Base
 from services.builder.cache import Cache
 from services.builder.engines import Engine
 from services.builder.inside import Inside, read
-from services.builder.install import Installer
-from services.builder.lock import Lock, Pin
 from services.builder.logbook import Write
+from services.builder.python import lock as locks
+from services.builder.python.install import Installer
+from services.builder.python.lock import Lock, Pin
+from services.builder.python.wanted import NoWheel, Wanted
+from services.builder.python.wheels import built
+from services.builder.python.wheels.kit import Kit
+from services.builder.python.wheels.pylock import Found
+from services.builder.python.wheels.workbench import Bench, Workbench
 from services.builder.stages import Stages
-from services.builder.wanted import NoWheel, Wanted
-from services.builder.wheels import built
-from services.builder.wheels.kit import Kit
-from services.builder.wheels.pylock import Found
-from services.builder.wheels.workbench import Bench, Workbench
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Invalid, Transient, translate

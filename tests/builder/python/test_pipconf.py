@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import indexes, pipconf, requirements
-from services.builder.pipconf import Own
+from services.builder.python import indexes, pipconf, requirements
+from services.builder.python.pipconf import Own
 from shared.errors import Invalid
 
 CONF = """

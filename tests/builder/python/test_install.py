@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from services.builder import machine, warden
-from services.builder.install import Room
+from services.builder.python.install import Room
 
 
 class Place:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.builder.wheels import kit
+from services.builder.python.wheels import kit
 
 
 def test_folders_and_certificates_of_the_machine_are_named_where_they_are_inside() -> None:

@@ -16,7 +16,7 @@ from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.endpoint import Definition, Wsgi
 from tests.builder import made
-from tests.builder.shelf import Shelf, shelf
+from tests.builder.python.shelf import Shelf, shelf
 from tests.builder.test_build import members
 
 SECRET = "s3cr3t-of-acme"

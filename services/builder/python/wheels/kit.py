@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from services.builder import indexes, layers, pipconf
-from services.builder.install import Installer
+from services.builder import layers
+from services.builder.python import indexes, pipconf
+from services.builder.python.install import Installer
+from services.builder.python.wanted import Wanted
 from services.builder.sandbox import gates
-from services.builder.wanted import Wanted
 from shared.errors import Invalid, Transient, translate
 
 PLACE: Final = "/slipway/wheels"

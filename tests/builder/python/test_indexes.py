@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import indexes
+from services.builder.python import indexes
 
 
 def conf(folder: Path, text: str) -> dict[str, str]:

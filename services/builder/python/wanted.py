@@ -18,13 +18,13 @@ from typing import Final
 
 import msgspec
 
-from services.builder import lock as locks
 from services.builder.base import target
-from services.builder.install import LOCK, Installer, Room, Write
-from services.builder.lock import Lock
+from services.builder.python import lock as locks
+from services.builder.python.install import LOCK, Installer, Room, Write
+from services.builder.python.lock import Lock
+from services.builder.python.requirements import Asked, normal
+from services.builder.python.tidy import tidy
 from services.builder.recipe import Host
-from services.builder.requirements import Asked, normal
-from services.builder.tidy import tidy
 from shared.errors import Invalid, Transient, translate
 
 EXTRA: Final = "extra.txt"  # in the scratch folder

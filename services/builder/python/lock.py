@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from services.builder.requirements import Asked, normal
+from services.builder.python.requirements import Asked, normal
 from shared.errors import Invalid
 
 MOST: Final = 5_000  # pins

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from services.builder import confined
-from services.builder.install import Room
+from services.builder.python import confined
+from services.builder.python.install import Room
 from services.builder.sandbox.spec import Limits
-from tests.builder.test_install import Place, alive
+from tests.builder.python.test_install import Place, alive
 
 WITHIN = 30.0
 

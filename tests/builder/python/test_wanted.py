@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.builder import lock as locks
-from services.builder import machine, requirements, wanted
-from services.builder.install import Installer
-from services.builder.lock import Lock
+from services.builder import machine
+from services.builder.python import lock as locks
+from services.builder.python import requirements, wanted
+from services.builder.python.install import Installer
+from services.builder.python.lock import Lock
+from services.builder.python.wanted import NoWheel, Wanted
 from services.builder.recipe import Host
-from services.builder.wanted import NoWheel, Wanted
 from shared.errors import Invalid
 from tests.builder import made
-from tests.builder.shelf import Shelf, shelf
+from tests.builder.python.shelf import Shelf, shelf
 
 BASE = Host(
     python="3.9.2",

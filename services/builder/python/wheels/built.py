@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from services.builder.requirements import normal
-from services.builder.wheels.kit import OUT
-from services.builder.wheels.pylock import Found
+from services.builder.python.requirements import normal
+from services.builder.python.wheels.kit import OUT
+from services.builder.python.wheels.pylock import Found
 from shared.archive.packed import Packed
 from shared.archive.tar import Reader
 from shared.errors import Invalid, Transient, translate

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from services.builder.pipconf import Own
-from services.builder.reason import masked
+from services.builder.python.pipconf import Own
+from services.builder.python.reason import masked
 
 PASSED_ON: Final = re.compile(
     r"PATH|LANG|(?:(?:HTTPS?|ALL|NO)_PROXY)|(?:https?|all|no)_proxy"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.builder import image as images
-from services.builder import indexes, machine
+from services.builder import machine
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop
 from services.builder.claims import Built
@@ -20,14 +20,15 @@ from services.builder.engines import Limits
 from services.builder.engines.buildah import Buildah
 from services.builder.engines.store import Store
 from services.builder.logbook import Stream
+from services.builder.python import indexes
+from services.builder.python.wanted import NoWheel
 from services.builder.sandbox import gates
-from services.builder.wanted import NoWheel
 from shared.endpoint import Command, Definition
 from shared.registry import Registries, parse
 from tests.beds.bases import bases
 from tests.beds.registry import registry
 from tests.builder import made
-from tests.builder.shelf import shelf
+from tests.builder.python.shelf import shelf
 
 SECRET = "s3cr3t-of-acme"
 SERVER = Command(lines=("exec sleep 9",))

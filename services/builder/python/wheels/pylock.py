@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from services.builder.lock import MOST, Pin
-from services.builder.requirements import normal
+from services.builder.python.lock import MOST, Pin
+from services.builder.python.requirements import normal
 
 NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?")
 VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,198}")

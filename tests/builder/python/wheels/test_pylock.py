@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.builder.wheels import pylock
-from services.builder.wheels.pylock import Found
+from services.builder.python.wheels import pylock
+from services.builder.python.wheels.pylock import Found
 
 HASH = "a" * 64
 FOLDER = "/slipway/wheels/out"

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from services.builder.base import target
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from services.builder.recipe import Host
 
 LEFT_BEHIND: Final = ("uv_cache.json", "uv_build.json")

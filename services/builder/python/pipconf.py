@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from services.builder.reason import masked
+from services.builder.python.reason import masked
 from shared.errors import Invalid
 
 NAME: Final = "pip.conf"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.builder.reason import LONGEST, masked, reason
+from services.builder.python.reason import LONGEST, masked, reason
 
 USING = "Using CPython 3.11.7 interpreter at: /usr/bin/python3.11"
 

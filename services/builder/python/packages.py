@@ -8,22 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from services.builder import layers, pipconf, recipe, requirements
-from services.builder import lock as locks
-from services.builder import wanted as wants
+from services.builder import layers, recipe
 from services.builder.artifacts.distributions import distributions
 from services.builder.base.bases import Base
 from services.builder.base.look import Package
 from services.builder.cache import Cache
-from services.builder.install import Installer
-from services.builder.lock import Lock
 from services.builder.logbook import Write
+from services.builder.python import lock as locks
+from services.builder.python import pipconf, requirements
+from services.builder.python import wanted as wants
+from services.builder.python.install import Installer
+from services.builder.python.lock import Lock
+from services.builder.python.requirements import Asked
+from services.builder.python.wanted import NoWheel, Wanted
+from services.builder.python.wheels.wheels import Job, Wheels
 from services.builder.recipe import Host
-from services.builder.requirements import Asked
 from services.builder.source import Source
 from services.builder.stages import Stages
-from services.builder.wanted import NoWheel, Wanted
-from services.builder.wheels.wheels import Job, Wheels
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Transient, translate

@@ -1,0 +1,1 @@
+"""Third-party packages for one Python: read, locked with hashes, installed, and made portable."""
