@@ -111,6 +111,17 @@ async def test_a_named_environment_is_the_image_that_it_stands_for(
     assert (base.name, base.digest) == ("DEEPLEARNING_PY311", digest)
 
 
+async def test_a_platform_without_environments_says_so(
+    push: Push, cache: Cache, blobs: Blobs
+) -> None:
+    with pytest.raises(Invalid) as raised:
+        await found_by(push, cache, blobs, named={}).find("DEEPLEARNING_PY310", AMD64)
+    assert str(raised.value) == (
+        "image: is no environment; the environments of this platform are not set up (BASE_IMAGES);"
+        " name an image, such as python:3.11"
+    )
+
+
 async def test_an_image_is_looked_into_once_however_often_it_is_wanted(
     push: Push, cache: Cache, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +299,8 @@ async def test_nobody_waits_for_the_same_image_to_come_from_a_slower_place(
     monkeypatch.setattr(push.registries, "stream", slowly)
     waiting = asyncio.create_task(bases.find("slow/mirror:1", AMD64))
     await reached.wait()
-    assert (await bases.find("a:1", AMD64)).look.os == "debian"
+    async with asyncio.timeout(30):
+        assert (await bases.find("a:1", AMD64)).look.os == "debian"
     assert not waiting.done()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
