@@ -201,13 +201,15 @@ async def test_without_a_registry_of_ours_nothing_is_built_for_containers(
 
 
 async def test_two_projects_share_no_layer_that_one_of_them_made(bench: Bench) -> None:
-    first = await bench.build(wsgi())
+    engine, endpoint = await uneven(bench, 1), wsgi(install=("date > /opt/number",))
+    first = await bench.build(endpoint)
     keys = await bench.shop.tools.cache._database.fetch("SELECT key, digest FROM layers")
-    await bench.build(wsgi(), project="other/web")
+    await bench.build(endpoint, project="other/web")
     again = await bench.shop.tools.cache._database.fetch("SELECT key, digest FROM layers")
     made_for_the_other = {row["key"] for row in again} - {row["key"] for row in keys}
     kinds = sorted(key.partition(":")[0] for key in made_for_the_other)
-    assert kinds == ["code", "image", "lock", "python"]
+    assert kinds == ["code", "image", "install", "lock", "python"]
+    assert engine.count == 2
     assert first.repository != f"{bench.address}/slipway/other/web"
 
 
