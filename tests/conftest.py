@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
 from tests.servers import Rabbit, rabbitmq
+
+# who is started in the background ignores Ctrl-C, and so would all that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def named(url: str, database: str) -> str:
