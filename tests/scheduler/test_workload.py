@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from services.builder.recipe import container
+from services.builder.recipe import Host, container
 from services.scheduler.drivers.process.spec import environment as target
 from services.scheduler.workload import METADATA, workload
 from shared.database.jobs import Job
@@ -24,6 +24,7 @@ ENDPOINT = Endpoint(
     files=(File(name="model", path="model.pb"),),
     environment={"MODE": "fast", "SLIPWAY_JOB": "mine"},
 )
+HOST = Host(python="3.11.7", platform="linux-x86_64", architecture="amd64")
 JOB = Job(
     seq=1,
     id=JobId("j1"),
@@ -111,7 +112,7 @@ def test_a_proximl_endpoint_gets_neither():
 @pytest.mark.parametrize("promised", ["PATH", "PORT", "HOME", "PYTHONPATH", "PYTHONUSERBASE"])
 def test_what_the_image_promises_wins_over_what_its_owner_set(promised):
     owned = msgspec.structs.replace(ENDPOINT, format="proximl", environment={promised: "/theirs"})
-    env = target(container(owned), made(owned), {})
+    env = target(container(owned, HOST), made(owned), {})
     assert env[promised] != "/theirs"
     if promised in ("PATH", "PYTHONPATH"):
         assert env[promised].endswith(":/theirs")
