@@ -142,8 +142,7 @@ class Build:
     async def _image(self, endpoint: Endpoint, footing: Footing) -> tuple[Kept, bool]:
         """The image, and whether it had been built before."""
         key, cache, blobs = self._key(endpoint, footing), self._tools.cache, self._tools.blobs
-        found = await cache.find(key)
-        known = None if found is None else await self._kept(found)
+        known = await cache.known(key, Kept, self._is_whole)
         if known is not None:
             return known, True
         base = footing.base
@@ -162,17 +161,10 @@ class Build:
             annotations=manifest_annotations(endpoint, footing.record),
         )
         kept = Kept(image=manifest, packages=made.packages, changed=made.changed)
-        own = await blobs.put_bytes(msgspec.json.encode(kept))
-        first = await cache.keep(key, own, instead_of=found)
-        # what runs in a base may not give the same twice, and who builds it meanwhile was first
-        agreed = None if first == own else await self._kept(first)
-        return agreed or kept, False
+        return await cache.agree(key, kept, self._is_whole), False
 
-    async def _kept(self, blob: Blob) -> Kept | None:
-        """None when something of it is gone."""
-        kept = msgspec.json.decode(await self._tools.blobs.read(blob.digest), type=Kept)
-        whole = await images.is_whole(self._tools.blobs, kept.image.digest)
-        return kept if whole else None
+    async def _is_whole(self, kept: Kept) -> bool:
+        return await images.is_whole(self._tools.blobs, kept.image.digest)
 
     def _key(self, endpoint: Endpoint, footing: Footing) -> str:
         own = {name: digest_of(body) for name, body in self._tools.runtime.items()}

@@ -60,20 +60,15 @@ class Inside:
         asked = (endpoint.apt_packages, endpoint.conda_packages, endpoint.install)
         layers = [blob.digest for blob in under]
         key = recipe.key("install", self._project, base.digest, *asked, layers)
-        known = await self._cache.find(key)
-        found = None if known is None else await self._known(known)
+        found = await self._cache.known(key, Changed, self._is_whole)
         if found is None:
             async with self._stages.stage("install"):
-                found = await self._run(endpoint, base, under)
-            await self._cache.keep(key, await self._blobs.put_bytes(msgspec.json.encode(found)))
+                made = await self._run(endpoint, base, under)
+            found = await self._cache.agree(key, made, self._is_whole)
         return found
 
-    async def _known(self, blob: Blob) -> Changed | None:
-        found = msgspec.json.decode(await self._blobs.read(blob.digest), type=Changed)
-        layer = found.layer
-        if layer is not None and await self._blobs.size(layer.digest) != layer.size:
-            return None
-        return found
+    async def _is_whole(self, found: Changed) -> bool:
+        return found.layer is None or await self._cache.has(found.layer)
 
     async def _run(self, endpoint: Endpoint, base: Base, under: Sequence[Blob]) -> Changed:
         if self._engine is None:

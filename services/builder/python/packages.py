@@ -100,12 +100,10 @@ class Packages:
         return Wanted(host=host, asked=asked, project=self._project, extra=extra, added=added)
 
     async def _known(self, key: str) -> Installed | None:
-        known = await self._cache.find(key)
-        if known is None:
-            return None
-        found = msgspec.json.decode(await self._blobs.read(known.digest), type=Installed)
-        there = await self._blobs.size(found.layer.digest) == found.layer.size
-        return found if there else None
+        return await self._cache.known(key, Installed, self._is_whole)
+
+    async def _is_whole(self, found: Installed) -> bool:
+        return await self._cache.has(found.layer)
 
     async def _read(self) -> Asked:
         if self._asked is None:
@@ -156,8 +154,7 @@ class Packages:
         async with self._stages.stage("pack"):
             layer = await self._blobs.put(layers.threaded(layers.folder(into, PYTHON)))
         made = Installed(layer=layer, lock=lock, distributions=found)
-        await self._cache.keep(key, await self._blobs.put_bytes(msgspec.json.encode(made)))
-        return made
+        return await self._cache.agree(key, made, self._is_whole)
 
     async def _locked(
         self, wanted: Wanted, key: str, source: Path, scratch: Path

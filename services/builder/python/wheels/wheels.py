@@ -104,20 +104,18 @@ class Wheels:
         with translate({OSError: Transient}):
             shutil.rmtree(self._into, ignore_errors=True)
             self._into.mkdir()
-        known = await self._cache.find(key)
-        found = None if known is None else await self._known(known)
+        found = await self._cache.known(key, Made, self._is_whole)
         if found is None:
-            found = await self._made(job, source, missing)
-            await self._cache.keep(key, await self._blobs.put_bytes(msgspec.json.encode(found)))
+            made = await self._made(job, source, missing)
+            found = await self._cache.agree(key, made, self._is_whole)
         text = await self._blobs.read(found.lock.digest)
         return locks.read(text.decode()), found.lock.digest, self._into
 
-    async def _known(self, blob: Blob) -> Made | None:
-        found = msgspec.json.decode(await self._blobs.read(blob.digest), type=Made)
-        if await self._blobs.size(found.lock.digest) != found.lock.size:
-            return None
-        there = [await self._fetched(wheel) for wheel in found.wheels]
-        return found if all(there) else None
+    async def _is_whole(self, found: Made) -> bool:
+        """Has its wheels in the folder, too."""
+        if not await self._cache.has(found.lock):
+            return False
+        return all([await self._fetched(wheel) for wheel in found.wheels])
 
     async def _fetched(self, wheel: Wheel) -> bool:
         if await self._blobs.size(wheel.blob.digest) != wheel.blob.size:
