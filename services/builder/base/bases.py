@@ -8,6 +8,7 @@ its registry.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Final
@@ -33,6 +34,8 @@ from shared.registry import Damaged, Denied, NotFound, Reference, Registries, Re
 LOOK: Final = 1
 """Part of every look's key; it grows when a look at the same image shall tell other things."""
 
+ENVIRONMENT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+"""What an environment is called, and no image: those are in lower case."""
 MOST_LAYERS: Final = 100  # engines stop at 127, and ours come on top
 PACKED: Final = 40 << 30  # bytes of all layers as the registry has them
 CONFIG: Final = 8 << 20
@@ -131,12 +134,13 @@ class Bases:
         try:
             return parse(self._named.get(name, name), self._registry)
         except Invalid as error:
-            if not self._named or name in self._named:
+            if name in self._named or not (self._named or ENVIRONMENT.fullmatch(name)):
                 raise
-            known = ", ".join(sorted(self._named))[:400]
-            raise Invalid(
-                "image", f"{error.message}; the environments of this platform are {known}"
-            ) from error
+            why = "is no environment" if ENVIRONMENT.fullmatch(name) else error.message
+            known = "are not set up (BASE_IMAGES); name an image, such as python:3.11"
+            if self._named:
+                known = f"are {', '.join(sorted(self._named))[:400]}"
+            raise Invalid("image", f"{why}; the environments of this platform {known}") from error
 
     def _check_owner(self, name: str, reference: Reference, owner: str) -> None:
         if name in self._named or self._place is None:
