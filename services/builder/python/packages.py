@@ -112,10 +112,11 @@ class Packages:
 
     async def _install(self, wanted: Wanted, key: str) -> Installed:
         source, scratch, into = await self._folders(wanted.asked)
-        async with self._stages.stage("packages"):
-            for option in wanted.asked.unused:
-                self._write(f"pip.conf: {option} has no effect here", "platform")
+        for option in wanted.asked.unused:
+            self._write(f"pip.conf: {option} has no effect here", "platform")
+        async with self._stages.stage("lock"):
             locked, digest = await self._locked(wanted, recipe.key("lock", key), source, scratch)
+        async with self._stages.stage("packages"):
             await self._fill(wanted, locked, (source, scratch, into))
         return await self._packed(key, digest, into)
 
