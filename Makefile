@@ -19,6 +19,7 @@ up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_P
 	@$(RUN) -m services
 
 test: $(READY) ## every test that needs no cluster, with real servers, registries and containers
+	@$(RUN) -m tests.beds
 	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## formatting, lint, types and import rules

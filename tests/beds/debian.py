@@ -47,10 +47,10 @@ class NotHad(Exception):
 
 def program(name: str, *packages: str) -> str:
     """The path of a program, its packages installed first when it is missing."""
-    found = _which(name)
+    found = which(name)
     if found is None:
         reason = install(*packages)
-        found = _which(name)
+        found = which(name)
         if found is None:
             wanted = " ".join(packages)
             raise NotHad(f"{name} is missing ({reason}); run: apt-get install {wanted}")
@@ -87,7 +87,7 @@ def _as_root(what: str, script: str, *arguments: str) -> str:
     return f"apt-get failed: {done.stderr.strip()[-300:]}" if done.returncode else ""
 
 
-def _which(name: str) -> str | None:
+def which(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.beds.bases import bases
+from tests.beds.debian import program
 from tests.beds.podman import Podman, podman
 from tests.beds.registry import registry
 
@@ -49,6 +50,7 @@ class Ground:
 @asynccontextmanager
 async def ground(folder: Path, *names: str) -> AsyncIterator[Ground]:
     """With the base images of these names, or with each Python. Needs root."""
+    program("buildah", "buildah")  # the builder's engine
     async with registry(folder / "registry") as address:
         await bases(address, *(names or PYTHONS))
         async with podman(folder / "podman", registries=[address]) as engine:

@@ -42,6 +42,7 @@ from shared.registry import Reference, Registries
 from tests.beds import schemas
 from tests.beds.bases import bases
 from tests.beds.containerd import containerd
+from tests.beds.debian import program
 from tests.beds.podman import Podman, podman
 from tests.beds.registry import registry
 from tests.builder import made
@@ -87,6 +88,7 @@ def ours(tmp_path: Path) -> Pair:
 async def site(database: Database, tmp_path: Path, ours: Pair) -> AsyncIterator[Site]:
     blobs = Blobs.open(f"file:{tmp_path / 'blobs'}")
     async with registry(tmp_path / "registry") as address, Registries.open() as registries:
+        program("buildah", "buildah")
         await bases(address, "python:3.9", "python:3.11")
         installer = machine.installer(tmp_path / "cache", 300.0)
         tools = Tools(

@@ -28,6 +28,7 @@ from shared.endpoint import Definition
 from shared.ids import VersionId
 from shared.registry import Reference, Registries
 from tests.beds.bases import bases
+from tests.beds.debian import program
 from tests.beds.registry import registry
 from tests.builder import made
 
@@ -186,6 +187,7 @@ class Shop:
 @pytest.fixture
 async def shop(drill: Drill, blobs: Blobs, tmp_path: Path) -> AsyncIterator[Shop]:
     async with registry(tmp_path / "registry") as address, Registries.open() as registries:
+        program("buildah", "buildah")
         await bases(address, "python:3.11")
         drill.environ |= {"REGISTRY": f"{address}/slipway", "BASE_REGISTRY": address}
         yield Shop(registries, blobs, address)

@@ -14,6 +14,7 @@ from services.builder.engines.buildah import Buildah
 from services.builder.engines.store import Store
 from services.builder.sandbox import gates
 from tests.beds.bases import bases
+from tests.beds.debian import program
 from tests.beds.registry import registry
 
 
@@ -28,6 +29,7 @@ class Ground:
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     """The registry is needed for one pull alone, so it does not outlive that."""
+    program("buildah", "buildah")
     folder = tmp_path_factory.mktemp("ground")
 
     async def pulled() -> Ground:

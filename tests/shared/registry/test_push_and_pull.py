@@ -15,6 +15,7 @@ from shared import image
 from shared.blobs import Blob
 from shared.errors import Permanent, Transient
 from shared.registry import Damaged, MissingBlobs, NotFound, Reference, Registries, parse
+from tests.beds.debian import program
 from tests.beds.registry import registry
 from tests.shared.registry.made import (
     QUICK,
@@ -63,7 +64,12 @@ async def test_an_image_that_was_pinned_stays_when_its_tag_moves(
 async def test_other_tools_read_what_was_pushed(registries: Registries, app: Reference) -> None:
     _, named = await push(registries, app, LAYER, OTHER, tag="1")
     process = await asyncio.create_subprocess_exec(
-        *("skopeo", "inspect", "--tls-verify=false", f"docker://{app.tagged('1')}"),
+        *(
+            program("skopeo", "skopeo"),
+            "inspect",
+            "--tls-verify=false",
+            f"docker://{app.tagged('1')}",
+        ),
         stdout=asyncio.subprocess.PIPE,
     )
     said, _ = await process.communicate()

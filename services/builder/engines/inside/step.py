@@ -34,6 +34,8 @@ additionalimagestores = ["{STORE}"]
     "policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
 }
 """Bases are named by digest, which buildah checks, so there is nothing more to be told of them."""
+LAST_WORDS = "sleep 0.2 2>/dev/null\n"
+"""When a step ends, buildah stops handing on its output, also what it has not read yet."""
 DROPPED = ("CAP_SYS_CHROOT", "CAP_NET_BIND_SERVICE")
 
 
@@ -116,7 +118,7 @@ def _prepare(asked: dict[str, Any]) -> int:
     os.makedirs(asked["cwd"], exist_ok=True)
     for name, text in (
         ("lines", _proxies() + asked["script"]),
-        ("run", f"/bin/sh {SCRIPTS}/lines\necho $? >{SCRIPTS}/code\n"),
+        ("run", f"/bin/sh {SCRIPTS}/lines\necho $? >{SCRIPTS}/code\n{LAST_WORDS}"),
     ):
         with open(f"{SCRIPTS}/{name}", "w") as file:
             file.write(text)

@@ -26,6 +26,7 @@ from services.builder.sandbox import gates
 from shared.endpoint import Command, Definition
 from shared.registry import Registries, parse
 from tests.beds.bases import bases
+from tests.beds.debian import program
 from tests.beds.registry import registry
 from tests.builder import made
 from tests.builder.python.shelf import shelf
@@ -86,6 +87,7 @@ class Bench:
 @pytest.fixture
 async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> AsyncIterator[Bench]:
     async with registry(tmp_path / "registry") as address:
+        program("buildah", "buildah")
         await bases(address, "python:3.11")
         tools = workshop.tools
         shop = msgspec.structs.replace(
