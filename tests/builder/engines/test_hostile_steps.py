@@ -326,6 +326,6 @@ async def test_a_builder_that_is_killed_takes_its_step_along(bench: Bench) -> No
         assert inside()
         builder.send_signal(signal.SIGKILL)
         await builder.wait()
-        while inside():
+        while inside(str(bench.store.folder)):
             await asyncio.sleep(0.01)
     assert str(work) not in Path("/proc/self/mountinfo").read_text()
