@@ -283,7 +283,7 @@ async def running(bench: Bench, line: str) -> asyncio.Task[object]:
 
 async def test_a_cancelled_step_leaves_nothing(bench: Bench) -> None:
     task = await running(bench, "setsid sleep 600 & trap '' TERM")
-    assert inside()
+    assert inside(str(bench.store.folder))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -323,7 +323,7 @@ async def test_a_builder_that_is_killed_takes_its_step_along(bench: Bench) -> No
     async with asyncio.timeout(WITHIN):
         while await builder.stdout.readline() != b"here\n":
             pass
-        assert inside()
+        assert inside(str(bench.store.folder))
         builder.send_signal(signal.SIGKILL)
         await builder.wait()
         while inside(str(bench.store.folder)):
