@@ -241,10 +241,13 @@ async def test_a_version_that_is_cancelled_is_dropped_soon(
             assert slow.folder is not None
             return not slow.folder.exists()
 
+        async def written() -> bool:
+            return await made.log_text(database) == ["begun", "cancelled"]
+
         await until(gone)
+        await until(written)
     version = await made.version(database)
     assert (version["state"], version["reason"]) == ("failed", "cancelled")
-    assert await made.log_text(database) == ["begun", "cancelled"]
     assert [fact.split()[1] for fact in await made.facts(database)] == [
         "building",
         "failed",
