@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,19 +21,23 @@ import aiohttp
 from shared.database.embedded import postgres
 
 ROOT = Path(__file__).parents[2]
+RANGE = range(12_000, 32_000)  # below those of connections
 SERVICES = ("api", "builder", "scheduler", "router")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; another may take one before we do."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
+    """Ports that nobody listens on now; another may take one before we do.
+
+    That is not likely: the kernel gives those of this range to nobody who asks for any.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().choice(RANGE)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 @dataclass
