@@ -67,9 +67,32 @@ class JobPlaced(JobFact, frozen=True, kw_only=True):
 
 
 class JobStarted(JobFact, frozen=True, kw_only=True):
-    """It answers at `address` (see shared.address) and traffic may be routed to it."""
+    """It answers at `addresses` (see shared.address) and traffic may be routed to them.
+
+    `address` is the first of them, for those who know of one alone.
+    """
 
     address: str
+    addresses: tuple[str, ...] = ()
+
+
+class JobMoved(JobFact, frozen=True, kw_only=True):
+    """It answers at these addresses and at no others now; none: nowhere, for a while."""
+
+    addresses: tuple[str, ...]
+
+
+class JobScaled(JobFact, frozen=True, kw_only=True):
+    """It is to have so many copies, as its owner asked or its target has room for."""
+
+    copies: int
+    by: str = ""
+
+
+class JobRepaired(JobFact, frozen=True, kw_only=True):
+    """Somebody else had changed what runs of it on its target; it is as it was told again."""
+
+    what: str
 
 
 class JobLost(JobFact, frozen=True, kw_only=True):

@@ -178,7 +178,7 @@ class Door:
     async def _ask(
         self, request: web.BaseRequest, vetted: Vetted, match: Match, route: Route, reply: Reply
     ) -> None:
-        assert route.address is not None
+        assert route.addresses
         outgoing = Outgoing(
             method=vetted.method,
             target=match.target,
@@ -189,7 +189,7 @@ class Door:
             else None,
         )
         silence = route.serving.timeout_seconds
-        backend = Backend(route.address, silence, self._options.patience)
+        backend = Backend(route.addresses[0], silence, self._options.patience)
         try:
             async with self._exchange(outgoing, backend) as answer:
                 if vetted.websocket and answer.head.status == 101:

@@ -31,7 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     state: State
     attempt: int
-    address: Address | None
+    addresses: tuple[Address, ...]  # of its copies that take requests
     reason: str
     format: Format
     routes: bool  # it is made of routes, so the platform answers its /ping
@@ -39,7 +39,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def runs(self) -> bool:
-        return self.state is State.RUNNING and self.address is not None
+        return self.state is State.RUNNING and bool(self.addresses)
 
 
 class Place(NamedTuple):

@@ -27,6 +27,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     device: str
     memory: int = 0  # bytes
+    node: str = ""  # the machine that it is in, where a target has several
 
 
 class Replica(msgspec.Struct, frozen=True, order=True):
@@ -49,12 +50,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...]  # of the GPUs it holds; empty: it must see none
     files: dict[str, bytes]  # absolute path inside -> content, written before the start
     repository: str = ""  # `registry/name` that holds the image; "": only the blob store does
+    project: str = ""  # `owner/name`, whose it is
+    copies: int = 1  # how many shall run side by side; each has its share of `devices`
 
 
 class Started(msgspec.Struct, frozen=True):
-    """It runs, or will in a moment. `address` is where it will listen."""
+    """It runs, or will in a moment. `addresses` are those of its copies that are known already."""
 
-    address: Address
+    addresses: tuple[Address, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -75,7 +78,10 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver sees of one replica."""
 
     phase: Phase
-    address: Address
+    addresses: tuple[Address, ...] = ()  # of the copies that are ready, or are about to be
+    copies: int = 1  # that exist, also those that are coming or going
+    wanted: int | None = None  # copies that the target was told to run; None: it decides itself
+    drift: str = ""  # what somebody else changed about it, for a person; `start` puts it right
     restarts: int = 0  # how often its server was started again
     failures: int = 0  # ends with an exit code other than 0 in a row, without 10 s of life between
     exit_code: int | None = None  # of the last end; negative: the signal
@@ -90,7 +96,8 @@ class Driver(Protocol):
     async def start(self, workload: Workload) -> Started | Refused:
         """Make a fresh copy of the image and start it; restart the server whenever it ends.
 
-        Starting what already runs changes nothing. Raises Transient if it may start later.
+        Starting what already runs makes it as told now: as many copies, and nothing that somebody
+        else changed; else it changes nothing. Raises Transient if it may start later.
         """
 
     async def stop(self, replica: Replica, grace: float) -> None:
@@ -102,8 +109,13 @@ class Driver(Protocol):
     async def observe(self) -> Mapping[Replica, Observed]:
         """Every replica that exists on the target, also those started before this process was."""
 
-    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+    async def logs(
+        self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
+    ) -> Sequence[Line]:
         """Some lines after number `after`, oldest first; empty when there are none yet.
+
+        `seen` is the last `stamp` of each `source` among the lines up to `after`: a driver that
+        keeps no lines itself goes on from there.
 
         Lines are numbered from 1 without gaps. Output beyond what the target keeps is dropped and
         a line on stream `platform` says how much.

@@ -64,7 +64,7 @@ class Stop(Step, frozen=True, kw_only=True):
 
 
 class RecordStarted(Step, frozen=True, kw_only=True):
-    address: Address
+    addresses: tuple[Address, ...]
 
 
 class RecordFailed(Step, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ def _step(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
 def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
     if seen is not None:
         if seen.phase is Phase.READY:
-            return RecordStarted(replica=work.replica, address=seen.address)
+            return RecordStarted(replica=work.replica, addresses=seen.addresses)
         if (failed := _failed(work, seen)) is not None:
             return failed
     if work.age > policy.start_deadline:

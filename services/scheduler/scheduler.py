@@ -190,9 +190,14 @@ class Scheduler:
                 await self._start(replica)
             case Stop(replica=replica, drain=drain):
                 await self._stop(replica, drain)
-            case RecordStarted(replica=replica, address=address):
+            case RecordStarted(replica=replica, addresses=addresses):
                 await self._jobs.advance(
-                    JobStarted(job=replica.job, attempt=replica.attempt, address=address)
+                    JobStarted(
+                        job=replica.job,
+                        attempt=replica.attempt,
+                        address=addresses[0] if addresses else "",
+                        addresses=addresses,
+                    )
                 )
             case RecordFailed(replica=replica, reason=reason, quote=quote):
                 await self._fail(replica, reason, quote=quote)

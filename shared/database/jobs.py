@@ -12,7 +12,7 @@ import msgspec
 from shared.address import Address
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
-from shared.events import GpuReleased, JobFact, JobPlaced
+from shared.events import GpuReleased, JobFact, JobPlaced, JobStarted
 from shared.ids import JobId, VersionId
 from shared.lifecycle import MOVES, State
 
@@ -37,7 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     attempt: int
     reason: str
-    address: Address | None
+    addresses: tuple[Address, ...]  # while running
     restarts: int
     created_at: datetime
     changed_at: datetime
@@ -71,11 +71,17 @@ async def advance(connection: Connection, fact: JobFact) -> bool:
         move.to,
         move.next_attempt,
         getattr(fact, "reason", ""),
-        getattr(fact, "address", None),
+        _addresses(fact),
         fact.type,
         fact,
     )
     return seq is not None
+
+
+def _addresses(fact: JobFact) -> list[str]:
+    if not isinstance(fact, JobStarted):
+        return []
+    return list(fact.addresses) or [fact.address]
 
 
 class PostgresJobs:

@@ -102,7 +102,7 @@ class Target:
         """Start it and return its address."""
         outcome = await self.driver.start(workload)
         assert isinstance(outcome, Started), outcome
-        return outcome.address
+        return outcome.addresses[0]
 
     async def until(self, replica: Replica, wanted: Phase | Callable[[Observed], bool]) -> Observed:
         """What is observed once it is as `wanted`."""

@@ -38,7 +38,7 @@ async def test_what_is_started_becomes_ready(on: Target) -> None:
     work = await on.serving()
     address = await on.started(work)
     seen = await on.until(work.replica, Phase.READY)
-    assert seen.address == address
+    assert seen.addresses == (address,)
     assert seen.restarts == 0
 
 

@@ -32,7 +32,7 @@ def work(state, age=1.0, restarts=0):
 
 
 def seen(phase, **more):
-    return Observed(phase=Phase(phase), address=HERE, **more)
+    return Observed(phase=Phase(phase), addresses=(HERE,), **more)
 
 
 def steps(works, observed=None, holders=()):
@@ -48,14 +48,14 @@ LOOPING = seen("crashing", failures=LOOP, exit_code=1)
         (work("starting"), None, Start(replica=R)),
         (work("starting"), seen("gone"), Start(replica=R)),
         (work("starting"), seen("starting"), None),
-        (work("starting"), seen("ready"), RecordStarted(replica=R, address=HERE)),
+        (work("starting"), seen("ready"), RecordStarted(replica=R, addresses=(HERE,))),
         (work("starting"), seen("crashing", failures=LOOP - 1, exit_code=1), None),
         (work("starting"), LOOPING, RecordFailed(replica=R, reason="crash loop: ended with exit code 1 five times in a row")),
         (work("starting"), seen("broken", reason="no function f"), RecordFailed(replica=R, reason="no function f", quote=False)),
         (work("starting"), seen("broken"), RecordFailed(replica=R, reason="its server said that it can never start")),
         (work("starting", age=601), seen("starting"), RecordFailed(replica=R, reason="did not become ready in 600 s")),
         (work("starting", age=601), None, RecordFailed(replica=R, reason="did not become ready in 600 s")),
-        (work("starting", age=601), seen("ready"), RecordStarted(replica=R, address=HERE)),
+        (work("starting", age=601), seen("ready"), RecordStarted(replica=R, addresses=(HERE,))),
         (work("running"), seen("ready"), None),
         (work("running"), seen("starting"), None),
         (work("running"), seen("ready", restarts=500, exit_code=0), None),

@@ -73,7 +73,7 @@ async def test_a_queued_job_runs_and_answers_where_its_driver_says(stage, schedu
     await turns(scheduler)
     found = await stage.get(job)
     seen = (await driver.observe())[Replica(job, 1)]
-    assert (found.state, found.address) == ("running", seen.address)
+    assert (found.state, found.addresses) == ("running", seen.addresses)
     assert await stage.facts(job) == ["building", "queued", "placed", "started"]
 
 

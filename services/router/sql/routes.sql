@@ -3,7 +3,7 @@
 -- $1 only these jobs ...  $2 ... and those of these versions; all when both are null
 SELECT jobs.id AS job, projects.owner, projects.name AS project, deployments.name AS deployment,
        versions.id AS version, versions.name AS version_name, jobs.endpoint, jobs.state,
-       jobs.attempt, jobs.address, jobs.reason, defined.endpoint ->> 'format' AS format,
+       jobs.attempt, jobs.addresses, jobs.reason, defined.endpoint ->> 'format' AS format,
        coalesce(defined.endpoint -> 'entry' ->> 'kind' = 'routes', false) AS routes,
        coalesce(defined.endpoint -> 'serving', '{}') AS serving
   FROM jobs

@@ -66,7 +66,7 @@ class FakeDriver:
             if replica not in self.workloads or self._seen[replica].phase is Phase.GONE:
                 self._begin(workload)
                 asyncio.get_running_loop().call_soon(self._settle, replica)
-            return Started(self._seen[replica].address)
+            return Started(self._seen[replica].addresses)
 
     async def stop(self, replica: Replica, grace: float) -> None:
         async with self._lock(replica):
@@ -84,7 +84,9 @@ class FakeDriver:
         await self.may_look.wait()
         return seen
 
-    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+    async def logs(
+        self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
+    ) -> Sequence[Line]:
         await asyncio.sleep(0)
         return self._lines.get(replica, [])[after : after + PAGE]
 
@@ -144,7 +146,7 @@ class FakeDriver:
         self.starts.append(replica)
         self._lines[replica] = []
         self._seen[replica] = Observed(
-            phase=Phase.STARTING, address=address, since=datetime.now(UTC)
+            phase=Phase.STARTING, addresses=(address,), since=datetime.now(UTC)
         )
         self.changed.set()
 

@@ -1,13 +1,14 @@
 -- Move a job and announce it, in one statement, and only if it is still where the caller believes.
 -- $1 job  $2 attempt  $3 states it may leave  $4 state it enters  $5 start a new attempt
--- $6 reason (null keeps it)  $7 address (null clears it)  $8 type of the fact  $9 the fact
+-- $6 reason (null keeps it)  $7 addresses  $8 type of the fact  $9 the fact
 WITH moved AS (
     UPDATE jobs
        SET state = $4::job_state,
            attempt = attempt + $5::boolean::integer,
            restarts = CASE WHEN $5::boolean THEN 0 ELSE restarts END,
            reason = coalesce($6::text, reason),
-           address = $7,
+           addresses = $7::text[],
+           address = ($7::text[])[1], -- for those who know of one alone
            changed_at = now(),
            queued_at = CASE WHEN $4::job_state = 'queued' THEN now() ELSE queued_at END
      WHERE id = $1

@@ -31,7 +31,7 @@ from services.scheduler.drivers.container import open_container
 async def main(home, url, work):
     async with open_container(Path(home), url) as driver:
         outcome = await driver.start(msgspec.json.decode(work, type=Workload))
-        print(outcome.address, flush=True)
+        print(outcome.addresses[0], flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -57,7 +57,7 @@ async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(bed: Bed, tmp_
     async with target("container", tmp_path, bed) as on:
         seen = await on.until(work.replica, Phase.READY)
         assert json.loads(await get(address, "/still-here")) == "still-here"
-        assert (seen.address, seen.restarts) == (address, 0)
+        assert (seen.addresses, seen.restarts) == ((address,), 0)
         assert await on.started(work) == address
         assert await on.texts(work.replica, 1) == ["serving"]
         await on.driver.stop(work.replica, 5)

@@ -29,7 +29,7 @@ from shared.blobs import Blobs
 async def main(home, kind, work):
     async with open_process(Path(home), Blobs.open(f"file:{home}/blobs"), isolation=kind) as driver:
         outcome = await driver.start(msgspec.json.decode(work, type=Workload))
-        print(outcome.address, flush=True)
+        print(outcome.addresses[0], flush=True)
         await asyncio.sleep(600)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -65,7 +65,7 @@ async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(
 
     async with target(kind, tmp_path) as on:
         seen = await on.until(work.replica, Phase.READY)
-        assert (seen.address, seen.restarts) == (address, 0)
+        assert (seen.addresses, seen.restarts) == ((address,), 0)
         assert await on.started(work) == address
         assert await on.texts(work.replica, 1) == ["serving"]
         await on.driver.stop(work.replica, 5)

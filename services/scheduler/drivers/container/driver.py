@@ -88,7 +88,9 @@ class ContainerDriver:
             replica: self._look(replica, listed.get(replica)) for replica in {*listed, *folders}
         }
 
-    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+    async def logs(
+        self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
+    ) -> Sequence[Line]:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
     async def inventory(self) -> Sequence[Gpu]:
@@ -137,7 +139,7 @@ class ContainerDriver:
             raise Transient(f"the container of {replica} has no address yet")
         await self._follow(found)
         self.changed.set()
-        return Started(address)
+        return Started((address,))
 
     async def _adopt(self, listed: Listed, labels: Labels) -> None:
         """Follow it, unless somebody is busy with it or it is followed already."""

@@ -72,7 +72,7 @@ def observed(life: Life, *, running: bool) -> Observed:
         life = msgspec.structs.replace(life, phase=Phase.GONE, reason=reason, since=None)
     return Observed(
         phase=life.phase,
-        address=Address(life.address),
+        addresses=(Address(life.address),) if life.address else (),
         restarts=life.restarts,
         failures=life.failures,
         exit_code=life.exit_code,

@@ -91,7 +91,9 @@ class ProcessDriver:
                     found[replica] = self._look(replica)
         return found
 
-    async def logs(self, replica: Replica, after: int) -> Sequence[Line]:
+    async def logs(
+        self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
+    ) -> Sequence[Line]:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
     async def inventory(self) -> Sequence[Gpu]:
@@ -127,7 +129,7 @@ class ProcessDriver:
         async with self._lock(replica):
             folder = self._folder(replica)
             if alive.lives(folder):
-                return Started(self._address(workload.replica))
+                return Started((self._address(workload.replica),))
             self._starting.add(replica)
             try:
                 with translate({OSError: Transient}):  # no space, too many files
@@ -142,7 +144,7 @@ class ProcessDriver:
         with part(self._home) as fresh:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
             if alive.lives(folder):  # another scheduler was quicker
-                return Started(self._address(replica))
+                return Started((self._address(replica),))
             if (folder / "lock").exists():  # of a life that ended: its numbered lines go on
                 await self._sweep(folder)
                 _link_lines(folder / "log", fresh / "log")
@@ -155,7 +157,7 @@ class ProcessDriver:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")
         self.changed.set()
-        return Started(self._address(replica))
+        return Started((self._address(replica),))
 
     async def _end(self, folder: Path, grace: float) -> None:
         alive.tell(folder, signal.SIGTERM)
@@ -194,7 +196,7 @@ class ProcessDriver:
             )
         return Observed(
             phase=status.phase,
-            address=self._address(replica),
+            addresses=(self._address(replica),),
             restarts=status.restarts,
             failures=status.failures,
             exit_code=status.exit_code,
