@@ -32,7 +32,7 @@ BASE = Route(
     endpoint="predict",
     state=State.RUNNING,
     attempt=1,
-    address=Address("http://127.0.0.1:1"),
+    addresses=(Address("http://127.0.0.1:1"),),
     reason="",
     format="valohai",
     routes=False,
@@ -179,7 +179,7 @@ async def backend(
     """An endpoint that runs behind PREFIX; the test gives it a script."""
     path = str(tmp_path / "o.sock") if request.param == "unix" else ""
     async with origin(path=path) as found:
-        router.route(address=found.address)
+        router.route(addresses=(found.address,))
         yield found
 
 

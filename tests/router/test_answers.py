@@ -238,7 +238,7 @@ def silent(*pieces: bytes) -> Script:
 
 async def test_an_endpoint_that_never_answers_is_504(router: Router, backend: Origin) -> None:
     backend.script = silent()
-    router.route(address=backend.address, serving=Serving(timeout_seconds=0.2))
+    router.route(addresses=(backend.address,), serving=Serving(timeout_seconds=0.2))
     got = await router.ask(PREFIX, method="POST", body=b"x")
     assert (got.status, got.problem) == (504, "endpoint-timeout")
     async with asyncio.timeout(1):
@@ -249,7 +249,7 @@ async def test_an_endpoint_that_stops_in_the_middle_is_cut_off(
     router: Router, backend: Origin
 ) -> None:
     backend.script = silent(OK + b"Content-Length: 10\r\n\r\nabc")
-    router.route(address=backend.address, serving=Serving(timeout_seconds=0.2))
+    router.route(addresses=(backend.address,), serving=Serving(timeout_seconds=0.2))
     with pytest.raises(asyncio.IncompleteReadError):
         await router.ask(PREFIX)
 
@@ -262,7 +262,7 @@ async def test_an_endpoint_that_does_not_read_is_504(router: Router, backend: Or
 
     router_done = asyncio.Event()
     backend.script = script
-    router.route(address=backend.address, serving=Serving(timeout_seconds=0.3))
+    router.route(addresses=(backend.address,), serving=Serving(timeout_seconds=0.3))
     got = await router.ask(PREFIX, method="POST", body=b"x" * 30_000_000)
     router_done.set()
     assert (got.status, got.problem) == (504, "endpoint-timeout")

@@ -38,7 +38,7 @@ async def test_the_prefix_is_stripped_where_the_version_says_so(
 ) -> None:
     found = router.table.job("j000000000001")
     assert isinstance(found, Route)
-    router.route(address=found.address, serving=Serving(strip_prefix=True))
+    router.route(addresses=found.addresses, serving=Serving(strip_prefix=True))
     await router.ask(f"{PREFIX}?q=1")
     assert backend.only.line == b"GET /?q=1 HTTP/1.1"
     assert backend.only.value("x-vh-prefix") == PREFIX
@@ -59,7 +59,7 @@ async def test_what_nothing_has_is_404(router: Router, backend: Origin) -> None:
 
 
 async def test_an_endpoint_that_does_not_run_says_why(router: Router) -> None:
-    router.route(state=State.QUEUED, address=None, reason="waits for 1 rtx3090", format="proximl")
+    router.route(state=State.QUEUED, addresses=(), reason="waits for 1 rtx3090", format="proximl")
     got = await router.ask(PREFIX)
     assert (got.status, got.problem) == (503, "not-running")
     assert b"queued: waits for 1 rtx3090" in got.body
@@ -71,10 +71,10 @@ async def test_the_platform_answers_ping_for_routes_only(router: Router, backend
     address = backend.address
     got = await router.ask(PREFIX + "/ping")
     assert got.body == b"ok"
-    router.route(address=address, routes=True)
+    router.route(addresses=(address,), routes=True)
     got = await router.ask(PREFIX + "/ping")
     assert (got.status, got.body) == (200, b'{"message":"pong"}')
-    router.route(address=address, routes=True, state=State.STARTING)
+    router.route(addresses=(address,), routes=True, state=State.STARTING)
     got = await router.ask(PREFIX + "/ping")
     assert (got.status, got.problem) == (503, "not-running")
     assert len(backend.seen) == 1

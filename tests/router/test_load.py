@@ -35,7 +35,7 @@ async def test_one_too_many_is_503_while_ping_still_answers(
     most: list[int] = []
     backend.script = held(release, most)  # type: ignore[assignment]
     serving = Serving(concurrency=2, waiting=3, wait_seconds=60)
-    router.route(address=backend.address, serving=serving, routes=True, format="proximl")
+    router.route(addresses=(backend.address,), serving=serving, routes=True, format="proximl")
     asking = [asyncio.create_task(router.ask(PREFIX + "/predict")) for _ in range(5)]
     async with asyncio.timeout(5):
         while len(most) < 2 or next(iter(router.door._gates.values())).queued < 3:
@@ -58,7 +58,7 @@ async def test_who_waits_too_long_is_503(router: Router, backend: Origin) -> Non
     release = asyncio.Event()
     backend.script = held(release, [])  # type: ignore[assignment]
     router.route(
-        address=backend.address, serving=Serving(concurrency=1, waiting=9, wait_seconds=0.1)
+        addresses=(backend.address,), serving=Serving(concurrency=1, waiting=9, wait_seconds=0.1)
     )
     first = asyncio.create_task(router.ask(PREFIX))
     async with asyncio.timeout(5):
@@ -75,12 +75,12 @@ async def test_a_job_that_stops_sheds_those_who_waited_for_it(
     release = asyncio.Event()
     backend.script = held(release, [])  # type: ignore[assignment]
     serving = Serving(concurrency=1)
-    router.route(address=backend.address, serving=serving)
+    router.route(addresses=(backend.address,), serving=serving)
     asking = [asyncio.create_task(router.ask(PREFIX)) for _ in range(3)]
     async with asyncio.timeout(5):
         while not backend.seen or next(iter(router.door._gates.values())).queued < 2:
             await asyncio.sleep(0.01)
-    router.route(address=backend.address, serving=serving, state=State.STOPPING)
+    router.route(addresses=(backend.address,), serving=serving, state=State.STOPPING)
     release.set()
     got = await asyncio.gather(*asking)
     assert sorted(one.status for one in got) == [200, 503, 503]  # what was in hand is finished
@@ -89,8 +89,8 @@ async def test_a_job_that_stops_sheds_those_who_waited_for_it(
 
 async def test_an_alias_is_switched_to_and_fro_without_a_failed_request(router: Router) -> None:
     async with origin(ok(b"old")) as old, origin(ok(b"new")) as new:
-        router.route(address=old.address)
-        router.route(job="j2", version="v2", version_name="20261121.1", address=new.address)
+        router.route(addresses=(old.address,))
+        router.route(job="j2", version="v2", version_name="20261121.1", addresses=(new.address,))
         router.table.point([alias()], ["d1"])
         over = asyncio.Event()
         statuses: list[int] = []
@@ -137,7 +137,7 @@ async def test_what_is_in_hand_when_it_stops_is_finished() -> None:
     release = asyncio.Event()
     async with origin(held(release, [])) as found:  # type: ignore[arg-type]
         async with running() as router:
-            router.route(address=found.address)
+            router.route(addresses=(found.address,))
             idle = await router.connect()
             asking = asyncio.create_task(router.ask(PREFIX))
             async with asyncio.timeout(5):

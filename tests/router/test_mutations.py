@@ -54,7 +54,7 @@ async def test_the_endpoint_sees_what_was_answered_and_nothing_else(seed: int) -
     chance = random.Random(seed)
     options = Options(limits=Limits(stall=0.15), patience=0.0)
     async with running(options) as router, origin() as found:
-        router.route(address=found.address)
+        router.route(addresses=(found.address,))
         served = 0
         for _ in range(50):
             request = damaged(chance)

@@ -30,7 +30,7 @@ async def backend() -> AsyncIterator[Origin]:
 
 
 async def test_a_request_waits_for_the_alias_it_names(router: Router, backend: Origin) -> None:
-    router.route(address=backend.address)
+    router.route(addresses=(backend.address,))
     asked = asyncio.create_task(router.ask("/ann/shop/mnist/production/predict"))
     while not router.door.waiting:
         await asyncio.sleep(0.001)
@@ -41,17 +41,17 @@ async def test_a_request_waits_for_the_alias_it_names(router: Router, backend: O
 async def test_a_request_waits_for_a_replica_that_is_about_to_run(
     router: Router, backend: Origin
 ) -> None:
-    router.route(state=State.STARTING, address=None)
+    router.route(state=State.STARTING, addresses=())
     asked = asyncio.create_task(router.ask(PREFIX))
     while not router.door.waiting:
         await asyncio.sleep(0.001)
-    router.route(address=backend.address)
+    router.route(addresses=(backend.address,))
     assert (await asked).status == 200
 
 
 async def test_what_is_queued_or_stopped_is_told_at_once(router: Router) -> None:
     for state in (State.QUEUED, State.STOPPED, State.FAILED):
-        router.route(state=state, address=None)
+        router.route(state=state, addresses=())
         began = time.monotonic()
         assert (await router.ask(PREFIX)).status == 503
         assert time.monotonic() - began < PATIENT.news

@@ -204,7 +204,7 @@ async def test_a_body_cut_short_reaches_the_endpoint_cut_short(
 
 async def test_a_body_that_is_too_large_is_refused_early_and_late() -> None:
     async with running(Options(limits=Limits(size=10), patience=0.0)) as router, origin() as found:
-        router.route(address=found.address)
+        router.route(addresses=(found.address,))
         got = await router.ask(PREFIX, "Content-Length: 11", method="POST")
         assert (got.status, found.seen) == (413, [])
         reader, writer = await begin(router, "Transfer-Encoding: chunked", method="POST")
@@ -219,7 +219,7 @@ async def test_a_body_that_is_too_large_is_refused_early_and_late() -> None:
 async def test_a_body_that_does_not_come_or_comes_too_slowly_is_given_up() -> None:
     limits = Limits(stall=0.2, grace=0.3, rate=1000)
     async with running(Options(limits=limits, patience=0.0)) as router, origin() as found:
-        router.route(address=found.address)
+        router.route(addresses=(found.address,))
         reader, writer = await begin(router, "Content-Length: 9", method="POST")
         async with asyncio.timeout(5):
             assert (await read_answer(reader)).status == 408
@@ -234,7 +234,7 @@ async def test_a_body_that_does_not_come_or_comes_too_slowly_is_given_up() -> No
 
 async def test_a_server_between_two_of_its_lives_is_waited_for() -> None:
     async with running(Options(patience=5.0)) as router, origin() as found:
-        router.route(address=found.address)
+        router.route(addresses=(found.address,))
         assert found.server is not None
         host, port = found.server.sockets[0].getsockname()
         await found.shut()
@@ -264,7 +264,7 @@ async def test_a_silent_stream_ends_after_its_timeout_and_its_place_is_free(
         await reader.read()
 
     backend.script = script
-    router.route(address=backend.address, serving=Serving(timeout_seconds=0.2))
+    router.route(addresses=(backend.address,), serving=Serving(timeout_seconds=0.2))
     reader, _ = await begin(router)
     async with asyncio.timeout(5):
         await reader.readuntil(b"x\r\n")

@@ -52,7 +52,7 @@ async def peer(router: Router) -> AsyncIterator[web.Application]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    router.route(address=Address(f"http://127.0.0.1:{runner.addresses[0][1]}"))
+    router.route(addresses=(Address(f"http://127.0.0.1:{runner.addresses[0][1]}"),))
     yield app
     await runner.cleanup()
 
@@ -154,7 +154,7 @@ async def test_a_socket_on_which_nothing_is_said_ends(router: Router, backend: O
         await reader.read()
 
     backend.script = script
-    router.route(address=backend.address, serving=Serving(timeout_seconds=0.2))
+    router.route(addresses=(backend.address,), serving=Serving(timeout_seconds=0.2))
     head = "".join(f"{line}\r\n" for line in ("Host: h", *HANDSHAKE))
     answer = await router.raw(f"GET {PREFIX} HTTP/1.1\r\n{head}\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 101")
