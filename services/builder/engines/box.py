@@ -13,9 +13,10 @@ from typing import Final
 
 import msgspec
 
+from services.builder.child import Write
 from services.builder.engines import inside
 from services.builder.sandbox import run as sandbox
-from services.builder.sandbox.run import Write, interpreter
+from services.builder.sandbox.run import interpreter
 from services.builder.sandbox.spec import Ended, Limits, Network, Place, Spec
 from shared import ids
 from shared.errors import Transient, translate

@@ -10,23 +10,20 @@ import asyncio
 import os
 import sys
 from asyncio import StreamReader
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from services.builder import warden
+from services.builder import child, warden
 from services.builder.git import command
-from shared.errors import Transient, translate
 
 MEMORY: Final = 3 << 30  # bytes that one process may map
 SAID: Final = 64 << 10  # bytes of what it complains that are kept
 ANSWER: Final = 1 << 20  # bytes of a short answer
 CHUNK: Final = 1 << 18
-ENDING: Final = 20.0  # seconds that the warden may take to end what it holds
 
 _BOUNDED: Final = 'ulimit -v "$1" || exit 126; in=$2; shift 2; exec "$@" <"$in"'
 
@@ -70,7 +67,13 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
             *("git", "--no-pager", *command.settings(*settings), *arguments),
         ]
         environ = command.environment(self.home, self.schemes, os.environ)
-        process = await _spawn(self.seconds, self.file_bytes, words, self.folder, environ)
+        process = await child.spawn(
+            *(sys.executable, "-I", "-S", warden.__file__),
+            *(str(self.seconds), str(self.file_bytes), *words),
+            limit=CHUNK,
+            cwd=self.folder,
+            env=environ,
+        )
         assert process.stdout is not None
         assert process.stderr is not None
         listening = asyncio.create_task(_said(process.stderr))
@@ -82,31 +85,9 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
             if code:
                 raise Refused(code, said)
         finally:
-            await asyncio.shield(_end(process, listening))
-
-
-async def _spawn(
-    seconds: int, file_bytes: int, words: list[str], cwd: Path, environ: Mapping[str, str]
-) -> Process:
-    with translate({OSError: Transient}):
-        spawned = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", warden.__file__),
-                *(str(seconds), str(file_bytes), *words),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=PIPE,
-                limit=CHUNK,
-                cwd=cwd,
-                env=environ,
-            )
-        )
-        try:
-            return await asyncio.shield(spawned)
-        except asyncio.CancelledError:  # a spawn cut short would leave its process alone
-            process = await spawned
-            await _end(process, asyncio.create_task(asyncio.sleep(0)))
-            raise
+            await asyncio.shield(child.end(process))
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _said(reader: StreamReader) -> str:
@@ -115,17 +96,3 @@ async def _said(reader: StreamReader) -> str:
     while chunk := await reader.read(CHUNK):
         kept = (kept + chunk)[-SAID:]
     return kept.decode("utf-8", "replace")
-
-
-async def _end(process: Process, listening: asyncio.Task[object]) -> None:
-    """Have the warden end everything, and wait for it."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        async with asyncio.timeout(ENDING):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)

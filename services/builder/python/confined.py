@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from services.builder.child import Write
 from services.builder.sandbox import gates
 from services.builder.sandbox import run as sandbox
-from services.builder.sandbox.run import Write
 from services.builder.sandbox.spec import SYSTEM, Ended, Limits, Mode, Place, Spec
 from shared import ids
 from shared.errors import Transient, translate

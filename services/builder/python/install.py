@@ -16,17 +16,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from services.builder import warden
+from services.builder import child, warden
 from services.builder.base import target
+from services.builder.child import Write
 from services.builder.python import confined, indexes
 from services.builder.python.pipconf import Own, hidden
 from services.builder.python.reason import reason
@@ -35,15 +34,10 @@ from services.builder.sandbox.spec import Ended, Limits, exceeded
 from shared.errors import Transient, translate
 
 FILE_BYTES: Final = 16 << 30
-CHUNK: Final = 1 << 16
-LONGEST: Final = 1 << 14  # bytes of a line before it is cut
 REMEMBERED: Final = 2000  # lines in which the reason is looked for
-ENDING: Final = 20.0  # seconds that the warden may take to end what it holds
 
 LOCK: Final = "lock.txt"  # in the scratch folder
 PLAIN: Final = "--no-config --no-python-downloads --no-progress --no-sources --color never"
-
-Write = Callable[[str, Literal["stdout", "stderr"]], None]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,71 +175,18 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
     async def _run(
         self, room: Room, environment: Mapping[str, str], command: list[str], write: Write
     ) -> Ended:
-        with translate({OSError: Transient}):
-            spawned = asyncio.ensure_future(
-                asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", warden.__file__),
-                    *(str(int(self.timeout)), str(FILE_BYTES), *command),
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=PIPE,
-                    cwd=room.source,
-                    env={**environment, **_home(room)},
-                )
-            )
-            try:
-                process = await asyncio.shield(spawned)
-            except asyncio.CancelledError:  # a spawn cut short would leave its process alone
-                await _end(await spawned)
-                raise
+        process = await child.spawn(
+            *(sys.executable, "-I", "-S", warden.__file__),
+            *(str(int(self.timeout)), str(FILE_BYTES), *command),
+            cwd=room.source,
+            env={**environment, **_home(room)},
+        )
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_tell(process.stdout, "stdout", write))
-                group.create_task(_tell(process.stderr, "stderr", write))
-            code = await process.wait()
+            code = await child.hear(process, write)
             return Ended("seconds") if code == warden.OVER else Ended("exit", code)
         finally:
-            await asyncio.shield(_end(process))
+            await asyncio.shield(child.end(process))
 
 
 def _home(room: Room) -> dict[str, str]:
     return {"HOME": str(room.scratch), "TMPDIR": str(room.scratch)}
-
-
-async def _end(process: Process) -> None:
-    """Have the warden end everything, and wait for it."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        async with asyncio.timeout(ENDING):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-
-
-async def _tell(
-    reader: asyncio.StreamReader, stream: Literal["stdout", "stderr"], write: Write
-) -> None:
-    async for line in _lines(reader):
-        write(line.decode("utf-8", "replace"), stream)
-
-
-async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Lines without their ends; what is longer than LONGEST is cut and its rest left out."""
-    held, skipping = b"", False
-    while chunk := await reader.read(CHUNK):
-        *whole, rest = (held + chunk).split(b"\n")
-        for line in whole:
-            if not skipping:
-                yield line[:LONGEST]
-            skipping = False
-        if len(rest) > LONGEST:
-            if not skipping:
-                yield rest[:LONGEST]
-            rest, skipping = b"", True
-        held = rest
-    if held and not skipping:
-        yield held

@@ -19,8 +19,9 @@ from typing import Final
 import msgspec
 
 from services.builder.base import target
+from services.builder.child import Write
 from services.builder.python import lock as locks
-from services.builder.python.install import LOCK, Installer, Room, Write
+from services.builder.python.install import LOCK, Installer, Room
 from services.builder.python.lock import Lock
 from services.builder.python.requirements import Asked, normal
 from services.builder.python.tidy import tidy
