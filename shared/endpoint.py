@@ -7,9 +7,12 @@ stored as JSON, so a field is only ever added, and with a default.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
+
+from shared.affinity import Affinity
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,6 +93,7 @@ class Toleration(Struct, frozen=True, kw_only=True):
     operator: Literal["Exists", "Equal"] = "Equal"
     value: str = ""
     effect: str = ""
+    seconds: Annotated[int, Meta(ge=0, le=1 << 31)] | None = None  # None: for ever
 
 
 class Volume(Struct, frozen=True, kw_only=True):
@@ -103,6 +107,23 @@ class Workspace(Struct, frozen=True, kw_only=True):
     mount_path: str
     size_gib: int
     storage_class: str = ""
+
+
+class Autoscaling(Struct, frozen=True, kw_only=True):
+    """As many replicas as keep the CPU busy to `cpu_percent` of what each is promised."""
+
+    min: Annotated[int, Meta(ge=1, le=100)] = 1
+    max: Annotated[int, Meta(ge=1, le=100)]
+    cpu_percent: Annotated[int, Meta(ge=1, le=100)] = 80
+
+    def __post_init__(self) -> None:
+        if self.min > self.max:
+            raise ValueError("`min` must not be more than `max`")
+
+
+VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", max_length=253)]
+VariableValue = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", max_length=1 << 17)]
+Variables = Annotated[dict[VariableName, VariableValue], Meta(max_length=500)]
 
 
 class Serving(Struct, frozen=True, kw_only=True):
@@ -142,6 +163,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     workspace: Workspace | None = None
     serving: Serving = Serving()
+    replicas: Annotated[int, Meta(ge=0, le=100)] = 1  # where no autoscaling says how many
+    autoscaling: Autoscaling | None = None
+    affinity: Affinity | None = None
+    node_labels: dict[str, str] = {}  # all must be on the node, beside `node_selector`
+    variables: Variables = {}  # given at the start, not baked into the image: for what is secret
 
 
 class Origin(Struct, frozen=True, kw_only=True):
