@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 3 # tests wait more than they work
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench drill format lock setup
+.PHONY: help demo up test check bench drill format images lock setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,9 +38,17 @@ format: $(READY) ## put the code into its one form
 	$(VENV)/bin/ruff check --fix-only -q .
 	$(VENV)/bin/ruff format -q .
 
+images: $(READY) ## the platform's own images, into REGISTRY=host:port/prefix (BASE, BUILDER_BASE, VALUES=file for Helm)
+	@$(RUN) -m charts.images
+
 lock: $(READY) ## resolve the dependencies of pyproject.toml anew
 	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev \
 		--upgrade --quiet --output-file requirements.lock pyproject.toml
+	@for service in api builder scheduler router; do \
+		$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+			--constraint requirements.lock --group pyproject.toml:$$service --no-annotate \
+			--no-header --output-file charts/images/$$service.lock || exit 1; \
+	done
 
 setup: $(READY) ## the virtual environment with all it needs
 
