@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import os
 import shutil
-import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 from typing import Final
 
 from uv import find_uv_bin
 
-from services.builder.python import indexes
 from services.builder.recipe import Host
 from shared.errors import Permanent
 
+# where packages come from is this machine's to say, as it is for `make setup`
 OPTIONS: Final = (
-    *("--quiet", "--no-config", "--no-deps", "--require-hashes", "--link-mode", "copy"),
+    *("--quiet", "--no-deps", "--require-hashes", "--link-mode", "copy"),
     # what is built here would be for this machine, and another time another
     *("--only-binary", ":all:"),
 )
@@ -32,7 +30,6 @@ async def install(lock: Path, host: Host, into: Path) -> None:
         *(find_uv_bin(), "pip", "install", *OPTIONS, "--requirements", str(lock)),
         *("--target", str(into)),
         *("--python-version", host.python, "--python-platform", host.platform),
-        env={**os.environ, **indexes.settings(os.environ, sys.base_prefix)},
         stdout=PIPE,
         stderr=STDOUT,
     )
