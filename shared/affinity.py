@@ -11,12 +11,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-KEY: Final = (
-    r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z"
-)
+_DNS: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+KEY: Final = rf"^({_DNS}(\.{_DNS})*/)?[A-Za-z0-9]([A-Za-z0-9._-]{{0,61}}[A-Za-z0-9])?\Z"
 VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?\Z"
 
-Key = Annotated[str, Meta(pattern=KEY, max_length=317)]
+Key = Annotated[str, Meta(pattern=KEY, max_length=253)]
 Value = Annotated[str, Meta(pattern=VALUE, max_length=63)]
 Weight = Annotated[int, Meta(ge=1, le=100)]
 

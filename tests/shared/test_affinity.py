@@ -48,6 +48,7 @@ def test_it_is_written_as_kubernetes_writes_it(text: bytes) -> None:
         node(TERM.replace("In", "Lt")),
         node(TERM.replace("disk", "disk\\n")),
         node(TERM.replace("disk", "a/b/c")),
+        node(TERM.replace("disk", "a..b/c")),
         node(TERM.replace("ssd", "s" * 64)),
         anti('{"labelSelector":{}}'),
         anti('{"topologyKey":"zone","namespaces":["kube-system"]}'),
