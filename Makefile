@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 3 # tests wait more than they work
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench drill format images lock setup
+.PHONY: help demo up test test-kubernetes check bench drill format images lock setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,11 @@ up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_P
 test: $(READY) ## every test that needs no cluster, with real servers, registries and containers
 	@$(RUN) -m tests.beds
 	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-kubernetes: $(READY) ## what needs a cluster: on one of our own, or that of KUBECONFIG with REGISTRY
+	@$(RUN) -m tests.beds
+	@[ -n "$$KUBECONFIG" ] && [ -n "$$REGISTRY" ] || $(RUN) -m tests.beds.kubernetes up
+	@$(RUN) -m pytest -q tests/cluster
 
 check: $(READY) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check .

@@ -2,7 +2,7 @@
 
 They are Debian's suites, made here once (about half a minute each) and kept in the user's cache,
 and pushed to a registry of ours under the names that people write. `python -m tests.beds.bases`
-makes all of them; with a registry's address it pushes them too.
+makes all of them; with a registry's address it pushes them too, or those that are named after it.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _blob(folder: Path, digest: str) -> Path:
 def main() -> None:
     try:
         if len(sys.argv) > 1:
-            asyncio.run(bases(sys.argv[1]))
+            asyncio.run(bases(*sys.argv[1:]))
         else:
             asyncio.run(made(*BASES))
     except (NotHad, rootfs.NoSystem) as error:

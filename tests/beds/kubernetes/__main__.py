@@ -4,6 +4,7 @@ Debian 12; no image comes from anywhere.
   up                   have it run (half a minute; compiled first where it never was: 5 to 9 minutes)
   down                 end it; programs, keys and the registry's images stay
   build                only install and compile
+  built                whether it was compiled: exit code 0 or 1
   kubeconfig           print the path of the administrator's kubeconfig
   gpus N [PRODUCT]     make the node offer so many GPUs, with the labels of that product
   load FILE            have the images of an OCI or Docker archive on the node
@@ -40,6 +41,8 @@ def main(words: list[str]) -> int:
             cluster.down()
         case ["build"]:
             programs.have()
+        case ["built"]:
+            return 0 if programs.built() else 1
         case ["kubeconfig"]:
             print(KUBECONFIG)
         case ["gpus", count, *product]:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +58,11 @@ def start(name: str) -> None:
         daemons.until("containerd", _imported)
     if name in ("controllers", "scheduler", "kubelet", "proxy"):  # they end without it
         daemons.until("apiserver", lambda: api.answers("/readyz"))
-    if name == "dns":
-        daemons.start(name, components.command(name), PYTHONPATH=str(REPOSITORY))
-    else:
-        daemons.start(name, components.command(name), OTEL_TRACES_EXPORTER="none")
+    began = datetime.now(UTC)
+    environment = {"PYTHONPATH": str(REPOSITORY), "OTEL_TRACES_EXPORTER": "none"}
+    daemons.start(name, components.command(name), **environment)
     if name == "kubelet":
-        gpus.offer_again()
+        gpus.offer_again(began)
 
 
 def until_ready() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.beds.kubernetes import api, daemons
@@ -15,32 +16,41 @@ PRODUCT = "NVIDIA-GeForce-RTX-3090"
 
 def offer(count: int, product: str = PRODUCT) -> None:
     """From now on, also after a restart of the kubelet; 0 is none, and no labels."""
-    key = RESOURCE.replace("/", "~1")
-    operations = [
-        {"op": "add", "path": f"/status/{which}/{key}", "value": str(count)}
-        for which in ("capacity", "allocatable")
-    ]
-    api.call("PATCH", f"{NODE}/status", operations, api.JSON_PATCH)
-    labels: dict[str, Any] = {
-        f"{RESOURCE}.product": product,
-        f"{RESOURCE}.count": str(count),
-        f"{RESOURCE}.present": "true",
-    }
-    if count == 0:
-        labels = dict.fromkeys(labels)
-    api.call("PATCH", NODE, {"metadata": {"labels": labels}}, api.MERGE_PATCH)
+    api.call("PATCH", f"{NODE}/status", operations(count), api.JSON_PATCH)
+    api.call("PATCH", NODE, labels(count, product), api.MERGE_PATCH)
     (RUN / "gpus.json").write_text(json.dumps([count, product]))
 
 
-def offer_again() -> None:
-    """After a kubelet started, which forgets them with its first words."""
+def operations(count: int) -> list[dict[str, str]]:
+    """A JSON patch of a node's status."""
+    key = RESOURCE.replace("/", "~1")
+    return [
+        {"op": "add", "path": f"/status/{which}/{key}", "value": str(count)}
+        for which in ("capacity", "allocatable")
+    ]
+
+
+def labels(count: int, product: str) -> dict[str, Any]:
+    """A merge patch of a node."""
+    told = {"product": product, "count": str(count), "present": "true"}
+    return {
+        "metadata": {
+            "labels": {f"{RESOURCE}.{key}": value if count else None for key, value in told.items()}
+        }
+    }
+
+
+def offer_again(since: datetime) -> None:
+    """Once a kubelet that started then has spoken, which may set them to 0 with its first words."""
     kept = RUN / "gpus.json"
     if kept.exists():
-        count, product = json.loads(kept.read_text())
-        daemons.until("kubelet", lambda: _offered() == "0" or _offered() == "")
-        offer(count, product)
+        daemons.until("kubelet", lambda: _spoke() >= since.replace(microsecond=0))
+        offer(*json.loads(kept.read_text()))
 
 
-def _offered() -> str:
-    status: dict[str, Any] = api.call("GET", NODE)["status"]
-    return str(status["capacity"].get(RESOURCE, ""))
+def _spoke() -> datetime:
+    try:
+        conditions = api.call("GET", NODE)["status"]["conditions"]
+    except api.Refused:
+        return datetime.fromtimestamp(0, UTC)
+    return max(datetime.fromisoformat(each["lastHeartbeatTime"]) for each in conditions)
