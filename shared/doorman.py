@@ -1,9 +1,9 @@
 """What the router and the doorman of a replica's copy say to each other before any request.
 
 A copy's address may be somebody else's by the time that it is dialled. So the router sends NONCE
-random bytes and nothing more, and the doorman (runtimes/doorman.py, which can't import this) answers
-PROOF bytes that only somebody with the replica's secret can make, for that nonce, at that address.
-From then on the connection is the server's.
+random bytes and nothing more, and the doorman (runtimes/doorman.py, which can't import this file)
+answers PROOF bytes that only somebody with the replica's secret can make, for that nonce, at that
+address. From then on the connection is the server's.
 
 The address is part of it, or a stranger who has come by an old address of the replica could pass
 the nonce on to a copy that is left, and its answer back.
