@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 3 # tests wait more than they work
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kubernetes check bench drill format images lock setup
+.PHONY: help demo up test test-kubernetes check bench bench-kubernetes drill drill-kubernetes format images lock setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,8 +36,14 @@ check: $(READY) ## formatting, lint, types and import rules
 bench: $(READY) ## the benchmarks, as a table, beside their anchors
 	@$(RUN) -m benchmarks
 
+bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server, beside kubectl (KUBECONFIG: yours; else one is started)
+	@$(RUN) -m benchmarks kubernetes
+
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill
+
+drill-kubernetes: $(READY) ## ten minutes with an API server that misbehaves once a second, and checks the outcome
+	@$(RUN) -m benchmarks.drill.kubernetes --seconds 600
 
 format: $(READY) ## put the code into its one form
 	$(VENV)/bin/ruff check --fix-only -q .

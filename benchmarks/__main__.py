@@ -17,14 +17,15 @@ from tests.acceptance.platform import embedded
 SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
 
 
-PARTS: Final = ("platform", "images", "memory")
+PARTS: Final = ("platform", "images", "memory", "kubernetes")
+USUAL: Final = PARTS[:3]  # the last one has a target of its own: it needs a cluster
 
 
 async def bench(asked: argparse.Namespace) -> list[Figure]:
     home = Path(tempfile.mkdtemp(prefix="slipway-bench-"))
     figures: list[Figure] = []
     try:
-        for part in asked.parts or PARTS:
+        for part in asked.parts or USUAL:
             folder = home / part
             folder.mkdir()
             match part:
@@ -36,6 +37,11 @@ async def bench(asked: argparse.Namespace) -> list[Figure]:
                 case "memory":
                     print("memory for a large model …", flush=True)
                     figures += await memory.measure(folder)
+                case "kubernetes":
+                    from benchmarks.kubernetes import measure as kubernetes  # heavy
+
+                    print(f"{asked.endpoints} endpoints on a cluster …", flush=True)
+                    figures += await kubernetes.measure(folder, asked.endpoints)
         return figures
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -53,10 +59,11 @@ async def of_platform(home: Path, asked: argparse.Namespace) -> list[Figure]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--submissions", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--requests", type=int, default=8000)
+    parser.add_argument("--endpoints", type=int, default=300, help="on a cluster, at once")
     asked = parser.parse_args()
     if unknown := sorted({*asked.parts} - {*PARTS}):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")

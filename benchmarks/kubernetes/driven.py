@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 import services.scheduler.main as scheduler
+from benchmarks.kubernetes.told import Told
 from services.scheduler.drivers.kubernetes.wire import Wire
 from shared import log
 from shared.blobs import Blobs
@@ -26,18 +27,6 @@ from shared.database.pool import Database
 from shared.outbox import relay
 from shared.run import run
 from shared.service import Floor
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    calls: dict[str, int]  # `verb plural` -> requests sent
-    failed: dict[str, int]  # attempts that failed, by the name of the error
-    memory: int  # bytes, now
-    peak: int
-
-    def minus(self, before: Told) -> dict[str, int]:
-        """The calls since then."""
-        more = {what: n - before.calls.get(what, 0) for what, n in self.calls.items()}
-        return {what: count for what, count in more.items() if count}
 
 
 wires: list[Wire] = []
@@ -76,21 +65,16 @@ async def answer(stopping: asyncio.Event) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while not stopping.is_set():
-        line = asyncio.ensure_future(reader.readline())
-        over = asyncio.ensure_future(stopping.wait())
+    over = loop.create_task(stopping.wait())
+    while True:
+        line = loop.create_task(reader.readline())
         await asyncio.wait((line, over), return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        if not line.done() or not line.result():  # whoever asked is gone, or all is over
+        if over.done():
             line.cancel()
-            return await _end(stopping)
+            return
+        if not line.result():
+            raise RuntimeError("whoever asked is gone")
         print(msgspec.json.encode(told()).decode(), flush=True)
-    return None
-
-
-async def _end(stopping: asyncio.Event) -> None:
-    if not stopping.is_set():
-        sys.exit("nobody asks any more")
 
 
 async def serve() -> None:

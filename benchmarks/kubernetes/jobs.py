@@ -1,4 +1,4 @@
-"""Jobs that are built and wait for nothing but to be queued, all of one version and its one image."""
+"""Jobs that are built and wait for nothing but to be queued, all of one version and one image."""
 
 from __future__ import annotations
 
