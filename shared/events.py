@@ -63,7 +63,8 @@ class JobQueued(JobFact, frozen=True, kw_only=True):
 
 
 class JobPlaced(JobFact, frozen=True, kw_only=True):
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()  # those of the first copy, then those of the next ...
+    copies: int = 1  # that may run; when it wants more, those wait for room
 
 
 class JobStarted(JobFact, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from shared.endpoint import Format
+from shared.target import kind
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -52,7 +53,7 @@ and files layers are its own, all else is root's."""
 
 def has_base(target: str) -> bool:
     """Whether images for a target stand on their owner's base image, not on the machine's `/`."""
-    return target not in ("process", "fake")
+    return kind(target) not in ("process", "fake")
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -1,49 +1,32 @@
-"""Which queued jobs may start now, on which GPUs, and what the others wait for. Pure.
+"""Which jobs may start or grow now, on which GPUs, and what the others wait for. Pure.
 
 First come, first served for each type of GPU: a job that waits keeps every type it would take from
 all who came after it, so a big job is never overtaken by smaller ones. A job that needs no GPU
 competes with nobody. A job that no present GPU could ever satisfy holds up nobody either.
+
+A job may want several copies. Each has all its GPUs on one machine, and all are of one type. It
+starts with as many copies as there is room for, and at least one; for the others it waits on, in
+its place in the queue, as one does who runs and is asked for more copies.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 
+from services.scheduler.shelf import Shelf, Slot, Waiting, affordable, fitting, shelf_of
+from services.scheduler.why import totals, why
 from shared.ids import JobId
-
-FAR: Final = 100
-"""Beyond so many jobs ahead, the exact number is not told: it would be rewritten for nobody."""
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A queued job. The order of a sequence of them is the order in which they came."""
-
-    job: JobId
-    attempt: int
-    count: int = 0  # of GPUs
-    types: tuple[str, ...] = ()  # in order of preference; empty: any
-    max_price: float | None = None  # per GPU and hour
-    reason: str = ""  # what is written down now
-    age: float = 0.0  # seconds in the queue
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A GPU that is present, and whether somebody holds it."""
-
-    gpu: str
-    type: str
-    price: float = 0.0
-    free: bool = True
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     job: JobId
     attempt: int
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()  # copy by copy
+    granted: int = 0  # copies that it might run before
+    copies: int = 1  # that it may run now
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,29 +34,32 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[JobId, str]  # of those that go on waiting: one line for a person
 
 
-Shelf = Counter[tuple[str, float]]
-"""How many GPUs there are of each type and price."""
+Free = dict[str, dict[str, list[Slot]]]
+"""What nobody holds, by type and machine."""
 
 
 def decide(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> Decision:
-    """Place what can start, and say of every other job what it waits for."""
-    shelf: Shelf = Counter((slot.type, slot.price) for slot in slots)
-    free: dict[str, list[Slot]] = {slot.type: [] for slot in slots}
-    for slot in slots:
-        if slot.free:
-            free[slot.type].append(slot)
+    """Place what can start or grow, and say of every other job what it waits for."""
+    shelf, free, own = shelf_of(slots), _free(slots), _own(waiting, slots)
+    named = {slot.gpu: slot for slot in slots}
+    left = totals(shelf_of(slot for slot in slots if slot.free))
     ahead: Counter[frozenset[str]] = Counter()  # how many wait for which types, so far
     kept: set[str] = set()  # types that somebody earlier waits for
     decision = Decision(placements=[], reasons={})
     for job in waiting:
-        types = fitting(job, shelf)
-        gpus = _take(job, [t for t in types if t not in kept], free)
-        if gpus is not None:
-            decision.placements.append(Placement(job=job.job, attempt=job.attempt, gpus=gpus))
-            continue
-        before = sum(n for wanted, n in ahead.items() if not wanted.isdisjoint(types))
-        left = {t: len(there) for t, there in free.items()}
-        decision.reasons[job.job] = why(job, shelf, left, before)
+        reach = shelf - own[job.job] if job.job in own else shelf
+        types = fitting(job, reach)
+        placement = _place(job, [t for t in types if t not in kept], free)
+        if placement is not None:
+            decision.placements.append(placement)
+            mine = [named[gpu] for gpu in placement.gpus]
+            left.subtract(slot.type for slot in mine)
+            if placement.copies == job.copies:
+                continue
+            types = fitting(job, _of_type(reach, mine) - shelf_of(mine))
+        else:
+            before = sum(n for wanted, n in ahead.items() if not wanted.isdisjoint(types))
+            decision.reasons[job.job] = why(job, shelf, types, left, before)
         if types:
             kept.update(types)
             ahead[frozenset(types)] += 1
@@ -81,78 +67,75 @@ def decide(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> Decision:
 
 
 def admit(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> list[Placement]:
-    """The jobs that may start now."""
+    """The jobs that may start or grow now."""
     return decide(waiting, slots).placements
 
 
-def fitting(job: Waiting, shelf: Shelf) -> tuple[str, ...]:
-    """The types that could satisfy `job` were all of them free, most preferred first."""
-    total: Counter[str] = Counter()
-    for (kind, price), number in shelf.items():
-        if _affordable(job, price):
-            total[kind] += number
-    wanted = job.types or tuple(sorted(total))
-    return tuple(dict.fromkeys(t for t in wanted if job.count > 0 and total[t] >= job.count))
-
-
-def why(job: Waiting, shelf: Shelf, free: Mapping[str, int], ahead: int) -> str:
-    """One line: what it waits for, how much of that is free, and how many came before."""
-    wants = f"waits for {job.count} {' or '.join(job.types) or _any(job.count)}"
-    types = fitting(job, shelf)
-    if not types:
-        return f"{wants}, which this target does not have{_missing(job, shelf)}"
-    total = _totals(shelf)
-    numbers = [f"{free.get(t, 0)} of {total[t]}" for t in types]
-    if len(types) == 1:
-        state = f"{numbers[0]} {'is' if numbers[0].startswith('1 ') else 'are'} free"
-    else:
-        named = [f"{number} {t}" for number, t in zip(numbers, types, strict=True)]
-        state = f"{', '.join(named[:-1])} and {named[-1]} are free"
-    return f"{wants}; {state}; {_queue(ahead)}"
-
-
-def _take(
-    job: Waiting, types: Sequence[str], free: dict[str, list[Slot]]
-) -> tuple[str, ...] | None:
+def _place(job: Waiting, types: Sequence[str], free: Free) -> Placement | None:
     """Take its GPUs out of `free`; None when it must wait."""
     if job.count == 0:
-        return ()
-    for kind in types:
-        chosen = [slot for slot in free[kind] if _affordable(job, slot.price)][: job.count]
-        if len(chosen) == job.count:
-            free[kind] = [slot for slot in free[kind] if slot not in chosen]
-            return tuple(slot.gpu for slot in chosen)
+        return _placement(job, job.missing)
+    if job.held > job.granted > 0:  # it still holds what it gave up a moment ago
+        return _placement(job, min(job.missing, job.held - job.granted))
+    for least in dict.fromkeys((job.missing, 1)):
+        for kind in types:
+            nodes = _nodes(job, free[kind])
+            if len(nodes) >= least:
+                return _placement(job, len(nodes), _take(job, free[kind], nodes))
     return None
 
 
-def _any(count: int) -> str:
-    return "GPU of any type" if count == 1 else "GPUs of any one type"
+def _placement(job: Waiting, more: int, gpus: tuple[str, ...] = ()) -> Placement:
+    return Placement(
+        job=job.job,
+        attempt=job.attempt,
+        gpus=gpus,
+        granted=job.granted,
+        copies=job.granted + more,
+    )
 
 
-def _queue(ahead: int) -> str:
-    if ahead == 0:
-        return "next in line"
-    if ahead > FAR:
-        return f"more than {FAR} jobs ahead"
-    return f"{ahead} job{'s' if ahead > 1 else ''} ahead"
+def _nodes(job: Waiting, there: Mapping[str, list[Slot]]) -> list[str]:
+    """Where its copies can go, one entry for each. The fullest machine that has room comes first,
+    so that empty ones stay for those who need many GPUs."""
+    room = {
+        node: sum(affordable(job, slot.price) for slot in slots) for node, slots in there.items()
+    }
+    chosen: list[str] = []
+    for node in sorted(room, key=lambda node: (room[node], node)):
+        chosen += [node] * min(room[node] // job.count, job.missing - len(chosen))
+    return chosen
 
 
-def _missing(job: Waiting, shelf: Shelf) -> str:
-    """Why no type fits, to be added to that it does not; empty when there is nothing to add."""
-    total = {t: n for t, n in _totals(shelf).items() if not job.types or t in job.types}
-    if not total:
-        return ""
-    if max(total.values()) >= job.count:
-        return f" at {job.max_price:g} an hour or less"
-    return f" (it has {', '.join(f'{n} {t}' for t, n in sorted(total.items()))})"
+def _take(job: Waiting, there: dict[str, list[Slot]], nodes: Sequence[str]) -> tuple[str, ...]:
+    gpus: list[str] = []
+    for node in nodes:
+        fit = [slot.gpu for slot in there[node] if affordable(job, slot.price)][: job.count]
+        there[node] = [slot for slot in there[node] if slot.gpu not in fit]
+        gpus += fit
+    return tuple(gpus)
 
 
-def _totals(shelf: Shelf) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for (kind, _), number in shelf.items():
-        total[kind] += number
-    return total
+def _free(slots: Sequence[Slot]) -> Free:
+    free: Free = {slot.type: {} for slot in slots}
+    for slot in slots:
+        if slot.free:
+            free[slot.type].setdefault(slot.node, []).append(slot)
+    return free
 
 
-def _affordable(job: Waiting, price: float) -> bool:
-    return job.max_price is None or price <= job.max_price
+def _own(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> dict[JobId, Shelf]:
+    """What those who would grow hold already: more copies of them can never have that."""
+    growing = {job.job for job in waiting if job.granted}
+    own: dict[JobId, list[Slot]] = {}
+    for slot in slots:
+        if slot.job in growing:
+            assert slot.job is not None
+            own.setdefault(slot.job, []).append(slot)
+    return {job: shelf_of(held) for job, held in own.items()}
+
+
+def _of_type(shelf: Shelf, mine: Sequence[Slot]) -> Shelf:
+    """That part of it which more copies of one who has `mine` can have."""
+    kinds = {slot.type for slot in mine}
+    return Counter({key: number for key, number in shelf.items() if key[0] in kinds})

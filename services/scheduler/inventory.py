@@ -36,6 +36,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     device: str
     memory: int
+    node: str
     present: bool
     price: float
 
@@ -75,6 +76,7 @@ def changes(
             type=gpu.type,
             device=gpu.device,
             memory=gpu.memory,
+            node=gpu.node,
             present=True,
             price=prices.get(gpu.type, 0.0),
         )

@@ -30,6 +30,7 @@ PRUNE_LOGS = sql(__package__, "prune_logs")
 KEPT: Final = 50_000  # lines of one job
 SLACK: Final = 1_000  # lines it may have above that before they are pruned
 LONGEST: Final = 8 << 10  # bytes of one line
+LONGEST_REST: Final = 10.0  # seconds between two rounds while the target or the database is away
 PAGES: Final = 50  # that `finish` reads at most: whoever prints on and on is not waited for
 
 _ESCAPES: Final = re.compile(
@@ -58,30 +59,38 @@ class Shipper:
         self._driver = driver
         self._kept = kept
         self._at: dict[Replica, int] = {}  # the last line that the table has
+        self._seen: dict[Replica, dict[str, str]] = {}  # how far each source has been read
         self._unpruned: Counter[Replica] = Counter()
         self._locks: dict[Replica, asyncio.Lock] = {}
 
     async def loop(self, stopping: asyncio.Event, *, seconds: float = 0.5) -> None:
+        rest = seconds
         while not stopping.is_set():
-            more = False
-            with suppress(Transient):  # the lines stay where they are
-                more = await self.round()
-            await pause(seconds / 10 if more else seconds, stopping)
+            try:
+                rest = seconds / 10 if await self.round() else seconds
+            except Transient:  # the lines stay where they are
+                rest = min(max(rest, seconds) * 2, max(seconds, LONGEST_REST))
+            await pause(rest, stopping)
 
     async def round(self) -> bool:
         """Ship a page of every replica; whether there is more."""
         observed = await self._driver.observe()
         for gone in self._at.keys() - observed.keys():
             self.forget(gone)
-        counts = [await self.ship(replica) for replica in observed]
+        counts = []
+        for replica in observed:
+            with suppress(Transient):  # one whose machine is away holds up no other
+                counts.append(await self.ship(replica))
         return any(counts)
 
     async def ship(self, replica: Replica) -> int:
         """Ship one page; how many lines that were."""
         async with self._locks.setdefault(replica, asyncio.Lock()):
             if replica not in self._at:
-                self._at[replica] = await logs.last(self._database, replica.job, replica.attempt)
-            lines = await self._driver.logs(replica, self._at[replica])
+                of = (self._database, replica.job, replica.attempt)
+                self._seen[replica] = await logs.stamps(*of)
+                self._at[replica] = await logs.last(*of)
+            lines = await self._driver.logs(replica, self._at[replica], self._seen[replica])
             if lines:
                 await self._keep(replica, lines)
             return len(lines)
@@ -93,13 +102,17 @@ class Shipper:
                 return
 
     def forget(self, replica: Replica) -> None:
-        for kept in (self._at, self._unpruned, self._locks):
+        for kept in (self._at, self._seen, self._unpruned, self._locks):
             kept.pop(replica, None)
 
     async def _keep(self, replica: Replica, lines: Sequence[Line]) -> None:
         tidy = [msgspec.structs.replace(line, text=clean(line.text)) for line in lines]
         await logs.keep(self._database, replica.job, replica.attempt, tidy)
         self._at[replica] = lines[-1].line
+        for line in lines:
+            if line.source:
+                newest = self._seen[replica].get(line.source, "")
+                self._seen[replica][line.source] = max(newest, line.stamp)
         self._unpruned[replica] += len(lines)
         if self._unpruned[replica] >= min(SLACK, self._kept):
             await self._database.execute(PRUNE_LOGS, replica.job, self._kept)

@@ -19,8 +19,9 @@ from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
 from services.scheduler.metrics import Metrics
 from services.scheduler.nvml import Nvml
+from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
-from services.scheduler.scheduler import Options, Scheduler
+from services.scheduler.scheduler import Scheduler
 from shared import config, ids, service
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
@@ -31,6 +32,7 @@ from shared.events import (
     JobLost,
     JobQueued,
     JobRestarted,
+    JobScaled,
     JobStopping,
     JobTerminated,
 )
@@ -46,6 +48,7 @@ WAKE = (
     JobQueued,
     JobRestarted,
     JobLost,
+    JobScaled,
     JobStopping,
     JobFailed,
     JobTerminated,

@@ -34,7 +34,7 @@ class Metrics:
         )
 
     def saw(self, snapshot: Snapshot) -> None:
-        self._queue.set(len(snapshot.waiting))
+        self._queue.set(sum(waiting.granted == 0 for waiting in snapshot.waiting))
         for gauge in (self._jobs, self._gpus, self._held):
             gauge.clear()
         for work in snapshot.works:

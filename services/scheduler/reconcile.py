@@ -4,7 +4,8 @@ It compares what is wanted with what is there and never asks how it came to be, 
 matter what was missed: run twice with nothing changed, it asks for the same steps, and once they
 are done for none. An attempt that stopped being wanted is never wanted again, so whatever is
 observed or holds GPUs without being wanted can be stopped. GPUs are released by carrying out Stop,
-after the driver has said that nothing runs any more, and by nothing else.
+after the driver has said that nothing runs any more, or Release, after it has said that no more
+copies run than may, and by nothing else.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     restarts: int
     age: float  # seconds in this state, by the database's clock
+    addresses: tuple[Address, ...] = ()  # that are written down
+    granted: int = 1  # copies that may run
+    held: int = 0  # copies that hold GPUs
+    reason: str = ""  # that is written down
 
     @property
     def replica(self) -> Replica:
@@ -47,6 +52,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     start_deadline: float = 600.0  # seconds from its place to its readiness
     drain: float = 0.5  # seconds from the stop of its traffic to its own
+    patience: float = 5.0  # seconds that a running job may be nowhere ready before that is told
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +73,22 @@ class RecordStarted(Step, frozen=True, kw_only=True):
     addresses: tuple[Address, ...]
 
 
+class RecordMoved(Step, frozen=True, kw_only=True):
+    addresses: tuple[Address, ...]
+
+
+class Adjust(Step, frozen=True, kw_only=True):
+    """Tell the target again what shall run: another number of copies, or what was changed there."""
+
+    drift: str = ""  # what somebody else changed
+
+
+class Release(Step, frozen=True, kw_only=True):
+    """Free the GPUs of copies that may not run any more, and do not."""
+
+    granted: int
+
+
 class RecordFailed(Step, frozen=True, kw_only=True):
     reason: str
     quote: bool = True  # whether the last lines of its log belong to the reason
@@ -81,11 +103,15 @@ def reconcile(
     observed: Mapping[Replica, Observed],
     holders: Collection[Replica],
     policy: Policy,
+    nowhere: Mapping[Replica, float] = {},
 ) -> Iterator[Step]:
-    """At most one step for each replica. `holders` are those with GPUs not yet released."""
+    """At most one step for each replica. `holders` are those with GPUs not yet released.
+
+    `nowhere` says for how long each of those that are `unready` has been so.
+    """
     wanted = {work.replica for work in works}
     for work in works:
-        step = _step(work, observed.get(work.replica), policy)
+        step = _step(work, observed.get(work.replica), policy, nowhere.get(work.replica, 0.0))
         if step is not None:
             yield step
     for replica in sorted({*observed, *holders} - wanted):
@@ -101,6 +127,36 @@ def restarted(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> di
     }
 
 
+def unready(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> set[Replica]:
+    """Those that run and have no copy that takes requests."""
+    return {
+        work.replica
+        for work in works
+        if work.state is State.RUNNING
+        and (seen := observed.get(work.replica)) is not None
+        and not seen.addresses
+    }
+
+
+def told(
+    works: Sequence[Work], observed: Mapping[Replica, Observed], waits: Mapping[JobId, str]
+) -> dict[Replica, str]:
+    """What is wrong with jobs that have begun, or why they wait for more copies (`waits`), where
+    something else is written down. Nothing, once all is well."""
+    return {
+        work.replica: reason
+        for work in works
+        if work.state in (State.STARTING, State.RUNNING)
+        and (reason := _told(work, observed.get(work.replica), waits)) != work.reason
+    }
+
+
+def _told(work: Work, seen: Observed | None, waits: Mapping[JobId, str]) -> str:
+    well = seen is None or (seen.phase is Phase.READY and len(seen.addresses) >= seen.copies)
+    trouble = "" if well or seen is None else seen.reason
+    return "; ".join(filter(None, (trouble, waits.get(work.job, ""))))
+
+
 def quoting(reason: str, lines: Sequence[str]) -> str:
     """`reason` with the end of the log, oldest line first."""
     if not lines:
@@ -108,12 +164,12 @@ def quoting(reason: str, lines: Sequence[str]) -> str:
     return f"{reason}; last lines: {' | '.join(line[:LINE] for line in lines)}"
 
 
-def _step(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
+def _step(work: Work, seen: Observed | None, policy: Policy, nowhere: float) -> Step | None:
     match work.state:
         case State.STARTING:
             return _starting(work, seen, policy)
         case State.RUNNING:
-            return _running(work, seen)
+            return _running(work, seen, nowhere >= policy.patience)
         case State.STOPPING:
             return Stop(replica=work.replica, drain=_drain(work, seen, policy))
         case _:
@@ -122,8 +178,8 @@ def _step(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
 
 def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
     if seen is not None:
-        if seen.phase is Phase.READY:
-            return RecordStarted(replica=work.replica, addresses=seen.addresses)
+        if seen.phase is Phase.READY and seen.addresses:
+            return RecordStarted(replica=work.replica, addresses=tuple(sorted(seen.addresses)))
         if (failed := _failed(work, seen)) is not None:
             return failed
     if work.age > policy.start_deadline:
@@ -131,14 +187,28 @@ def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
         return RecordFailed(replica=work.replica, reason=reason)
     if seen is None or seen.phase is Phase.GONE:
         return Start(replica=work.replica)
-    return None
+    return _copies(work, seen)
 
 
-def _running(work: Work, seen: Observed | None) -> Step | None:
+def _running(work: Work, seen: Observed | None, forsaken: bool) -> Step | None:
     if seen is None or seen.phase is Phase.GONE:
         reason = (seen and seen.reason) or "its processes vanished"
         return RecordLost(replica=work.replica, reason=reason)
-    return _failed(work, seen)
+    if (failed := _failed(work, seen)) is not None:
+        return failed
+    # what is not ready for a moment is between two lives, and its router waits for it
+    known = seen.phase is Phase.READY if seen.addresses else forsaken
+    if known and set(seen.addresses) != set(work.addresses):
+        return RecordMoved(replica=work.replica, addresses=tuple(sorted(seen.addresses)))
+    return _copies(work, seen)
+
+
+def _copies(work: Work, seen: Observed) -> Step | None:
+    if seen.drift or seen.wanted not in (None, work.granted):
+        return Adjust(replica=work.replica, drift=seen.drift)
+    if work.held > work.granted >= seen.copies:
+        return Release(replica=work.replica, granted=work.granted)
+    return None
 
 
 def _failed(work: Work, seen: Observed) -> RecordFailed | None:

@@ -10,35 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Final
 
-import msgspec
-
 from services.scheduler import reconcile
 from services.scheduler.decide import Placement, decide
-from services.scheduler.driver import Driver, Refused, Replica, Workload
+from services.scheduler.driver import Driver, Observed, Replica
 from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
-from services.scheduler.reconcile import (
-    Policy,
-    RecordFailed,
-    RecordLost,
-    RecordStarted,
-    Start,
-    Step,
-    Stop,
-)
+from services.scheduler.performer import Options, Performer, Vet
+from services.scheduler.reconcile import Start, Step, Stop
 from services.scheduler.store import Snapshot, Store
-from services.scheduler.workload import workload
-from shared.database import versions
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.errors import Transient
-from shared.events import Event, JobFailed, JobLost, JobPlaced, JobStarted, JobTerminated
-from shared.lifecycle import State
+from shared.events import Event, JobPlaced, JobScaled, JobTerminated
+from shared.ids import JobId
 from shared.run import pause
 from shared.telemetry import Telemetry
 
@@ -46,19 +35,7 @@ log = logging.getLogger(__name__)
 
 STARTS: Final = 8  # at once: each may unpack an image
 STOPS: Final = 256  # at once: each mostly waits
-QUOTED: Final = 5  # lines of the log in the reason of a failure
-WHILE_STOPPING: Final = 0.2  # seconds between two looks at what a stopping replica prints
-
-
-Vet = Callable[[Workload], Awaitable[str | None]]
-"""Why a workload must not start, or None. Asked before every start."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    policy: Policy = Policy()
-    stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
-    router_url: str = ""  # how people reach endpoints, for what is written into them
-    again_after: float = 0.5  # seconds to the second try of what met trouble; doubles
+LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
 
 
 class Scheduler:
@@ -75,17 +52,19 @@ class Scheduler:
         self.trouble: str | None = None  # why the last look failed
         self._options = options or Options()
         self._metrics = metrics or Metrics(Telemetry())
-        self._database = database
         self._driver = driver
-        self._vet = vet
         self._jobs = PostgresJobs(database)
         self._store = Store(database, target)
         self._shipper = Shipper(database, driver)
+        self._performer = Performer(
+            database, driver, self._store, self._shipper, options=self._options, vet=vet
+        )
         self._wake = asyncio.Event()
         self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
+        self._nowhere: dict[Replica, float] = {}  # since when nothing of it takes requests
 
     async def on_event(self, event: Event) -> None:
         """Something happened: look soon. What it was, the tables say."""
@@ -112,15 +91,17 @@ class Scheduler:
         observed = await self._driver.observe()
         snapshot = await self._store.snapshot()
         self._metrics.saw(snapshot)
-        await self._admit(snapshot)
-        await self._store.count(reconcile.restarted(snapshot.works, observed))
+        works = snapshot.works
+        waits = await self._admit(snapshot)
+        await self._tell(waits, snapshot, observed)
+        await self._store.count(reconcile.restarted(works, observed))
+        nowhere = self._ages(reconcile.unready(works, observed))
         for step in reconcile.reconcile(
-            snapshot.works, observed, snapshot.holders, self._options.policy
+            works, observed, snapshot.holders, self._options.policy, nowhere
         ):
             if step.replica not in busy:
                 self._begin(step)
-        wanted = {work.replica for work in snapshot.works}
-        self._hands.forget({*observed, *snapshot.holders, *wanted})
+        self._forget({*observed, *snapshot.holders, *(work.replica for work in works)})
         if self._to_purge:
             await self.purge()
 
@@ -134,15 +115,17 @@ class Scheduler:
         await self._store.purge_logs()
 
     async def _turns(self, stopping: asyncio.Event, every: float) -> None:
+        away = every
         while not stopping.is_set():
             self._wake.clear()
             try:
                 await self.turn()
-                self.trouble = None
-            except Transient as error:
+                self.trouble, away = None, every
+            except Transient as error:  # nothing was decided, and all stays as it is
                 log.warning("will look again", exc_info=True)
                 self.trouble = str(error)
-                await pause(every, stopping)
+                await pause(away, stopping)
+                away = min(away * 2, max(every, LONGEST))
             await self._rest(stopping, every)
 
     async def _rest(self, stopping: asyncio.Event, every: float) -> None:
@@ -160,17 +143,53 @@ class Scheduler:
             self._driver.changed.clear()
             self._wake.set()
 
-    async def _admit(self, snapshot: Snapshot) -> None:
+    async def _admit(self, snapshot: Snapshot) -> dict[JobId, str]:
+        """Let start and grow what can; why the others wait."""
         decision = decide(snapshot.waiting, snapshot.slots)
         before = {waiting.job: waiting for waiting in snapshot.waiting}
         for placement in decision.placements:
-            if await self._place(placement):
+            if placement.granted:
+                await self._grow(placement)
+            elif await self._place(placement):
                 self._metrics.admitted(before[placement.job].age)
-        news = {job: why for job, why in decision.reasons.items() if why != before[job].reason}
-        await self._store.explain(news)
+        return decision.reasons
+
+    async def _tell(
+        self,
+        waits: Mapping[JobId, str],
+        snapshot: Snapshot,
+        observed: Mapping[Replica, Observed],
+    ) -> None:
+        queued = {
+            Replica(job.job, job.attempt): waits[job.job]
+            for job in snapshot.waiting
+            if job.granted == 0 and waits.get(job.job, job.reason) != job.reason
+        }
+        begun = reconcile.told(snapshot.works, observed, waits)
+        await self._store.explain(queued, {each: clean(why) for each, why in begun.items()})
+
+    def _ages(self, unready: Collection[Replica]) -> dict[Replica, float]:
+        """For how many seconds each has been so."""
+        now = asyncio.get_running_loop().time()
+        self._nowhere = {replica: self._nowhere.get(replica, now) for replica in unready}
+        return {replica: now - since for replica, since in self._nowhere.items()}
+
+    def _forget(self, alive: Collection[Replica]) -> None:
+        self._hands.forget(alive)
+        self._performer.forget(alive)
+
+    async def _grow(self, placement: Placement) -> None:
+        fact = JobScaled(job=placement.job, attempt=placement.attempt, copies=placement.copies)
+        if await self._jobs.grow(fact, placement.granted, placement.gpus):
+            self._wake.set()
 
     async def _place(self, placement: Placement) -> bool:
-        fact = JobPlaced(job=placement.job, attempt=placement.attempt, gpus=placement.gpus)
+        fact = JobPlaced(
+            job=placement.job,
+            attempt=placement.attempt,
+            gpus=placement.gpus,
+            copies=placement.copies,
+        )
         placed = await self._jobs.place(fact)
         if placed:
             self._begin(Start(replica=Replica(placement.job, placement.attempt)))
@@ -182,77 +201,4 @@ class Scheduler:
         at_once = self._stops if isinstance(step, Stop) else self._starts
         name = type(step).__name__
         self._metrics.began(name)
-        self._hands.begin(step.replica, name, partial(self._perform, step), at_once)
-
-    async def _perform(self, step: Step) -> None:
-        match step:
-            case Start(replica=replica):
-                await self._start(replica)
-            case Stop(replica=replica, drain=drain):
-                await self._stop(replica, drain)
-            case RecordStarted(replica=replica, addresses=addresses):
-                await self._jobs.advance(
-                    JobStarted(
-                        job=replica.job,
-                        attempt=replica.attempt,
-                        address=addresses[0] if addresses else "",
-                        addresses=addresses,
-                    )
-                )
-            case RecordFailed(replica=replica, reason=reason, quote=quote):
-                await self._fail(replica, reason, quote=quote)
-            case RecordLost(replica=replica, reason=reason):
-                await self._ship_all(replica)
-                await self._jobs.advance(
-                    JobLost(job=replica.job, attempt=replica.attempt, reason=clean(reason))
-                )
-
-    async def _start(self, replica: Replica) -> None:
-        job = await self._jobs.get(replica.job)
-        if job is None or job.state is not State.STARTING or job.attempt != replica.attempt:
-            return
-        version = await versions.get(self._database, job.version)
-        devices = await self._store.devices(replica)
-        work = version and workload(job, version, devices, self._options.router_url)
-        if not work:
-            await self._fail(replica, f"its version has no image of {job.endpoint}", quote=False)
-            return
-        fault = None if self._vet is None else await self._vet(work)
-        if fault is not None:
-            await self._fail(replica, fault, quote=False)
-            return
-        outcome = await self._driver.start(work)
-        if isinstance(outcome, Refused):
-            await self._fail(replica, outcome.reason, quote=False)
-
-    async def _fail(self, replica: Replica, reason: str, *, quote: bool) -> None:
-        await self._ship_all(replica)
-        if quote:
-            reason = reconcile.quoting(reason, await self._store.last_lines(replica, QUOTED))
-        fact = JobFailed(job=replica.job, attempt=replica.attempt, reason=clean(reason))
-        await self._jobs.advance(fact)
-
-    async def _stop(self, replica: Replica, drain: float) -> None:
-        await asyncio.sleep(drain)
-        await self._ship_all(replica)
-        ended = asyncio.Event()
-        shipping = asyncio.create_task(self._ship_until(ended, replica))
-        try:
-            await self._driver.stop(replica, self._options.stop_grace)
-        finally:
-            ended.set()
-            await shipping
-        await self._store.ended(replica)
-        self._shipper.forget(replica)
-
-    async def _ship_until(self, ended: asyncio.Event, replica: Replica) -> None:
-        """What it prints while it ends, before its files go."""
-        while not ended.is_set():
-            await self._ship_all(replica)
-            await pause(WHILE_STOPPING, ended)
-
-    async def _ship_all(self, replica: Replica) -> None:
-        try:
-            await self._shipper.finish(replica)
-        except Transient:
-            log.warning("%s: its last lines may be missing", replica, exc_info=True)
+        self._hands.begin(step.replica, name, partial(self._performer.perform, step), at_once)

@@ -7,14 +7,14 @@ from typing import Final
 
 import msgspec
 
-from services.scheduler.decide import Slot, Waiting
 from services.scheduler.driver import Replica
 from services.scheduler.reconcile import Work
+from services.scheduler.shelf import Slot, Waiting
 from shared.database.jobs import RELEASE, advance
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.events import GpuReleased, JobStopped
-from shared.ids import JobId
+from shared.target import CLUSTER, kind
 
 WAITING = sql(__package__, "waiting")
 AT_WORK = sql(__package__, "at_work")
@@ -56,21 +56,42 @@ class Store:
             waiting=msgspec.convert([dict(row) for row in waiting], list[Waiting]),
             works=msgspec.convert([dict(row) for row in works], list[Work]),
             slots=[
-                Slot(gpu=row["id"], type=row["type"], price=row["price"], free=row["job"] is None)
+                Slot(
+                    gpu=row["id"],
+                    type=row["type"],
+                    node=row["node"],
+                    price=row["price"],
+                    free=row["job"] is None,
+                    job=row["job"],
+                )
                 for row in gpus
                 if row["present"]
             ],
             holders={Replica(row["job"], row["attempt"]) for row in gpus if row["job"] is not None},
         )
 
-    async def devices(self, replica: Replica) -> tuple[str, ...]:
-        rows = await self._database.fetch(DEVICES, replica.job, replica.attempt)
-        return tuple(row["device"] for row in rows)
+    async def devices(self, replica: Replica, copies: int) -> tuple[str, ...]:
+        """The GPUs of so many of its copies: by what CUDA calls them, or in a cluster, where a
+        device's number says little, by their ids."""
+        rows = await self._database.fetch(DEVICES, replica.job, replica.attempt, copies)
+        column = "id" if kind(self._target) == CLUSTER else "device"
+        return tuple(row[column] for row in rows)
 
-    async def explain(self, reasons: Mapping[JobId, str]) -> None:
-        """Write down why jobs wait. Nothing is written where it is known."""
-        if reasons:
-            await self._database.execute(EXPLAIN, list(reasons), list(reasons.values()))
+    async def explain(
+        self, queued: Mapping[Replica, str], begun: Mapping[Replica, str] | None = None
+    ) -> None:
+        """Write down why jobs wait in the queue, and what is wrong with those that have begun.
+        Nothing is written where it is known."""
+        told = [(*each, True) for each in queued.items()]
+        told += [(*each, False) for each in (begun or {}).items()]
+        if told:
+            await self._database.execute(
+                EXPLAIN,
+                [replica.job for replica, _, _ in told],
+                [replica.attempt for replica, _, _ in told],
+                [reason for _, reason, _ in told],
+                [waits for _, _, waits in told],
+            )
 
     async def count(self, restarts: Mapping[Replica, int]) -> None:
         if restarts:

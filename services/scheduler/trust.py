@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from services.scheduler.driver import Workload
-from services.scheduler.scheduler import Vet
+from services.scheduler.performer import Vet
 from shared import attestation
 from shared.errors import Invalid, Permanent, Transient
 from shared.image import Descriptor

@@ -31,6 +31,8 @@ def workload(
         devices=devices,
         files=files(job, version, endpoint, router_url),
         repository=version.repository,
+        project=f"{job.owner}/{job.project}",
+        copies=job.granted,
     )
 
 

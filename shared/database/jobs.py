@@ -12,14 +12,19 @@ import msgspec
 from shared.address import Address
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
-from shared.events import GpuReleased, JobFact, JobPlaced, JobStarted
+from shared.events import GpuReleased, JobFact, JobMoved, JobPlaced, JobScaled, JobStarted
 from shared.ids import JobId, VersionId
-from shared.lifecycle import MOVES, State
+from shared.lifecycle import LIVE, MOVES, State
 
 ADVANCE = sql(__package__, "advance")
 PLACE = sql(__package__, "place")
 RELEASE = sql(__package__, "release")
 JOB = sql(__package__, "job")
+TELL = sql(__package__, "tell")
+MOVED = sql(__package__, "moved")
+SCALE = sql(__package__, "scale")
+GROW = sql(__package__, "grow")
+SHRINK = sql(__package__, "shrink")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +43,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     reason: str
     addresses: tuple[Address, ...]  # while running
+    copies: int  # that its owner wants
+    granted: int  # that may run, while it holds GPUs or has processes
     restarts: int
     created_at: datetime
     changed_at: datetime
@@ -53,6 +60,21 @@ class Jobs(Protocol):
 
     async def place(self, fact: JobPlaced) -> bool:
         """Give a queued job the GPUs that `fact` names. False: it moved on, or one is held."""
+
+    async def grow(self, fact: JobScaled, granted: int, gpus: Sequence[str]) -> bool:
+        """Let a job that may run `granted` copies run as many as `fact` says, on `gpus` as well.
+
+        False: it moved on, or may run another number by now, or one of the GPUs is held.
+        """
+
+    async def shrink(self, job: JobId, attempt: int, granted: int) -> int:
+        """End what it holds for copies beyond `granted`, once those are gone; how many GPUs."""
+
+    async def tell(self, fact: JobFact) -> None:
+        """Announce what moves no job."""
+
+    async def moved(self, fact: JobMoved) -> bool:
+        """Write down where a running job answers. False: it moved on, or that is known."""
 
     async def release(self, job: JobId, attempt: int) -> int:
         """End what the attempt holds, once its processes are gone; how many GPUs that freed."""
@@ -78,10 +100,16 @@ async def advance(connection: Connection, fact: JobFact) -> bool:
     return seq is not None
 
 
+async def scale(connection: Connection, fact: JobScaled) -> bool:
+    """Let a job that is wanted have so many copies. False: it has, or it is not wanted."""
+    values = (fact.job, fact.attempt, list(LIVE), fact.copies, fact.type, fact)
+    return await connection.fetchval(SCALE, *values) is not None
+
+
 def _addresses(fact: JobFact) -> list[str]:
     if not isinstance(fact, JobStarted):
         return []
-    return list(fact.addresses) or [fact.address]
+    return list(fact.addresses) or [fact.address] * bool(fact.address)
 
 
 class PostgresJobs:
@@ -95,11 +123,28 @@ class PostgresJobs:
     async def place(self, fact: JobPlaced) -> bool:
         try:
             seq = await self._database.value(
-                PLACE, fact.job, fact.attempt, fact.gpus, fact.type, fact
+                PLACE, fact.job, fact.attempt, fact.gpus, fact.copies, fact.type, fact
             )
         except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
             return False
         return seq is not None
+
+    async def grow(self, fact: JobScaled, granted: int, gpus: Sequence[str]) -> bool:
+        values = (fact.job, fact.attempt, granted, fact.copies, gpus, fact.type, fact)
+        try:
+            return await self._database.value(GROW, *values) is not None
+        except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
+            return False
+
+    async def shrink(self, job: JobId, attempt: int, granted: int) -> int:
+        return len(await self._database.fetch(SHRINK, job, attempt, granted, GpuReleased.type))
+
+    async def tell(self, fact: JobFact) -> None:
+        await self._database.execute(TELL, fact.job, fact.type, fact)
+
+    async def moved(self, fact: JobMoved) -> bool:
+        values = (fact.job, fact.attempt, fact.addresses, fact.type, fact)
+        return await self._database.value(MOVED, *values) is not None
 
     async def release(self, job: JobId, attempt: int) -> int:
         return len(await self._database.fetch(RELEASE, job, attempt, GpuReleased.type))

@@ -118,7 +118,7 @@ async def test_a_running_job_has_an_address_and_others_have_none(
     stopping = await jobs.get(job)
     assert running is not None
     assert stopping is not None
-    assert (running.address, stopping.address) == ("http://10.0.0.1:8000", None)
+    assert (running.addresses, stopping.addresses) == (("http://10.0.0.1:8000",), ())
 
 
 async def test_the_place_in_the_queue_is_taken_when_a_job_enters_it(

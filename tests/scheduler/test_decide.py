@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.decide import FAR, Placement, Slot, Waiting, admit, decide, fitting
+from services.scheduler.decide import Placement, admit, decide
+from services.scheduler.shelf import Slot, Waiting, fitting, shelf_of
+from services.scheduler.why import FAR
 from shared.ids import JobId
 
 
@@ -141,10 +143,6 @@ some_slots = st.lists(
 ).map(lambda rows: [Slot(gpu=f"g{n}", type=t, free=f, price=p) for n, (t, f, p) in enumerate(rows)])  # fmt: skip
 
 
-def shelf(slots):
-    return Counter((slot.type, slot.price) for slot in slots)
-
-
 @given(some_jobs, some_slots)
 def test_no_gpu_is_given_twice_and_each_fits_what_was_asked(waiting, there):
     by_id = {slot.gpu: slot for slot in there}
@@ -170,7 +168,7 @@ def test_nobody_takes_a_type_that_an_earlier_job_waits_for(waiting, there):
         if each.job in done:
             assert wanted.isdisjoint(by_id[gpu] for gpu in done[each.job].gpus)
         else:
-            wanted.update(fitting(each, shelf(there)))
+            wanted.update(fitting(each, shelf_of(there)))
 
 
 @given(some_jobs, some_slots)

@@ -88,7 +88,7 @@ async def test_a_machine_without_the_nvidia_driver_has_no_gpus_and_says_so_once(
     assert len(caplog.records) == 1
 
 
-ROW = Row(id="process/t4-0", type="t4", device="0", memory=0, present=True, price=0.5)
+ROW = Row(id="process/t4-0", type="t4", device="0", memory=0, node="", present=True, price=0.5)
 GPU = Gpu(id="process/t4-0", type="t4", device="0")
 
 

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from services.scheduler.driver import Replica
+from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
-from services.scheduler.scheduler import Options, Scheduler
+from services.scheduler.scheduler import Scheduler
 from shared.events import JobStopping
 from tests.scheduler.images import image
 from tests.scheduler.stage import Stage

@@ -7,16 +7,21 @@ import pytest
 from services.scheduler.driver import Observed, Phase, Replica
 from services.scheduler.reconcile import (
     LOOP,
+    Adjust,
     Policy,
     RecordFailed,
     RecordLost,
+    RecordMoved,
     RecordStarted,
+    Release,
     Start,
     Stop,
     Work,
     quoting,
     reconcile,
     restarted,
+    told,
+    unready,
 )
 from shared.address import Address
 from shared.ids import JobId
@@ -27,16 +32,23 @@ R = Replica(JobId("j1"), 2)
 HERE = Address("http://127.0.0.1:1")
 
 
-def work(state, age=1.0, restarts=0):
-    return Work(job=R.job, attempt=R.attempt, state=State(state), restarts=restarts, age=age)
+THERE = Address("http://127.0.0.1:2")
+
+
+def work(state, age=1.0, restarts=0, **more):
+    more = {"addresses": (HERE,) if state == "running" else ()} | more
+    return Work(
+        job=R.job, attempt=R.attempt, state=State(state), restarts=restarts, age=age, **more
+    )
 
 
 def seen(phase, **more):
-    return Observed(phase=Phase(phase), addresses=(HERE,), **more)
+    return Observed(phase=Phase(phase), **{"addresses": (HERE,)} | more)
 
 
-def steps(works, observed=None, holders=()):
-    return list(reconcile(works, {R: observed} if observed else {}, holders, POLICY))
+def steps(works, observed=None, holders=(), nowhere=0.0):
+    there = {R: observed} if observed else {}
+    return list(reconcile(works, there, holders, POLICY, {R: nowhere}))
 
 
 LOOPING = seen("crashing", failures=LOOP, exit_code=1)
@@ -77,6 +89,70 @@ LOOPING = seen("crashing", failures=LOOP, exit_code=1)
 )  # fmt: skip
 def test_what_is_done(wanted, there, expected):
     assert steps([wanted], there, [R]) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "expected"),
+    [
+        (work("starting"), seen("ready", addresses=()), None),
+        (work("starting"), seen("ready", addresses=(THERE, HERE)), RecordStarted(replica=R, addresses=(HERE, THERE))),
+        (work("running"), seen("ready", addresses=(THERE,)), RecordMoved(replica=R, addresses=(THERE,))),
+        (work("running"), seen("ready", addresses=(THERE, HERE)), RecordMoved(replica=R, addresses=(HERE, THERE))),
+        (work("running", addresses=(HERE, THERE)), seen("ready", addresses=(THERE, HERE)), None),
+        (work("running"), seen("starting", addresses=(THERE,)), None),
+        (work("running"), seen("ready", addresses=()), None),
+        (work("running"), seen("crashing", addresses=()), None),
+        (work("starting"), seen("starting", wanted=2), Adjust(replica=R)),
+        (work("starting", granted=2), seen("starting", wanted=1), Adjust(replica=R)),
+        (work("running", granted=2), seen("ready", wanted=1), Adjust(replica=R)),
+        (work("running", granted=2), seen("ready", wanted=None), None),
+        (work("running"), seen("ready", wanted=1, drift="its image"), Adjust(replica=R, drift="its image")),
+        (work("running"), seen("gone", wanted=5, drift="its image"), RecordLost(replica=R, reason="its processes vanished")),
+        (work("stopping"), seen("starting", wanted=5, drift="its image"), Stop(replica=R)),
+        (work("running", held=3), seen("ready", wanted=1, copies=2), None),
+        (work("running", held=3), seen("ready", wanted=1, copies=1), Release(replica=R, granted=1)),
+        (work("running", held=3), seen("ready", wanted=3, copies=1), Adjust(replica=R)),
+        (work("starting", held=3), seen("starting", wanted=1, copies=1), Release(replica=R, granted=1)),
+        (work("running", granted=3, held=3), seen("ready", wanted=3, copies=1), None),
+    ],
+)  # fmt: skip
+def test_what_is_done_about_copies(wanted, there, expected):
+    assert steps([wanted], there, [R]) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, False), (4.9, False), (5.0, True)])
+def test_what_is_ready_nowhere_for_a_while_has_no_address(seconds, told):
+    for phase in ("ready", "starting", "crashing"):
+        found = steps([work("running")], seen(phase, addresses=()), nowhere=seconds)
+        assert found == ([RecordMoved(replica=R, addresses=())] if told else [])
+    assert steps([work("running", addresses=())], seen("starting", addresses=()), nowhere=9) == []
+
+
+def test_only_what_runs_can_be_unready():
+    nothing = seen("starting", addresses=())
+    assert unready([work("running")], {R: nothing}) == {R}
+    assert unready([work("starting")], {R: nothing}) == set()
+    assert unready([work("running")], {R: seen("ready")}) == set()
+    assert unready([work("running")], {}) == set()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "waits", "expected"),
+    [
+        (work("running"), seen("ready"), "", None),
+        (work("running"), seen("ready", reason="old"), "", None),
+        (work("running", reason="old"), seen("ready"), "", ""),
+        (work("running"), seen("crashing", reason="back-off"), "", "back-off"),
+        (work("running", reason="back-off"), seen("crashing", reason="back-off"), "", None),
+        (work("running"), seen("ready", copies=2, reason="1 crashes"), "", "1 crashes"),
+        (work("starting"), seen("starting", reason="no image"), "waits", "no image; waits"),
+        (work("running"), None, "waits", "waits"),
+        (work("stopping", reason="old"), seen("starting"), "", None),
+    ],
+)
+def test_what_is_wrong_is_told_until_it_is_well(wanted, there, waits, expected):
+    found = told([wanted], {R: there} if there else {}, {R.job: waits} if waits else {})
+    assert found == ({} if expected is None else {R: expected})
 
 
 def test_what_nobody_wants_is_stopped():

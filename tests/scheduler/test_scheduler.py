@@ -11,8 +11,9 @@ import pytest
 from services.scheduler import store
 from services.scheduler.driver import Phase, Replica
 from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
-from services.scheduler.scheduler import STARTS, Options, Scheduler
+from services.scheduler.scheduler import STARTS, Scheduler
 from shared.database.pool import Database
 from shared.events import (
     Event,

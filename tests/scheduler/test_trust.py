@@ -13,7 +13,8 @@ import pytest
 from services.builder.artifacts import Artifact
 from services.scheduler import trust
 from services.scheduler.drivers.fake import FakeDriver
-from services.scheduler.scheduler import Options, Scheduler
+from services.scheduler.performer import Options
+from services.scheduler.scheduler import Scheduler
 from services.scheduler.trust import Trust
 from shared import attestation, dsse
 from shared.database.pool import Database

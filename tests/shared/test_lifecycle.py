@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from shared.events import FACTS, GpuFact, JobFact, JobSubmitted, VersionFact
+from shared.events import (
+    FACTS,
+    GpuFact,
+    JobFact,
+    JobMoved,
+    JobRepaired,
+    JobScaled,
+    JobSubmitted,
+    VersionFact,
+)
 from shared.lifecycle import HOLDING, LIVE, MOVES, OVER, State, diagram
 
 
@@ -18,9 +27,14 @@ def reachable(start: State) -> set[State]:
     return seen
 
 
+STILL = {JobMoved, JobScaled, JobRepaired}
+"""They speak of a job's copies, wherever it is in its life."""
+
+
 def test_every_fact_about_a_job_but_the_first_moves_it() -> None:
     facts = {kind for kind in FACTS.values() if issubclass(kind, JobFact)}
-    assert facts == {*MOVES, JobSubmitted}
+    assert facts == {*MOVES, *STILL, JobSubmitted}
+    assert STILL.isdisjoint(MOVES)
     assert not any(issubclass(kind, GpuFact | VersionFact) for kind in MOVES)
 
 

@@ -1,7 +1,8 @@
 """A driver whose workloads are only remembered: keeps the contract, yields where a real one would.
 
 Tests command it: `show` puts a replica into a phase, `say` makes it print, `crash` ends its server,
-`vanish` loses it as a reboot would. It outlives the scheduler that uses it, as a target does.
+`vanish` loses it as a reboot would. It outlives the scheduler that uses it, as a target does. It
+runs as many copies as it is told; with `lingers`, those that are too many stay until `reap`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class FakeDriver:
         self.changed = asyncio.Event()
         self.becomes = becomes  # the phase that a started replica soon shows
         self.gpus = list(gpus)
+        self.lingers = False
         self.refuses: dict[str, str] = {}  # image -> why it can never start
         self.troubles = 0  # how many of the next starts and stops raise Transient
         self.may_start = asyncio.Event()
@@ -66,6 +68,8 @@ class FakeDriver:
             if replica not in self.workloads or self._seen[replica].phase is Phase.GONE:
                 self._begin(workload)
                 asyncio.get_running_loop().call_soon(self._settle, replica)
+            else:
+                self._adjust(workload)
             return Started(self._seen[replica].addresses)
 
     async def stop(self, replica: Replica, grace: float) -> None:
@@ -98,6 +102,10 @@ class FakeDriver:
         """Let `observe` say `phase`, and whatever else of Observed is given."""
         self._seen[replica] = msgspec.structs.replace(self._seen[replica], phase=phase, **changes)
         self.changed.set()
+
+    def reap(self, replica: Replica) -> None:
+        """End the copies that it is not to have."""
+        self.show(replica, self._seen[replica].phase, copies=self.workloads[replica].copies)
 
     def say(
         self,
@@ -141,14 +149,36 @@ class FakeDriver:
 
     def _begin(self, workload: Workload) -> None:
         replica = workload.replica
-        address = Address(f"http://127.0.0.1:{next(self._ports)}")
         self.workloads[replica] = workload
         self.starts.append(replica)
         self._lines[replica] = []
         self._seen[replica] = Observed(
-            phase=Phase.STARTING, addresses=(address,), since=datetime.now(UTC)
+            phase=Phase.STARTING,
+            addresses=self._addresses(workload.copies),
+            copies=workload.copies,
+            wanted=workload.copies,
+            since=datetime.now(UTC),
         )
         self.changed.set()
+
+    def _adjust(self, workload: Workload) -> None:
+        replica, copies = workload.replica, workload.copies
+        self.workloads[replica] = workload
+        seen = self._seen[replica]
+        if (seen.wanted, seen.drift) == (copies, ""):
+            return
+        addresses = seen.addresses[:copies]
+        self.show(
+            replica,
+            seen.phase,
+            addresses=(*addresses, *self._addresses(copies - len(addresses))),
+            copies=max(seen.copies, copies) if self.lingers else copies,
+            wanted=copies,
+            drift="",
+        )
+
+    def _addresses(self, count: int) -> tuple[Address, ...]:
+        return tuple(Address(f"http://127.0.0.1:{next(self._ports)}") for _ in range(count))
 
     def _settle(self, replica: Replica) -> None:
         seen = self._seen.get(replica)

@@ -1,9 +1,11 @@
--- What CUDA calls the GPUs that one attempt of a job holds.
--- $1 job  $2 attempt
-SELECT gpus.device
+-- The GPUs that one attempt of a job holds for the copies that may run, copy by copy, and what CUDA
+-- calls each.
+-- $1 job  $2 attempt  $3 how many copies
+SELECT gpus.id, gpus.device
   FROM allocations
   JOIN gpus ON gpus.id = allocations.gpu
  WHERE allocations.job = $1
    AND allocations.attempt = $2
+   AND allocations.copy < $3
    AND allocations.released_at IS NULL
- ORDER BY length(gpus.id), gpus.id;
+ ORDER BY allocations.copy, length(gpus.id), gpus.id;

@@ -1,6 +1,6 @@
 -- The GPUs of a target that are there or held, each with its holder.
 -- $1 target
-SELECT gpus.id, gpus.type, gpus.device, gpus.memory, gpus.price, gpus.present,
+SELECT gpus.id, gpus.type, gpus.node, gpus.device, gpus.memory, gpus.price, gpus.present,
        allocations.job, allocations.attempt
   FROM gpus
   LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL

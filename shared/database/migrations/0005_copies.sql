@@ -3,7 +3,8 @@
 ALTER TABLE jobs
     ADD COLUMN addresses text[]  NOT NULL DEFAULT '{}', -- while running; `address` is the first of them
     ADD COLUMN copies    integer NOT NULL DEFAULT 1 CHECK (copies >= 0),  -- that its owner wants ...
-    ADD COLUMN granted   integer NOT NULL DEFAULT 1 CHECK (granted >= 0); -- ... and that may run now
+    ADD COLUMN granted   integer NOT NULL DEFAULT 1 CHECK (granted >= 0), -- ... and that may run now
+    ADD COLUMN scaled_at timestamptz; -- when it was to have more than before: their place in the queue
 UPDATE jobs SET addresses = ARRAY[address] WHERE address IS NOT NULL;
 
 ALTER TABLE allocations ADD COLUMN copy integer NOT NULL DEFAULT 0; -- which copy of the job holds it

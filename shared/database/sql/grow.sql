@@ -1,0 +1,23 @@
+-- Let a job run more copies than it may now, and give it GPUs for those, all or nothing. No GPUs are
+-- given for copies whose GPUs it has not given back yet.
+-- $1 job  $2 attempt  $3 copies that it may run now  $4 ... and from now on
+-- $5 GPUs, copy by copy  $6 type of the fact  $7 the fact
+WITH grown AS (
+    UPDATE jobs
+       SET granted = $4
+     WHERE id = $1
+       AND attempt = $2
+       AND state IN ('starting', 'running')
+       AND granted = $3
+       AND copies >= $4
+    RETURNING id, attempt, project, gpu_count
+), held AS (
+    INSERT INTO allocations (gpu, job, attempt, copy)
+    SELECT given.gpu, grown.id, grown.attempt, $3 + (given.n - 1) / greatest(grown.gpu_count, 1)
+      FROM grown, unnest($5::text[]) WITH ORDINALITY AS given (gpu, n)
+)
+INSERT INTO events (type, project, source, subject, data)
+SELECT $6, grown.project, '/' || projects.owner || '/' || projects.name, grown.id, $7::jsonb
+  FROM grown
+  JOIN projects ON projects.seq = grown.project
+RETURNING seq;
