@@ -1,16 +1,26 @@
-"""Brings a database to the newest shape: numbered SQL files, each applied once, in order."""
+"""Brings a database to the newest shape: numbered SQL files, each applied once, in order.
+
+`python -m shared.database.migrate` does it to the one of DATABASE_URL, as soon as that answers.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from importlib import resources
 from typing import Final
 
+from shared import log as logs
+from shared.config import Config, read
 from shared.database.pool import Database
+from shared.errors import Transient
 
 log = logging.getLogger(__name__)
 
 LOCK: Final = 7_225_477_101  # any number; all migrators of one database take the same
+
+AGAIN: Final = 1.0  # seconds until a database that is away is tried once more
 
 MADE: Final = """
 CREATE TABLE IF NOT EXISTS migrations (
@@ -39,3 +49,19 @@ async def migrate(database: Database) -> list[str]:
             await connection.execute(text)
             await connection.execute("INSERT INTO migrations (name) VALUES ($1)", name)
     return list(missing)
+
+
+async def when_there(url: str) -> list[str]:
+    """As `migrate`, however long the database takes to come."""
+    while True:
+        try:
+            async with Database.open(url) as database:
+                return await migrate(database)
+        except Transient as error:
+            log.warning("will try again: %s", error)
+        await asyncio.sleep(AGAIN)
+
+
+if __name__ == "__main__":
+    logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
+    asyncio.run(when_there(read(Config, os.environ).database_url))
