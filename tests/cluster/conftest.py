@@ -1,4 +1,7 @@
-"""What runs on a real cluster: `make test-kubernetes`. tests/beds/kubernetes/bed.py says on which."""
+"""What runs on a real cluster: `make test-kubernetes`. tests/beds/kubernetes/bed.py says on which.
+
+The acceptance tests of one machine run here as they are, on a platform whose target is the cluster.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,22 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from tests.acceptance.conftest import http, slipway
+from tests.acceptance.platform import Platform
 from tests.beds.ground import PYTHONS
 from tests.beds.kubernetes import bed
 from tests.beds.kubernetes.bed import Cluster
+from tests.cluster import composition
+from tests.servers import Rabbit
+
+__all__ = ["http", "slipway"]
+
+SETTINGS = {"SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +42,27 @@ def ground(cluster: Cluster) -> Cluster:
         check=True,
     )
     return cluster
+
+
+@pytest.fixture(scope="session")
+def images(ground: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The platform's own in the registry, as the chart's values name them."""
+    return composition.images(ground, tmp_path_factory.mktemp("images"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def platform(
+    ground: Cluster,
+    images: dict[str, Any],
+    rabbit: Rabbit,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Platform]:
+    home = tmp_path_factory.mktemp("home")
+    async with (
+        ground.gpus(4),
+        composition.beside(home, rabbit.url, ground, images, **SETTINGS) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture
