@@ -41,6 +41,16 @@ BASES: Final = {
 }
 """The first has no Python at all. The others have `python3`, and nothing that is called `python`."""
 
+SERVERS: Final = {
+    "postgres:17": System("trixie", (*TLS, "postgresql-17")),
+    "rabbitmq:4": System("trixie", (*TLS, "rabbitmq-server")),
+    "python-git:3.13": System("trixie", (*PYTHON, "git")),
+}
+"""What a platform on a cluster has beside its own images, and what is under that of its builder.
+They are not bases for endpoints, and are made when they are asked for."""
+
+SYSTEMS: Final = BASES | SERVERS
+
 ENVIRONMENT: Final = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG=C.UTF-8",
@@ -76,7 +86,7 @@ async def made(*names: str) -> dict[str, Path]:
 
 async def kept(name: str) -> Path:
     """The folder with the image as an OCI layout; made when it is not in the cache."""
-    system, found = BASES[name], await asyncio.to_thread(rootfs.origin)
+    system, found = SYSTEMS[name], await asyncio.to_thread(rootfs.origin)
     folder = cache() / _key(system, found)
     if not folder.exists():
         async with asyncio.timeout(WITHIN), _alone(folder.with_suffix(".lock")):
