@@ -17,7 +17,7 @@ from typing import Final
 from tests.beds.debian import program
 from tests.beds.kubernetes import api, components, daemons, gpus, keys, network, pause, programs
 from tests.beds.kubernetes.daemons import say
-from tests.beds.kubernetes.place import HOME, KUBECONFIG, NODE_NAME, RUN, SOCKET, STATE
+from tests.beds.kubernetes.place import HOME, KUBECONFIG, NODE_NAME, REGISTRY, RUN, SOCKET, STATE
 
 NODE: Final = f"/api/v1/nodes/{NODE_NAME}"
 REPOSITORY: Final = Path(__file__).parents[3]
@@ -113,7 +113,7 @@ def _node_ready() -> bool:
 
 
 def _registry_answers() -> bool:
-    address, _, port = components.REGISTRY.partition(":")
+    address, _, port = REGISTRY.partition(":")
     with suppress(OSError), socket.create_connection((address, int(port)), timeout=1):
         return True
     return False

@@ -41,7 +41,7 @@ def question(query: bytes) -> tuple[str, int, int]:
                 raise ValueError("a pointer")
             labels.append(query[at + 1 : at + 1 + length].decode("ascii"))
             at += 1 + length
-        (kind,) = struct.unpack_from("!H", query, at + 1)
+        kind, _ = struct.unpack_from("!HH", query, at + 1)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError("cut off") from error
     return ".".join(labels).lower(), kind, at + 5

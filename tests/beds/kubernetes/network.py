@@ -58,8 +58,8 @@ def down() -> None:
         command = [program("iptables", "iptables"), "-w", "-t", table, "-D", chain, *rule]
         while subprocess.run(command, capture_output=True).returncode == 0:
             pass
-    for command in (("link", "del", HERE), ("netns", "del", NETNS)):
-        subprocess.run([program("ip", "iproute2"), *command], capture_output=True)
+    for what in (("link", "del", HERE), ("netns", "del", NETNS)):
+        subprocess.run([program("ip", "iproute2"), *what], capture_output=True)
 
 
 def ip(*arguments: str) -> None:

@@ -52,16 +52,8 @@ def _layer() -> bytes:
     made = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, tarfile.open(fileobj=made, mode="w") as tar:
         target = Path(name) / "pause"
-        command = [
-            program("gcc", "gcc", "libc6-dev"),
-            "-static",
-            "-Os",
-            "-s",
-            "-o",
-            target,
-            "-xc",
-            "-",
-        ]
+        compiler = program("gcc", "gcc", "libc6-dev")
+        command = [compiler, "-static", "-Os", "-s", "-o", str(target), "-xc", "-"]
         subprocess.run(command, input=SOURCE.encode(), check=True)
         tar.add(target, "pause")
     return made.getvalue()
