@@ -10,9 +10,32 @@ import msgspec
 
 from services.scheduler.driver import Driver
 from services.scheduler.drivers.fake import FakeDriver
+from shared import target as targets
 from shared.blobs import Blobs
-from shared.errors import Invalid
+from shared.endpoint import Resources
 from shared.registry.credentials import Credentials
+
+
+class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target that is a cluster is told."""
+
+    kubeconfig: str = ""  # a file; empty: the cluster that we run in
+    context: str = ""  # of that file; empty: its current one
+    namespace: str = "slipway-workloads"  # where replicas are; it exists
+    platform: str = "slipway"  # whose replicas: two platforms may share a namespace
+    target: str = "kubernetes"
+    doorman_image: str = ""  # `registry/name@digest`, as nodes pull it
+    doorman_key: str = ""  # of shared.doorman.keys, the first
+    grace: float = 10.0  # seconds from SIGTERM to SIGKILL
+    drain: float = 5.0  # seconds before SIGTERM when a pod is ended by others
+    allow_root: bool = False  # images whose user is root
+    defaults: Resources | None = None  # of whoever asks for none; None: as the manifests have it
+    routers: Mapping[str, str] | None = None  # labels of the routers' pods
+    router_namespace: Mapping[str, str] | None = None  # labels of their namespace
+    router_networks: tuple[str, ...] = ()  # of routers that are no pods
+    closed_networks: tuple[str, ...] = ()  # that replicas must not reach, beside private ones
+    claims: Mapping[str, tuple[str, ...]] = {}  # volume claim -> projects that may mount it
+    network_policies: str = "warn"  # where they are not enforced: `warn`, or `required` to refuse
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     docker_host: str = ""
     gives_gpus: bool = True  # to containers; else they are only counted
     credentials: Credentials = msgspec.field(default_factory=Credentials)  # for registries
+    kubernetes: Kubernetes = Kubernetes()
 
 
 Opener = Callable[[Path, Blobs, Settings], AbstractAsyncContextManager[Driver]]
@@ -41,17 +65,23 @@ def _container(home: Path, _: Blobs, settings: Settings) -> AbstractAsyncContext
     return open_container(home, url, settings.credentials, gives_gpus=settings.gives_gpus)
 
 
-OPENERS: Mapping[str, Opener] = {
+def _kubernetes(_: Path, __: Blobs, settings: Settings) -> AbstractAsyncContextManager[Driver]:
+    # its client library is large, and nobody else needs it
+    from services.scheduler.drivers.kubernetes.open import open_kubernetes
+
+    return open_kubernetes(settings.kubernetes, settings.credentials)
+
+
+OPENERS: Mapping[targets.Kind, Opener] = {
     "process": _process,
     "container": _container,
     "fake": lambda home, blobs, settings: FakeDriver.open(),
+    "kubernetes": _kubernetes,
 }
 
 
 def open_driver(
     target: str, home: Path, blobs: Blobs, settings: Settings | None = None
 ) -> AbstractAsyncContextManager[Driver]:
-    """Raises Invalid when there is no driver for `target`, or its settings are wrong."""
-    if target not in OPENERS:
-        raise Invalid("TARGET", f"is none of {', '.join(OPENERS)}")
-    return OPENERS[target](home, blobs, settings or Settings())
+    """Any target that is no kind of its own is a cluster. Raises Invalid for wrong settings."""
+    return OPENERS[targets.kind(target)](home, blobs, settings or Settings())

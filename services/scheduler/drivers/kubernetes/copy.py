@@ -16,6 +16,8 @@ import msgspec
 
 from services.scheduler.driver import Phase
 from services.scheduler.drivers.kubernetes import reasons
+from services.scheduler.drivers.kubernetes.manifests.doors import USUAL
+from services.scheduler.drivers.kubernetes.manifests.pod import DOOR, DOORMAN, SERVER
 from services.scheduler.drivers.kubernetes.objects import (
     ContainerStatus,
     Node,
@@ -26,10 +28,8 @@ from services.scheduler.drivers.kubernetes.objects import (
     moment,
 )
 from services.scheduler.drivers.process.supervisor import backoff
-from shared.address import Address
+from shared.address import Address, at_doorman
 
-SERVER: Final = "server"  # the container of the user's image
-DOORMAN: Final = 7200  # the port where connections for it come in
 STUCK: Final = 30.0  # seconds after its end was due
 
 
@@ -159,4 +159,13 @@ def _address(pod: Pod) -> Address | None:
         ip = ip_address((pod.status and pod.status.pod_ip) or "")
     except ValueError:
         return None
-    return Address(f"doorman://{ip if ip.version == 4 else f'[{ip}]'}:{DOORMAN}")
+    return at_doorman(str(ip), _door(pod))
+
+
+def _door(pod: Pod) -> int:
+    """The port where connections for its server come in."""
+    for container in (pod.spec and pod.spec.containers) or ():
+        for port in container.ports or ():
+            if container.name == DOORMAN and port.name == DOOR and port.container_port:
+                return port.container_port
+    return USUAL.door

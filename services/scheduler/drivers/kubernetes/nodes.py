@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from services.scheduler.driver import Gpu
+from services.scheduler.drivers.kubernetes.manifests import names
 from services.scheduler.drivers.kubernetes.objects import Container, Node, Pod
 from services.scheduler.drivers.kubernetes.quantity import quantity
 from shared.endpoint import gpu_type
 
 RESOURCE: Final = "nvidia.com/gpu"
-PLATFORM: Final = "slipway.dev/platform"
 
 PRODUCTS: Final = (
     "nvidia.com/gpu.product",  # NVIDIA's own discovery
@@ -125,7 +125,7 @@ def _others(pods: Iterable[Pod], platform: str) -> Counter[str]:
     """How many GPUs the pods of others take, by node."""
     taken: Counter[str] = Counter()
     for pod in pods:
-        ours = (pod.metadata.labels or {}).get(PLATFORM) == platform
+        ours = (pod.metadata.labels or {}).get(names.PLATFORM) == names.label(platform)
         if pod.node and not pod.over and not ours:
             taken[pod.node] += wants(pod)
     return taken

@@ -68,8 +68,14 @@ class Resources(Struct, frozen=True, kw_only=True):
     requests: dict[str, str | int | float] | None = None
 
 
+class Port(Struct, frozen=True, kw_only=True):
+    name: str | None = None
+    container_port: int | None = None
+
+
 class Container(Struct, frozen=True, kw_only=True):
     name: str | None = None
+    ports: list[Port] | None = None
     resources: Resources | None = None
 
 

@@ -1,0 +1,210 @@
+"""Runs replicas as Deployments of a cluster, which keeps them alive and says how they are.
+
+The cluster has all that there is to know, and we have pictures of it; nothing is remembered here
+alone. What pictures lack is not believed to be gone before the cluster has said so itself, so that
+an old picture never ends anything healthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+from services.scheduler.driver import Gpu, Observed, Refused, Replica, Started, Workload
+from services.scheduler.drivers.kubernetes import kinds, nodes, seen, view
+from services.scheduler.drivers.kubernetes.door import Cluster
+from services.scheduler.drivers.kubernetes.ender import Ender
+from services.scheduler.drivers.kubernetes.errors import Missing
+from services.scheduler.drivers.kubernetes.follower import Follower
+from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.maker import Maker
+from services.scheduler.drivers.kubernetes.manifests import names
+from services.scheduler.drivers.kubernetes.pictures import Pictures
+from services.scheduler.drivers.kubernetes.view import Held
+from shared.database.logs import Line
+from shared.errors import Transient
+
+SOON: Final = 10.0  # seconds that news of what we did may take
+
+
+class KubernetesDriver:
+    def __init__(
+        self,
+        cluster: Cluster,
+        pictures: Pictures,
+        maker: Maker,
+        ender: Ender,
+        *,
+        target: str,
+        platform: str,
+        changed: asyncio.Event,
+    ) -> None:
+        """`changed` is the one that `pictures` sets."""
+        self.changed = changed
+        self._cluster = cluster
+        self._pictures = pictures
+        self._maker = maker
+        self._ender = ender
+        self._target = target
+        self._platform = platform
+        self._locks: dict[Replica, asyncio.Lock] = {}
+        self._starting: set[Replica] = set()
+        self._tasks: set[asyncio.Task[Started | Refused]] = set()
+        self._followers: dict[Replica, Follower] = {}
+        self._changes = view.Changes()
+        self._known: set[Replica] = set()  # that we told of last
+        self._gone: dict[Replica, str] = {}  # those whose Deployment is, as the cluster says
+
+    async def start(self, workload: Workload) -> Started | Refused:
+        # once begun, a start is finished even if nobody waits for it any more
+        task = asyncio.create_task(self._start_alone(workload))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def stop(self, replica: Replica, grace: float) -> None:
+        async with self._lock(replica):
+            await self._ender.end(replica, grace)
+            if (follower := self._followers.get(replica)) is not None:
+                follower.see(self._pictures.of(replica).pods)
+                await follower.collected()
+            await self._ender.forget(replica)
+            await self._let_go(replica)
+            self._known.discard(replica)
+        self._locks.pop(replica, None)
+
+    async def observe(self) -> Mapping[Replica, Observed]:
+        held = self._pictures.held()
+        found = {}
+        for replica, one in held.items():
+            if (look := await self._look(replica, one)) is not None:
+                found[replica] = look
+        for replica in self._known - found.keys():
+            await self._see_gone(replica)
+        for replica, follower in list(self._followers.items()):
+            if replica in held:
+                follower.see(held[replica].pods)
+            elif not self._lock(replica).locked():
+                await self._let_go(replica)
+        self._known = set(found)
+        return found
+
+    async def logs(
+        self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
+    ) -> Sequence[Line]:
+        held = self._pictures.of(replica)
+        follower = self._followers.get(replica)
+        if follower is None or not follower.goes_on(after):
+            if not held.pods and follower is None:
+                return []
+            await self._let_go(replica)
+            follower = self._followers[replica] = Follower(self._cluster, after, seen or {})
+        follower.see(held.pods)
+        lines = follower.take(after)
+        if not lines:
+            await follower.settled()
+            lines = follower.take(after)
+        return lines
+
+    async def inventory(self) -> Sequence[Gpu]:
+        machines, pods = self._pictures.gpus()
+        held = view.numbers(self._pictures.held().values())
+        return nodes.inventory(self._target, machines, pods, self._platform, held)
+
+    async def close(self) -> None:
+        """Leave alone what runs."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for replica in list(self._followers):
+            await self._let_go(replica)
+
+    async def _start_alone(self, workload: Workload) -> Started | Refused:
+        replica = workload.replica
+        async with self._lock(replica):
+            self._starting.add(replica)
+            try:
+                return await self._start(workload)
+            finally:
+                self._starting.discard(replica)
+                self.changed.set()
+
+    async def _start(self, workload: Workload) -> Started | Refused:
+        replica = workload.replica
+        before = self._pictures.of(replica)
+        if before.deployment is not None and before.deployment.metadata.deletion_timestamp:
+            raise Transient(f"{replica} is being ended")
+        refused = await self._maker.make(workload, self._pictures.machines().values())
+        if refused is not None:
+            if before.anchor is None:
+                await self._ender.forget(replica)
+            return refused
+        self._gone.pop(replica, None)
+        deadline = time.monotonic() + SOON
+        while self._pictures.of(replica).deployment is None and time.monotonic() < deadline:
+            await self._pictures.news(deadline - time.monotonic())
+        found = await self._look(replica, self._pictures.of(replica))
+        return Started(found.addresses if found is not None else ())
+
+    async def _look(self, replica: Replica, held: Held) -> Observed | None:
+        """None of what is only about to be there."""
+        busy = replica in self._starting
+        if not busy and (reason := await self._why_gone(replica, held)):
+            return seen.gone(held.pods, reason)
+        if held.deployment is None:
+            return None
+        return seen.observed(
+            held.deployment,
+            held.pods,
+            datetime.now(UTC),
+            self._pictures.machines(),
+            drift="" if busy else self._changes.of(held),
+            autoscaled=held.autoscaled,
+        )
+
+    async def _why_gone(self, replica: Replica, held: Held) -> str:
+        """Why nothing of it will run any more; "" where that is not so."""
+        if held.deployment is not None and held.anchor is not None:
+            self._gone.pop(replica, None)
+            ending = held.deployment.metadata.deletion_timestamp
+            return "its Deployment is being deleted" if ending else ""
+        lacking: tuple[Kind, str] = (
+            (kinds.DEPLOYMENTS, "its Deployment is gone")
+            if held.deployment is None
+            else (kinds.CONFIGMAPS, "its ConfigMap is gone")
+        )
+        if self._gone.get(replica) != lacking[1]:
+            if await self._is_there(lacking[0], replica):
+                if held.deployment is None:
+                    _lagging(replica)
+                return ""
+            self._gone[replica] = lacking[1]
+        return f"{lacking[1]}: somebody deleted it"
+
+    async def _see_gone(self, replica: Replica) -> None:
+        """Of what we knew and see no more: raises Transient when the cluster still has it."""
+        self._gone.pop(replica, None)
+        if replica not in self._starting and await self._is_there(kinds.DEPLOYMENTS, replica):
+            _lagging(replica)
+
+    async def _is_there(self, kind: Kind, replica: Replica) -> bool:
+        try:
+            found = await self._cluster.get(kind, names.name(replica))
+        except Missing:
+            return False
+        labels = found["metadata"].get("labels") or {}
+        ours = labels.get(names.PLATFORM) == names.label(self._platform)
+        return ours and not found["metadata"].get("deletionTimestamp")
+
+    async def _let_go(self, replica: Replica) -> None:
+        follower = self._followers.pop(replica, None)
+        if follower is not None:
+            await follower.close()
+
+    def _lock(self, replica: Replica) -> asyncio.Lock:
+        return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def _lagging(replica: Replica) -> NoReturn:
+    raise Transient(f"the cluster is out of sight: {replica} is there, but we do not see it")

@@ -1,0 +1,111 @@
+"""Ends what a replica consists of: Deployment, pods, and when no pod is left, the anchor.
+
+Only what the cluster itself says is believed: GPUs are free when a list that was asked for just now
+has no pod of the replica any more. A pod on a machine that does not answer is never given up.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from services.scheduler.driver import Replica
+from services.scheduler.drivers.kubernetes import kinds
+from services.scheduler.drivers.kubernetes.door import Cluster
+from services.scheduler.drivers.kubernetes.errors import Missing
+from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.manifests import names
+from services.scheduler.drivers.kubernetes.manifests.settings import Settings
+from services.scheduler.drivers.kubernetes.metadata import Seen
+from services.scheduler.drivers.kubernetes.objects import Pod
+from services.scheduler.drivers.kubernetes.pictures import Pictures
+from shared.errors import Transient
+
+T = TypeVar("T")
+
+PATIENCE: Final = 60.0  # seconds beyond its grace that a pod may take to go
+LOOK: Final = 5.0  # seconds after which we look again though nothing was heard
+
+
+class Ender:
+    def __init__(self, cluster: Cluster, pictures: Pictures, settings: Settings) -> None:
+        self._cluster = cluster
+        self._pictures = pictures
+        self._settings = settings
+
+    async def end(self, replica: Replica, grace: float) -> None:
+        """Returns when nothing of it runs. Raises Transient when that takes too long."""
+        await self.drop(kinds.DEPLOYMENTS, replica)
+        for found in await self._list(kinds.REPLICASETS, Seen, replica):
+            meta = found.metadata  # else it would make new pods for those that go
+            await self._cluster.delete(kinds.REPLICASETS, meta.name, uid=meta.uid)
+        await self._end_pods(replica, max(1, math.ceil(grace)))
+
+    async def forget(self, replica: Replica) -> None:
+        """Let go what is left of it, of which nothing runs."""
+        for kind in (kinds.CONFIGMAPS, kinds.SECRETS, kinds.SERVICES):
+            await self.drop(kind, replica)
+        deadline = time.monotonic() + LOOK
+        while self._pictures.of(replica).anchor and time.monotonic() < deadline:
+            await self._pictures.news(deadline - time.monotonic())
+
+    async def _end_pods(self, replica: Replica, grace: int) -> None:
+        told: dict[str, int] = {}  # the grace that each was given
+        deadline = time.monotonic() + grace + self._settings.drain + PATIENCE
+        while pods := await self._list(kinds.PODS, Pod, replica):
+            for pod in pods:
+                # who is to leave already has its time for that; else there is also the drain
+                time_left = grace if pod.leaving else grace + self._settings.drain
+                if told.get(pod.metadata.uid, time_left + 1) > time_left and not pod.over:
+                    told[pod.metadata.uid] = time_left
+                    await self._delete(pod, time_left)
+                elif pod.over and not pod.leaving:
+                    await self._delete(pod, 0)
+            if time.monotonic() >= deadline:
+                raise Transient(_stuck(replica, pods))
+            await self._until_fewer(replica, len(pods), deadline)
+
+    async def _until_fewer(self, replica: Replica, many: int, deadline: float) -> None:
+        """Or until it is time to look again."""
+        deadline = min(deadline, time.monotonic() + LOOK)
+        while (left := deadline - time.monotonic()) > 0:
+            await self._pictures.news(left)
+            if len(self._pictures.of(replica).pods) < many:
+                return
+
+    async def _delete(self, pod: Pod, grace: int) -> None:
+        meta = pod.metadata
+        await self._cluster.delete(kinds.PODS, meta.name, uid=meta.uid, grace=grace)
+
+    async def drop(self, kind: Kind, replica: Replica) -> None:
+        """If it is ours, and still the one that we saw."""
+        name = names.name(replica)
+        try:
+            found = await self._cluster.get(kind, name)
+        except Missing:
+            return
+        meta = found["metadata"]
+        ours = names.label(self._settings.platform)
+        if (meta.get("labels") or {}).get(names.PLATFORM) == ours:
+            await self._cluster.delete(kind, name, uid=meta["uid"])
+
+    async def _list(self, kind: Kind, type: type[T], replica: Replica) -> Sequence[T]:
+        """All there are now."""
+        labels = names.selector(self._settings.platform, replica)
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        found: list[T] = []
+        token = ""
+        while True:
+            page = await self._cluster.list(kind, type, selector=selector, token=token)
+            found += page.items
+            if not (token := page.token):
+                return found
+
+
+def _stuck(replica: Replica, pods: Sequence[Pod]) -> str:
+    named = ", ".join(
+        f"{pod.metadata.name} on the machine {pod.node or 'none'}" for pod in pods[:3]
+    )
+    return f"{replica} does not end: {named}; is the machine there? Its GPUs stay held until it is"

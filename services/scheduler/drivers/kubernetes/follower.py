@@ -1,0 +1,253 @@
+"""Follows what the copies of one replica print, as numbered lines that wait to be collected.
+
+Nothing is kept here for good: whoever collects keeps each line with its source and stamp, and tells
+them to the next follower, in this process or another, which goes on from there. When lines are not
+collected, nothing more is read, and the node keeps what it keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from typing import Final, Literal, Protocol
+
+from services.scheduler.drivers.kubernetes import reasons
+from services.scheduler.drivers.kubernetes.errors import Missing, Rejected
+from services.scheduler.drivers.kubernetes.manifests.pod import SERVER
+from services.scheduler.drivers.kubernetes.objects import ContainerStatus, Pod, State, moment
+from services.scheduler.drivers.kubernetes.place import Place, normal
+from shared.database.logs import Line
+from shared.errors import Transient
+
+PAGE: Final = 1000
+MOST: Final = 4000  # lines that wait
+BYTES: Final = 8 << 20  # of them
+LONGEST: Final = 8192  # bytes of a line; the rest of it is cut off
+AGAIN: Final = 0.5  # seconds before a log is asked for again
+SETTLE: Final = 2.0  # seconds that last lines may take to come
+
+log = logging.getLogger(__name__)
+
+
+class Logs(Protocol):
+    """What it needs of a cluster."""
+
+    def log(
+        self, pod: str, container: str, *, since: str, previous: bool, follow: bool
+    ) -> AsyncGenerator[bytes]: ...
+
+
+class Follower:
+    def __init__(self, logs: Logs, after: int, seen: Mapping[str, str]) -> None:
+        """Numbers lines from `after` + 1; `seen` is the last stamp of each source so far."""
+        self._logs = logs
+        self._seen = dict(seen)
+        self._next = after + 1
+        self._lines: deque[Line] = deque()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._tails: dict[str, Tail] = {}
+        self._told: set[str] = set()
+
+    def goes_on(self, after: int) -> bool:
+        """Whether it has the line after number `after`, or will."""
+        first = self._lines[0].line if self._lines else self._next
+        return first <= after + 1 <= self._next
+
+    def see(self, pods: Sequence[Pod]) -> None:
+        """The copies as they are now. One that is not there any more has said all that it will."""
+        known = {pod.metadata.name: pod for pod in pods}
+        for name, pod in known.items():
+            if pod.over and pod.status is not None and pod.status.phase == "Failed":
+                self._ended(pod)
+            tail = self._tails.get(name)
+            if tail is None or tail.uid != pod.metadata.uid:
+                if tail is not None:
+                    tail.close()
+                tail = self._tails[name] = Tail(self, self._logs, pod, self._place(name))
+            tail.see(pod)
+        for name in self._tails.keys() - known.keys():
+            self._tails[name].see(None)
+
+    def take(self, after: int) -> Sequence[Line]:
+        """Some lines after number `after`. Those up to it have been collected."""
+        while self._lines and self._lines[0].line <= after:
+            self._bytes -= len(self._lines.popleft().text)
+        self._is_full()
+        return [self._lines[at] for at in range(min(PAGE, len(self._lines)))]
+
+    async def settled(self) -> None:
+        """Returns when all is read of what has ended, or soon anyway."""
+        behind = [tail for tail in self._tails.values() if tail.behind]
+        if behind and self._room.is_set():
+            waiting = [asyncio.create_task(tail.caught_up.wait()) for tail in behind]
+            _, late = await asyncio.wait(waiting, timeout=SETTLE)
+            for task in late:
+                task.cancel()
+
+    async def collected(self) -> None:
+        """Returns when nothing waits any more, or soon anyway."""
+        await self.settled()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE):
+                await self._empty.wait()
+
+    async def close(self) -> None:
+        for tail in self._tails.values():
+            tail.close()
+        await asyncio.gather(*(tail.task for tail in self._tails.values()), return_exceptions=True)
+
+    async def put(self, source: str, stamp: str, text: str) -> None:
+        """A line of a copy; waits for room."""
+        await self._room.wait()
+        self._append("stdout", source, stamp, text)
+
+    def say(self, source: str, stamp: str, text: str) -> None:
+        """A word of our own about a copy, once however often it is found out."""
+        if self._seen.get(source, "") < stamp and source not in self._told:
+            self._told.add(source)
+            self._append("platform", source, stamp, text)
+
+    def _append(
+        self, stream: Literal["stdout", "platform"], source: str, stamp: str, text: str
+    ) -> None:
+        at = moment(stamp.partition("Z")[0] + "Z") or datetime.now(UTC)
+        line = Line(line=self._next, at=at, stream=stream, text=text, source=source, stamp=stamp)
+        self._next += 1
+        self._lines.append(line)
+        self._bytes += len(text)
+        self._is_full()
+
+    def _is_full(self) -> None:
+        if self._lines:
+            self._empty.clear()
+        else:
+            self._empty.set()
+        if len(self._lines) >= MOST or self._bytes >= BYTES:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    def _place(self, pod: str) -> Place:
+        """Where any life of a copy's server was read last."""
+        stamps = (stamp for source, stamp in self._seen.items() if _pod(source) == pod)
+        return Place(max(stamps, default=""))
+
+    def _ended(self, pod: Pod) -> None:
+        assert pod.status is not None
+        name, reason = pod.metadata.name, reasons.of_failed(pod.status)
+        stamp = normal(pod.metadata.creation_timestamp or "")
+        self.say(f"{name}/end", stamp, f"its copy {name} {reason}")
+
+
+class Tail:
+    """Reads the log of one copy: of the life that runs, and first of the one before it if nobody
+    has. A node keeps no more than those two."""
+
+    def __init__(self, follower: Follower, logs: Logs, pod: Pod, place: Place) -> None:
+        self.uid = pod.metadata.uid
+        self._name = pod.metadata.name
+        self._follower = follower
+        self._logs = logs
+        self._place = place
+        self._pod: Pod | None = pod
+        self._news = asyncio.Event()
+        self._read = -1  # the last life that was read to its end
+        self.caught_up = asyncio.Event()
+        self.task = asyncio.create_task(self._run())
+        self.task.add_done_callback(_report)
+
+    def see(self, pod: Pod | None) -> None:
+        self._pod = pod
+        self._news.set()
+
+    def close(self) -> None:
+        self.task.cancel()
+
+    @property
+    def behind(self) -> bool:
+        """Whether something of it has ended that has not been read yet."""
+        if self.task.done() or self._pod is None:
+            return False
+        life, running = self._life()
+        late = self._read < (life - 1 if running else life)
+        if late:
+            self.caught_up.clear()
+        return late
+
+    async def _run(self) -> None:
+        try:
+            while self._pod is not None:
+                self._news.clear()
+                life, running = self._life()
+                if self._read < life - 1:
+                    await self._one(life - 1, previous=True, follow=False)
+                    self._finished(life - 1)
+                if running or self._read < life:
+                    await self._one(life, previous=False, follow=running)
+                if not running:
+                    self._finished(life)
+                if self._pod is not None and self._pod.over:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(AGAIN if running else None):
+                        await self._news.wait()
+        finally:
+            self.caught_up.set()
+
+    def _finished(self, life: int) -> None:
+        self._read = max(self._read, life)
+        self.caught_up.set()
+
+    async def _one(self, life: int, *, previous: bool, follow: bool) -> None:
+        """The log of one life, from where we are. What can't be read is not there."""
+        while self._pod is not None:
+            try:
+                await self._lines(life, previous=previous, follow=follow)
+                return
+            except (Missing, Rejected) as error:
+                log.debug("%s has no log: %s", self._name, error)
+                return
+            except Transient as error:
+                log.debug("will read the log of %s again: %s", self._name, error)
+                await asyncio.sleep(AGAIN)
+                if follow:  # perhaps it has ended
+                    return
+
+    async def _lines(self, life: int, *, previous: bool, follow: bool) -> None:
+        self._place.begin()
+        reading = self._logs.log(
+            self._name, SERVER, since=self._place.since, previous=previous, follow=follow
+        )
+        source = f"{self._name}/{life}"
+        async with aclosing(reading) as lines:
+            async for line in lines:
+                at, _, text = line.partition(b" ")
+                stamp = self._place.stamp(at[:64].decode(errors="replace"))
+                if stamp is not None:
+                    shown = text[:LONGEST].decode(errors="replace").replace("\0", "")
+                    await self._follower.put(source, stamp, shown)
+
+    def _life(self) -> tuple[int, bool]:
+        """The number of the life of its server that there was last, and whether it runs."""
+        server = (self._pod and self._pod.container(SERVER)) or ContainerStatus()
+        state, last = server.state or State(), server.last_state or State()
+        begun = state.running or state.terminated or last.terminated
+        number = max(0, server.restart_count or 0) if begun else -1
+        return number, state.running is not None
+
+
+def _pod(source: str) -> str:
+    return source.partition("/")[0]
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a copy is not followed any more", exc_info=error)
