@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 
 NONCE = 16
 INTRODUCTION = 5.0  # seconds a client may take for its nonce
-VOUCH = 1.0  # seconds after which a server that listens is vouched for
+VOUCH = 0.5  # seconds after which a server that listens is vouched for
 LOST = 1.0  # seconds without listening that a server may take between two lives
 PAUSE, REST = 0.05, 0.25  # seconds between two looks, before and after it is ready
 SHARE = 20  # a look is followed by this many times the time it took
@@ -386,17 +386,29 @@ class Doorman:
                 self._life, self._accepted = life, 0
             if not life:
                 return None
-        for _, host in HOSTS:
-            dialled = asyncio.get_running_loop().create_connection(
-                Upstream, host, self._settings.port
-            )
-            try:
-                _, upstream = await asyncio.wait_for(dialled, self._settings.patience or PING)
-            except (OSError, asyncio.TimeoutError):
-                continue
-            return upstream
+        for family, host in HOSTS:
+            upstream = await self._dial(family, host)
+            if upstream is not None:
+                return upstream
         self._accepted = 0  # this life is over
         return None
+
+    async def _dial(self, family: int, host: str) -> Upstream | None:
+        loop = asyncio.get_running_loop()
+        try:
+            found = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:  # a kernel without IPv6
+            return None
+        late = loop.call_later(self._settings.patience or PING, found.shutdown, socket.SHUT_RDWR)
+        try:
+            await loop.sock_connect(found, (host, self._settings.port))
+            _, upstream = await loop.create_connection(Upstream, sock=found)
+        except OSError:
+            found.close()
+            return None
+        finally:
+            late.cancel()
+        return upstream
 
     async def _taken(self, upstream: Upstream, client: Client, vouch: float) -> bool:
         """Wait until the server has accepted; False when it ended, or the client left, before."""

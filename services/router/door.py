@@ -6,7 +6,7 @@ Nothing here waits for PostgreSQL or the broker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from services.router import problems
 from services.router.body import Limits, Unfit, body
+from services.router.copies import Copies
 from services.router.gate import Gate
 from services.router.headers import to_client, to_endpoint
 from services.router.meter import NOBODY, Meter
@@ -45,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str = "http"  # by which clients reach us
     limits: Limits = Limits()
     patience: float = 2.0  # see proxy.Backend
+    keys: tuple[str, ...] = ()  # see shared.doorman
     news: float = 0.0  # seconds to wait for the news of a route that a client knows already
 
 
@@ -67,6 +69,8 @@ class Door:
         self._ready = ready
         self._options = options
         self._gates: dict[JobId, Gate] = {}
+        self._copies: dict[JobId, Copies] = {}
+        table.listen(self._hear)
         self.waiting = 0  # for the news of a route
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -101,7 +105,15 @@ class Door:
         """Drop the gates of jobs that are over."""
         for job in [job for job, gate in self._gates.items() if gate.idle]:
             if job not in self._table:
-                del self._gates[job]
+                del self._gates[job], self._copies[job]
+
+    def _hear(self, jobs: Collection[JobId] | None) -> None:
+        """Where copies are has changed, perhaps."""
+        for job in self._gates if jobs is None else jobs:
+            if gate := self._gates.get(job):
+                copies = self._copies[job]
+                copies.take(self._table.job(job))
+                gate.resize(len(copies))
 
     def _own(self, request: Vetted) -> bool:
         """Whether a page of the router's own is asked for. On a job's host every page is its."""
@@ -164,10 +176,12 @@ class Door:
         gate = self._gates.get(route.job)
         if gate is None:
             gate = self._gates[route.job] = Gate(route.serving)
+            self._copies[route.job] = Copies(route.job, self._options.keys)
+            self._hear((route.job,))
         async with gate.slot() as admitted:
             if not admitted:
                 self._meter.of(route.job).turned_away()
-                await reply.problem(problems.overloaded(route, gate.retry_after))
+                await reply.problem(problems.overloaded(route, gate.places, gate.retry_after))
                 return
             now = self._table.job(route.job)  # it may have stopped while we waited
             if now is None or not now.runs:
@@ -178,7 +192,6 @@ class Door:
     async def _ask(
         self, request: web.BaseRequest, vetted: Vetted, match: Match, route: Route, reply: Reply
     ) -> None:
-        assert route.addresses
         outgoing = Outgoing(
             method=vetted.method,
             target=match.target,
@@ -189,7 +202,7 @@ class Door:
             else None,
         )
         silence = route.serving.timeout_seconds
-        backend = Backend(route.addresses[0], silence, self._options.patience)
+        backend = Backend(self._copies[route.job], silence, self._options.patience)
         try:
             async with self._exchange(outgoing, backend) as answer:
                 if vetted.websocket and answer.head.status == 101:

@@ -1,4 +1,5 @@
 """How many requests an endpoint works on at once, and how many may wait for a place, for how long.
+Each of its copies has as many places as the endpoint's owner says.
 
 A place is handed straight from the one who leaves to the one who has waited longest, so nobody
 overtakes and no place is free while somebody waits. Whoever is cancelled while a place is being
@@ -22,7 +23,8 @@ LONGEST_HINT: Final = 30
 class Gate:
     def __init__(self, serving: Serving) -> None:
         self.inside = 0
-        self._places = serving.concurrency
+        self.places = serving.concurrency
+        self._each = serving.concurrency
         self._waiting = serving.waiting
         self._seconds = serving.wait_seconds
         self._queue: dict[asyncio.Future[bool], None] = {}  # in order of arrival
@@ -39,7 +41,7 @@ class Gate:
     @property
     def retry_after(self) -> int:
         """Seconds after which a place may be free: what is ahead, at the pace of late."""
-        ahead = (len(self._queue) + 1) * self._service / self._places
+        ahead = (len(self._queue) + 1) * self._service / self.places
         return max(1, min(LONGEST_HINT, math.ceil(ahead)))
 
     def slot(self) -> Slot:
@@ -47,12 +49,19 @@ class Gate:
         return Slot(self)
 
     async def enter(self) -> bool:
-        if self.inside < self._places:  # then nobody waits
+        if self.inside < self.places:  # then nobody waits
             self.inside += 1
             return True
         if len(self._queue) >= self._waiting or self._seconds <= 0:
             return False
         return await self._wait()
+
+    def resize(self, copies: int) -> None:
+        """There are so many copies now. Without any, places are kept for the one that will come."""
+        self.places = self._each * max(1, copies)
+        while self._queue and self.inside < self.places:
+            self.inside += 1
+            self._hand_on()
 
     async def _wait(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -75,7 +84,7 @@ class Gate:
         self._hand_on()
 
     def _hand_on(self) -> None:
-        while self._queue:
+        while self._queue and self.inside <= self.places:
             turn = next(iter(self._queue))
             del self._queue[turn]
             if not turn.done():

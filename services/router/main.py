@@ -17,7 +17,8 @@ from services.router.refresh import Refresh
 from services.router.server import Server
 from services.router.snapshot import PostgresSource
 from services.router.table import Table
-from shared import config, service
+from shared import config, doorman, service
+from shared.config import Misconfigured
 from shared.run import Loop, every
 from shared.service import Floor
 from shared.telemetry import Telemetry
@@ -27,6 +28,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     router_port: int = 8000
     router_domain: str = "localhost"  # `<job>.<domain>` is a job's own host
     router_scheme: Literal["http", "https"] = "http"  # by which clients reach it
+    doorman_key: str = ""  # of this platform's doormen; several, with commas, while it is changed
     max_body: int = 0  # bytes; 0: bodies are streamed, however large
     connect_patience: float = 2.0  # seconds to wait for a server between two of its lives
     news_patience: float = 1.0  # seconds to wait for the news of a route that a client knows of
@@ -78,6 +80,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             scheme=config.router_scheme,
             limits=Limits(size=config.max_body),
             patience=config.connect_patience,
+            keys=_keys(config.doorman_key),
             news=config.news_patience,
         ),
     )
@@ -97,6 +100,13 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             grace=max(1.0, config.grace - config.linger - 1.0),
         ),
     ]
+
+
+def _keys(setting: str) -> tuple[str, ...]:
+    try:
+        return doorman.keys(setting)
+    except ValueError as error:
+        raise Misconfigured(f"configuration: DOORMAN_KEY: {error}") from error
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ class Told(msgspec.Struct, frozen=True):
     cors: bool = False  # pages from elsewhere may read it
 
 
+AWHILE = 1  # second after which a copy may be reached again
 SOON = 5  # seconds after which looking again is worth while
-BRIEF = {State.STARTING: 2, State.BUILDING: 10, State.QUEUED: 10}
+BRIEF = {State.RUNNING: 2, State.STARTING: 2, State.BUILDING: 10, State.QUEUED: 10}
 
 
 def unfit(status: int, reason: str) -> Told:
@@ -38,17 +39,22 @@ def unknown(*, cors: bool) -> Told:
 
 def not_running(route: Route) -> Told:
     detail = f"{route.state}: {route.reason}" if route.reason else str(route.state)
+    if route.state is State.RUNNING:
+        detail = "None of its copies takes requests now."
     told = problem("not-running", 503, "The endpoint is not running", detail)
     return Told(told, retry_after=BRIEF.get(route.state, SOON), cors=_cors(route))
 
 
-def overloaded(route: Route, retry_after: int) -> Told:
-    detail = f"It works on {route.serving.concurrency} requests at once and no more can wait."
+def overloaded(route: Route, places: int, retry_after: int) -> Told:
+    detail = f"It works on {places} requests at once and no more can wait."
     told = problem("overloaded", 503, "The endpoint is overloaded", detail)
     return Told(told, retry_after=retry_after, cors=_cors(route))
 
 
 def failed(route: Route, failure: Failed) -> Told:
+    if failure.trouble is Trouble.AWAY:
+        told = problem("not-reached", 503, "The endpoint can't be reached", failure.detail)
+        return Told(told, retry_after=AWHILE, cors=_cors(route))
     if failure.trouble is Trouble.SILENT:
         told = problem("endpoint-timeout", 504, "The endpoint took too long", failure.detail)
     else:

@@ -1,10 +1,10 @@
-"""One request to one backend: the seam behind which the data path may change.
+"""One request to one of the copies of a backend: the seam behind which the data path may change.
 
 `Exchange` is the port; `Proxy` keeps it with a connection per request. Bodies stream both ways at
-once and are never gathered. A request is sent a second time only when that can do no harm: when
-nobody took the connection, or when it has no body, its method promises to change nothing, and the
-connection ended before a byte of an answer; and then only once, and only as long as the budget
-lasts, so that retries can't multiply a failure.
+once and are never gathered. Before anything has been sent, every copy may be knocked at. A request
+is sent a second time only when that can do no harm: when it has no body, its method promises to
+change nothing, and the connection ended before a byte of an answer; and then only once, and only as
+long as the budget lasts, so that retries can't multiply a failure.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from services.router.copies import Copies, Copy
 from services.router.upstream import Connection, Failed, Head, Trouble
 from services.router.vet import CHUNKED, Header
-from shared.address import Address
+from shared.address import has_doorman
 
 SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-CONNECT: Final = 5.0  # seconds for a connection
+CONNECT: Final = 5.0  # seconds for a connection ...
+BRIEF: Final = 1.5  # ... and for one that others can take the place of
 PAUSE: Final = 0.05  # seconds between the first two tries at a door that is shut; then doubled
 
 
 class Backend(msgspec.Struct, frozen=True):
-    address: Address
+    copies: Copies
     silence: float  # seconds between two signs of life, before we give up
-    patience: float = 0.0  # seconds to knock at a door that is shut: a server between two lives
+    patience: float = 0.0  # seconds to knock at the only door: a server between two lives
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,8 @@ class Proxy:
     @asynccontextmanager
     async def __call__(self, request: Outgoing, backend: Backend) -> AsyncIterator[Answer]:
         self._budget.earn()
-        connection = await self._connect(backend)
+        copy, connection = await _reach(backend)
+        copy.inside += 1
         sender: asyncio.Task[None] | None = None
         try:
             try:
@@ -90,10 +93,14 @@ class Proxy:
                 if not self._again(request, failed):
                     raise
                 connection.close()
-                connection = await self._connect(backend)
+                other, connection = await _reach(backend, copy)
+                copy.inside -= 1
+                copy = other
+                copy.inside += 1
                 sender, head = await _ask(connection, request, backend)
             yield Answer(head, connection.body(head, backend.silence), connection)
         finally:
+            copy.inside -= 1
             connection.close()
             await _end(sender)
 
@@ -101,18 +108,44 @@ class Proxy:
         safe = request.method in SAFE and request.length is None
         return safe and failed.trouble is Trouble.DROPPED and self._budget.spend()
 
-    async def _connect(self, backend: Backend) -> Connection:
-        """A connection. A door that is shut is knocked at again while there is patience."""
-        loop = asyncio.get_running_loop()
-        end, pause = loop.time() + backend.patience, PAUSE
-        while True:
-            try:
-                return await Connection.open(backend.address, min(CONNECT, backend.silence))
-            except Failed as failed:
-                if failed.trouble is not Trouble.REFUSED or loop.time() + pause > end:
-                    raise
+
+async def _reach(backend: Backend, dropped: Copy | None = None) -> tuple[Copy, Connection]:
+    """A copy, and a connection to it. Each is knocked at once, `dropped` only if it is alone. At
+    the only one it is knocked again while there is patience; who comes meanwhile is asked too."""
+    copies, loop = backend.copies, asyncio.get_running_loop()
+    began, pause = loop.time(), PAUSE
+    tried = [dropped] if dropped is not None and len(copies) > 1 else []
+    missed: Failed | None = None
+    guarded = False
+    while loop.time() < began + max(CONNECT, backend.patience):
+        copy = copies.pick(tried)
+        if copy is None:
+            if len(copies) > 1 or missed is None or loop.time() + pause > began + backend.patience:
+                break
             await asyncio.sleep(pause)
             pause *= 2
+            tried.clear()
+            continue
+        seconds = CONNECT if len(tried) + 1 >= len(copies) else BRIEF
+        copy.inside += 1  # else all who come now would knock at the same door
+        try:
+            connection = await Connection.open(
+                copy.address, min(seconds, backend.silence), copies.secrets
+            )
+        except Failed as failed:
+            copies.missed(copy, failed.detail)
+            tried.append(copy)
+            missed, guarded = failed, has_doorman(copy.address)
+            if len(copies) == 1 and failed.trouble is not Trouble.REFUSED:
+                break
+        else:
+            copies.reached(copy)
+            return copy, connection
+        finally:
+            copy.inside -= 1
+    if missed is None or guarded or len(copies) != 1:
+        raise Failed(Trouble.AWAY, "None of its copies can be reached.") from missed
+    raise missed
 
 
 async def _ask(

@@ -8,7 +8,7 @@ either the old version or the new one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -75,6 +75,7 @@ class Table:
         self._aliases_of: dict[str, set[Place]] = {}  # by the deployment's id
         self._closed: dict[JobId, int] = {}  # the last attempt known to take no more traffic
         self._changed = asyncio.Event()  # set, and another put in its place, by every change
+        self._listeners: list[Callable[[Collection[JobId] | None], None]] = []
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -101,11 +102,16 @@ class Table:
         except TimeoutError:
             pass
 
+    def listen(self, hear: Callable[[Collection[JobId] | None], None]) -> None:
+        """Have `hear` called after every change, with the jobs that it is about; None: any."""
+        self._listeners.append(hear)
+
     def close(self, job: JobId, attempt: int) -> None:
         """Send nothing more to this attempt, whatever an older look at it still says."""
         self._closed[job] = max(attempt, self._closed.get(job, 0))
         if route := self._jobs.get(job):
             self._jobs[job] = self._guarded(route)
+            self._tell({job})
 
     def replace(self, routes: Iterable[Route], aliases: Iterable[Alias]) -> None:
         """Take a whole snapshot in place of everything known."""
@@ -117,19 +123,21 @@ class Table:
         self._versions = fresh._versions
         self._aliases, self._aliases_of = fresh._aliases, fresh._aliases_of
         self._closed = {job: n for job, n in self._closed.items() if job in self._jobs}
-        self._tell()
+        self._tell(None)
 
     def put(self, routes: Iterable[Route], gone: Collection[JobId] = ()) -> None:
         """Take a newer look at some jobs; `gone` are those that are over."""
+        changed = set(gone)
         for job in gone:
             self._drop(job)
         for route in routes:
+            changed.add(route.job)
             self._jobs[route.job] = self._guarded(route)
             self._endpoints[route.version, route.endpoint] = route.job
             if route.deployment is not None:
                 place = Place(route.owner, route.project, route.deployment, route.version_name)
                 self._versions[place] = route.version
-        self._tell()
+        self._tell(changed)
 
     def point(self, aliases: Iterable[Alias], deployments: Collection[str] = ()) -> None:
         """Take a newer look at all the aliases of some deployments (named by id)."""
@@ -141,9 +149,11 @@ class Table:
                 self._aliases.pop(gone, None)
             self._aliases.update(places)
             self._aliases_of[id] = set(places)
-        self._tell()
+        self._tell(())
 
-    def _tell(self) -> None:
+    def _tell(self, jobs: Collection[JobId] | None) -> None:
+        for hear in self._listeners:
+            hear(jobs)
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -8,6 +8,7 @@ refused, not repaired.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
@@ -18,7 +19,8 @@ import msgspec
 
 from services.router.headers import lines
 from services.router.vet import CHUNKED, Header, bad_line, content_length, values
-from shared.address import Address, unix_path
+from shared.address import Address, has_doorman, unix_path
+from shared.doorman import NONCE, PROOF, proven
 from shared.errors import Transient
 
 CHUNK: Final = 1 << 16
@@ -32,6 +34,7 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t \x21-\x7e\x80-\xff
 
 class Trouble(StrEnum):
     REFUSED = "refused"  # nothing was sent
+    AWAY = "away"  # nothing was sent, and there is no address left to send it to
     DROPPED = "dropped"  # it closed before a byte of an answer
     BAD = "bad"  # what it sent is not an answer that we would pass on
     SILENT = "silent"  # it gave no sign of life in time
@@ -63,20 +66,44 @@ class Connection:
         self.writer = writer
 
     @classmethod
-    async def open(cls, address: Address, seconds: float) -> Connection:
-        """Raises Failed: REFUSED when nobody listens, SILENT when it takes too long."""
+    async def open(
+        cls, address: Address, seconds: float, secrets: Sequence[str] = ()
+    ) -> Connection:
+        """Raises Failed: REFUSED when nobody listens, or somebody who has none of `secrets`,
+        though there is a doorman to be; SILENT when it takes too long; AWAY without `secrets`."""
+        if has_doorman(address) and not secrets:
+            raise Failed(Trouble.AWAY, "DOORMAN_KEY is empty.")
         try:
             async with asyncio.timeout(seconds):
                 if path := unix_path(address):
                     return cls(*await asyncio.open_unix_connection(path, limit=CHUNK))
                 where = urlsplit(address)
-                return cls(
+                connection = cls(
                     *await asyncio.open_connection(where.hostname, where.port or 80, limit=CHUNK)
                 )
+                if has_doorman(address):
+                    await connection._meet(secrets)
+                return connection
         except TimeoutError as error:
             raise Failed(Trouble.SILENT, "It does not take connections.") from error
         except OSError as error:
             raise Failed(Trouble.REFUSED, "It refuses connections.") from error
+
+    async def _meet(self, secrets: Sequence[str]) -> None:
+        """Return once the doorman has proven himself; else close."""
+        nonce = os.urandom(NONCE)
+        try:
+            self.writer.write(nonce)
+            given = await self.reader.readexactly(PROOF)
+            host, port = self.writer.get_extra_info("peername")[:2]
+            if not proven(given, secrets, nonce, host, port):
+                raise Failed(Trouble.REFUSED, "Somebody else is at its address.")
+        except asyncio.IncompleteReadError as error:
+            self.close()
+            raise Failed(Trouble.REFUSED, "Its doorman lets nobody in.") from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """At once; the endpoint sees it now, whatever was under way."""
