@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final, Literal
 
 from shared.errors import Invalid
@@ -39,6 +38,6 @@ def name(text: str, field: str) -> str:
     return text
 
 
-def names(text: str, field: str) -> Sequence[str]:
+def names(text: str, field: str) -> tuple[str, ...]:
     """Names with commas between. Raises Invalid naming the field."""
     return tuple(dict.fromkeys(name(each.strip(), field) for each in text.split(",")))

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from services.api.token import Tokens
 from shared.blobs import Blobs
 from shared.database.pool import Database
+from shared.errors import Invalid
 from shared.git import Trusted
 
 INSPECTIONS = 2  # archives looked into at a time
@@ -31,7 +32,7 @@ class Context:
         self.blobs = blobs
         self.router_url = router_url.rstrip("/")
         self.upload_limit = upload_limit
-        self.targets = targets
+        self.targets = targets  # the first is where those go that name none
         self.streams = streams
         self.builds_per_owner = builds_per_owner
         self.project_limit = project_limit
@@ -42,3 +43,9 @@ class Context:
         self.inspected: dict[tuple[str, str], bytes | None] = {}
         self.inspecting = asyncio.Semaphore(INSPECTIONS)
         self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def target(self, asked: str) -> str:
+        """The target that is meant, the first for "". Raises Invalid when there is none such."""
+        if asked and asked not in self.targets:
+            raise Invalid("target", f"must be one of {', '.join(self.targets)}")
+        return asked or self.targets[0]

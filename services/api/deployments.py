@@ -11,7 +11,6 @@ from shared import ids
 from shared.database.events import announce
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.errors import Invalid
 from shared.events import DeploymentCreated
 
 DEPLOYMENT_MAKE = sql(__package__, "deployment_make")
@@ -20,10 +19,7 @@ DEPLOYMENTS = sql(__package__, "deployments")
 
 async def make(call: Call[NoQuery, NewDeployment]) -> Answer:
     project, asked = await call.project(), call.body
-    targets = call.context.targets
-    target = asked.target or targets[0]
-    if target not in targets:
-        raise Invalid("target", f"must be one of {', '.join(targets)}")
+    target = call.context.target(asked.target)
 
     async def write(connection: Connection) -> Answer:
         made = ids.new("d")

@@ -17,7 +17,7 @@ JOB_NAMED = sql(__package__, "job_named")
 
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project, asked = await call.project(), call.body
-    target = call.context.targets[0]
+    target = call.context.target(asked.target)
     # early, since looking into the source costs; under a key, it may be this request that took it
     if call.key is None and await _taken(call, project):
         raise refused.conflict("name-taken", "The project has a job of that name")
@@ -34,11 +34,15 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
 
 
 async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
-    project, asked = await call.project(), call.body
-    target = call.context.targets[0]
-    plan = source.endpoint(call.context, project, target, asked, fetch=False)
+    project = await call.project()
+    plan = _planned(call, project)
     taken = await _taken(call, project)
     return Answer(await review(plan, "is the name of a job of this project" if taken else ""))
+
+
+async def _planned(call: Call[NoQuery, NewEndpoint], project: Project) -> source.Plan:
+    target = call.context.target(call.body.target)
+    return await source.endpoint(call.context, project, target, call.body, fetch=False)
 
 
 async def _taken(call: Call[NoQuery, NewEndpoint], project: Project) -> bool:

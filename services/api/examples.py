@@ -13,6 +13,7 @@ from services.api.types import (
     NewToken,
     NewVersion,
     RollBack,
+    Scale,
 )
 from services.api.types_git import NewSource
 
@@ -31,6 +32,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
         "environment": {"LOG_LEVEL": "info"},
     },
     MoveAlias: {"version": "20261121.0"},
+    Scale: {"copies": 3},
     RollBack: {"force": False},
     NewEndpoint: {
         "name": "classify images",

@@ -8,11 +8,12 @@ import msgspec
 
 from services.api.answer import Answer
 from services.api.call import Call
-from services.api.types import GpuType, NoQuery, Page
-from shared.database.pool import Database
+from services.api.types import GpuType, NoQuery, Page, Target
+from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
 from shared.endpoint import Endpoint, Gpus
 from shared.errors import Invalid
+from shared.target import kind
 
 GPU_TYPES = sql(__package__, "gpu_types")
 QUEUE = sql(__package__, "queue")
@@ -32,15 +33,21 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True):
         return [
             gpu
             for gpu in (asked if wish.types else self.types)
-            if gpu.total >= wish.count and gpu.price_per_hour <= price
+            if (gpu.together or gpu.total) >= wish.count and gpu.price_per_hour <= price
         ]
+
+    def room(self, wish: Gpus) -> int:
+        """For how many copies there are GPUs of one type, held or not."""
+        return max((gpu.total // wish.count for gpu in self.fitting(wish)), default=0)
 
 
 def check(endpoint: Endpoint, stock: Stock) -> Invalid | None:
     """Why the endpoint can never have the GPUs it wants on this target."""
     wish = endpoint.gpus
-    if wish.count == 0 or stock.fitting(wish):
+    if wish.count == 0:
         return None
+    if stock.fitting(wish):
+        return room(endpoint, endpoint.replicas, stock, "replicas")
     names = [gpu.type for gpu in stock.types]
     unknown = [name for name in wish.types if name not in names]
     if unknown:
@@ -48,19 +55,31 @@ def check(endpoint: Endpoint, stock: Stock) -> Invalid | None:
         return Invalid("gpu_types", f"must be of {allowed}; this target has no {unknown[0][:40]}")
     if wish.max_price is not None and stock.fitting(msgspec.structs.replace(wish, max_price=None)):
         return Invalid("max_price", "is below the price of every type that would do")
-    most = max((gpu.total for gpu in stock.types if gpu.type in (wish.types or names)), default=0)
+    there = (gpu for gpu in stock.types if gpu.type in (wish.types or names))
+    most = max((gpu.together or gpu.total for gpu in there), default=0)
     return Invalid("gpu_count", f"must be at most {most}: there are no more on this target")
+
+
+def room(endpoint: Endpoint, copies: int, stock: Stock, field: str) -> Invalid | None:
+    """Why there can never be so many copies of it on this target."""
+    wish = endpoint.gpus
+    if wish.count == 0 or copies <= (most := stock.room(wish)):
+        return None
+    return Invalid(field, f"must be at most {most}: this target has no GPUs for more")
 
 
 def would_wait(endpoints: Sequence[Endpoint], stock: Stock) -> bool:
     """Whether any would queue if all were submitted now."""
     free = {gpu.type: gpu.free for gpu in stock.types}
-    for wish in (endpoint.gpus for endpoint in endpoints if endpoint.gpus.count):
+    for endpoint in endpoints:
+        wish = endpoint.gpus
+        if wish.count == 0:
+            continue
         open_to = [gpu.type for gpu in stock.fitting(wish) if not _ahead(gpu.type, stock)]
         taken = next((name for name in open_to if free[name] >= wish.count), None)
         if taken is None:
             return True
-        free[taken] -= wish.count
+        free[taken] = max(0, free[taken] - wish.count * endpoint.replicas)
     return False
 
 
@@ -76,11 +95,11 @@ def price(endpoint: Endpoint, stock: Stock) -> float:
     fitting = stock.fitting(wish)
     likely = next((gpu for gpu in fitting if gpu.free >= wish.count), None)
     chosen = likely or (fitting[0] if fitting else None)
-    return 0.0 if chosen is None else chosen.price_per_hour * wish.count
+    return 0.0 if chosen is None else chosen.price_per_hour * wish.count * endpoint.replicas
 
 
-async def stock_of(database: Database, target: str) -> Stock:
-    types = await database.fetch(GPU_TYPES, target)
+async def stock_of(database: Database | Connection, target: str) -> Stock:
+    types = await database.fetch(GPU_TYPES, target, False)
     ahead = await database.fetch(QUEUE, target)
     return Stock(
         types=tuple(msgspec.convert([dict(row) for row in types], list[GpuType])),
@@ -89,5 +108,15 @@ async def stock_of(database: Database, target: str) -> Stock:
 
 
 async def index(call: Call[NoQuery, None]) -> Answer:
-    rows = await call.database.fetch(GPU_TYPES, None)
+    rows = await call.database.fetch(GPU_TYPES, None, False)
     return Answer(Page(items=msgspec.convert([dict(row) for row in rows], list[GpuType])))
+
+
+async def targets(call: Call[NoQuery, None]) -> Answer:
+    rows = await call.database.fetch(GPU_TYPES, None, True)
+    there: dict[str, list[GpuType]] = {name: [] for name in call.context.targets}
+    for row in rows:
+        if row["target"] in there:
+            there[row["target"]].append(msgspec.convert(dict(row), GpuType))
+    items = [Target(name=name, kind=kind(name), gpus=gpus) for name, gpus in there.items()]
+    return Answer(Page(items=items))

@@ -10,8 +10,9 @@ from services.api.context import Context
 from services.api.line import line
 from services.api.metrics import Metrics
 from services.api.routes import application
-from shared import config, http, service
-from shared.errors import Transient
+from shared import config, http, service, target
+from shared.config import Misconfigured
+from shared.errors import Invalid, Transient
 from shared.git import Trusted
 from shared.run import Loop, every
 from shared.service import Floor
@@ -30,12 +31,16 @@ class Config(config.Config, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
+    try:
+        targets = target.names(config.targets, "TARGETS")
+    except Invalid as error:
+        raise Misconfigured(f"configuration: {error}") from error
     context = Context(
         database=floor.database,
         blobs=floor.blobs,
         router_url=config.router_url,
         upload_limit=config.upload_limit,
-        targets=tuple(name.strip() for name in config.targets.split(",")),
+        targets=targets,
         streams=config.streams,
         builds_per_owner=config.builds_per_owner,
         project_limit=config.project_limit,

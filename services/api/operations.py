@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.api import (
     aliases,
+    copies,
     deployments,
     endpoints,
     events,
@@ -45,6 +46,8 @@ from services.api.types import (
     Project,
     Review,
     RollBack,
+    Scale,
+    Target,
     Token,
     Upload,
     Version,
@@ -306,6 +309,14 @@ RUNNING: Final = (
         may_omit_body=True,
         refusals=(409,),
     ),
+    _post(
+        "/v1/jobs/{job}/scale",
+        copies.scale,
+        "Let a job have so many copies; more begin as soon as there is room for them",
+        Job,
+        body=Scale,
+        refusals=(409,),
+    ),
     _get(
         "/v1/jobs/{job}/connection",
         jobs.connection,
@@ -348,6 +359,12 @@ RUNNING: Final = (
         gpus.index,
         "GPU types: how many there are, how many are free, what one costs",
         Page[GpuType],
+    ),
+    _get(
+        "/v1/targets",
+        gpus.targets,
+        "Where jobs can run, the usual place first, and the GPUs of each",
+        Page[Target],
     ),
     _get(
         "/v1/events",

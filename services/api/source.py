@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.api import gpus, sources, uploads
+from services.api import copies, gpus, sources, uploads
 from services.api.call import Project
 from services.api.context import Context
 from services.api.formats import proximl, valohai
@@ -20,6 +20,7 @@ from shared import archive
 from shared.endpoint import GPU_TYPES, Definition, Endpoint
 from shared.errors import Invalid
 from shared.problems import Wrong
+from shared.target import kind
 
 CONFIG: Final = 1 << 20  # bytes of a valohai.yaml
 REMEMBERED: Final = 64  # archives that were found sound
@@ -47,16 +48,17 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
         origin=await sources.origin(context.database, project.seq, asked.source),
     )
     stock = await gpus.stock_of(context.database, target)
+    for made in endpoints:
+        copies.check(made.replicas, target, f"replicas.{made.name}")
     errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
-    field = "endpoint.resources.devices"
-    _check(
-        [
-            Wrong(field=field, message=f"{name}: {error.message}")
-            for name, error in errors
-            if error is not None
-        ]
-    )
+    _check([_of_endpoint(name, error) for name, error in errors if error is not None])
     return Plan(definition=definition, stock=stock)
+
+
+def _of_endpoint(name: str, error: Invalid) -> Wrong:
+    if error.field == "replicas":
+        return Wrong(field=f"replicas.{name}", message=error.message)
+    return Wrong(field="endpoint.resources.devices", message=f"{name}: {error.message}")
 
 
 def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
@@ -70,6 +72,7 @@ def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
         files=asked.files,
         environment=asked.environment,
         serving=asked.serving,
+        replicas=asked.replicas,
         field="config" if asked.config is not None else valohai.FILENAME,
     )
 
@@ -80,10 +83,13 @@ async def endpoint(
     """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone."""
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
-    made = proximl.endpoint(asked, known=known, has_images=target != "process")
+    made = proximl.endpoint(asked, known=known, has_images=kind(target) != "process")
+    copies.check(made.replicas, target, "replicas")
     error = gpus.check(made, stock)
-    if error is not None:
+    if error is not None and error.field != "replicas":
         raise Invalid(f"resources.{error.field}", error.message)
+    if error is not None:
+        raise error
     source = await _code(context, project, asked.model, fetch=fetch)
     if source:
         await _inspect(context, source, "model.source_uri", "")

@@ -47,6 +47,11 @@ EndpointName = Annotated[
 Digest = Annotated[
     str, Meta(pattern=r"^sha256:[0-9a-f]{64}$(?!\n)", description="sha256:<64 hex digits>")
 ]
+Copies = Annotated[
+    int,
+    Meta(ge=1, le=100, description="how many run side by side; 1 where a target is one machine"),
+]
+TargetName = Annotated[str, Meta(max_length=63, description="one of those in /v1/targets")]
 Role = Literal["admin", "write", "read"]
 
 PATTERNS: Final = {
@@ -124,7 +129,7 @@ class Upload(Give, frozen=True, kw_only=True):
 
 class NewDeployment(Ask, frozen=True, kw_only=True):
     name: Name
-    target: Annotated[str, Meta(max_length=63)] = ""  # empty: the platform's first
+    target: TargetName = ""  # empty: the platform's first
 
 
 class Deployment(Give, frozen=True, kw_only=True):
@@ -158,6 +163,7 @@ class NewVersion(Ask, frozen=True, kw_only=True):
     name: VersionName | None = None  # `YYYYMMDD.N` by default
     environment: dict[str, str] = {}
     serving: dict[str, ServingOptions] = {}  # endpoint -> options; `*` for all others
+    replicas: dict[str, Copies] = {}  # endpoint -> copies of it; `*` for all others
 
 
 class VersionSummary(Give, frozen=True, kw_only=True):
@@ -248,7 +254,7 @@ class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxiML endpoint, as its SDK sends it; `serving` is ours."""
+    """A proxiML endpoint, as its SDK sends it; `serving`, `replicas` and `target` are ours."""
 
     name: EndpointName
     type: Literal["endpoint"] = "endpoint"
@@ -257,6 +263,12 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: NewEntry = NewEntry()
     environment: NewEnvironment = NewEnvironment()
     serving: ServingOptions = ServingOptions()
+    replicas: Copies = 1
+    target: TargetName = ""  # empty: the platform's first
+
+
+class Scale(Ask, frozen=True, kw_only=True):
+    copies: Copies
 
 
 class Review(Give, frozen=True, kw_only=True):
@@ -284,8 +296,10 @@ class Job(Give, frozen=True, kw_only=True):
     deployment: str | None
     endpoint: str
     target: str
+    copies: int  # that are wanted
+    copies_running: int  # of these, that take requests now
     gpu_types: list[str]
-    gpu_count: int
+    gpu_count: int  # for each copy
     gpus: list[str]  # held now
     price_per_hour: float  # while it holds them
     url: str | None  # while running
@@ -315,6 +329,15 @@ class GpuType(Give, frozen=True, kw_only=True):
     total: int
     free: int
     price_per_hour: float
+    together: int = 0  # in one machine, at most
+
+
+class Target(Give, frozen=True, kw_only=True):
+    """Where jobs run. One that is a cluster may run several copies of a job."""
+
+    name: str
+    kind: Literal["process", "container", "fake", "kubernetes"]
+    gpus: list[GpuType]
 
 
 T = TypeVar("T")

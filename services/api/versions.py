@@ -101,7 +101,10 @@ async def submit_job(
 ) -> None:
     """Write a job for one endpoint of a version. A taken name is refused."""
     wish = endpoint.gpus
-    values = (job, project.seq, name, version, endpoint.name, target, wish.types, wish.count)
+    scaled = endpoint.autoscaling
+    copies = endpoint.replicas if scaled is None else scaled.min
+    made = (job, project.seq, name, version, endpoint.name)
+    values = (*made, target, wish.types, wish.count, copies)
     if await connection.fetchval(JOB_MAKE, *values) is None:
         raise refused.conflict("name-taken", "The project has a job of that name", name[:200])
     fact = JobSubmitted(

@@ -85,7 +85,7 @@ async def test_a_review_says_that_it_would_queue_and_is_free_meanwhile(world: Wo
     shown = (await world.ask("GET", f"/v1/jobs/{job['id']}")).body
     assert (shown["gpus"], shown["price_per_hour"]) == (["process/a100-0"], 1.5)
     types = (await world.ask("GET", "/v1/gpus")).body["items"]
-    assert types == [{"type": "a100", "total": 1, "free": 0, "price_per_hour": 1.5}]
+    assert types == [{"type": "a100", "total": 1, "free": 0, "price_per_hour": 1.5, "together": 1}]
     wish = await world.endpoint("second", gpu_types=["a100"])
     said = await world.made(f"{world.place}/endpoints/review", wish)
     assert said["would_queue"]

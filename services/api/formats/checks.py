@@ -97,6 +97,11 @@ def serving(options: Mapping[str, ServingOptions], endpoint: str) -> Serving:
     return Serving() if given is None else serving_of(given)
 
 
+def replicas(given: Mapping[str, int], endpoint: str) -> int:
+    """The copies of one endpoint, else those of every endpoint, else one."""
+    return given.get(endpoint, given.get(EVERY, 1))
+
+
 def serving_of(options: ServingOptions) -> Serving:
     return Serving(
         concurrency=options.concurrency,

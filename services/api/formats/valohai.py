@@ -87,6 +87,7 @@ def endpoints(
     files: Mapping[str, Mapping[str, str]] | None = None,
     environment: Mapping[str, str] | None = None,
     serving: Mapping[str, ServingOptions] | None = None,
+    replicas: Mapping[str, int] | None = None,
     field: str = "config",
 ) -> tuple[Endpoint, ...]:
     """The endpoints of a version: those of the file, or `only` those named, in the file's order.
@@ -100,6 +101,7 @@ def endpoints(
     known = {endpoint.name for endpoint in chosen}
     _check_files(chosen, files or {}, wrongs)
     _check_known("serving", serving or {}, known | {checks.EVERY}, wrongs)
+    _check_known("replicas", replicas or {}, known | {checks.EVERY}, wrongs)
     variables = checks.environment((environment or {}).items(), "environment", wrongs)
     wrongs.check()
     return tuple(
@@ -107,6 +109,7 @@ def endpoints(
             endpoint,
             environment=variables,
             serving=checks.serving(serving or {}, endpoint.name),
+            replicas=checks.replicas(replicas or {}, endpoint.name),
         )
         for endpoint in chosen
     )

@@ -1,6 +1,7 @@
 -- Hold a job until the transaction ends, so that what is decided about it stays true.
 -- $1 job  $2 its owner (null: any)
-SELECT jobs.id, jobs.state, jobs.attempt, jobs.version, versions.state AS version_state
+SELECT jobs.id, jobs.state, jobs.attempt, jobs.version, versions.state AS version_state,
+       jobs.target, jobs.copies
   FROM jobs
   JOIN versions ON versions.id = jobs.version
   JOIN projects ON projects.seq = jobs.project

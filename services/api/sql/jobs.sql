@@ -4,6 +4,7 @@
 SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, jobs.kind,
        jobs.state, jobs.reason, jobs.attempt, jobs.restarts, jobs.version,
        versions.name AS version_name, deployments.name AS deployment, jobs.endpoint, jobs.target,
+       jobs.copies, cardinality(jobs.addresses) AS copies_running,
        jobs.gpu_types, jobs.gpu_count, jobs.created_at, jobs.changed_at, jobs.queued_at,
        ARRAY(SELECT gpu FROM allocations
               WHERE allocations.job = jobs.id AND released_at IS NULL ORDER BY gpu) AS gpus,

@@ -1,0 +1,71 @@
+"""How many copies a job has: at its submission, and when somebody asks for another number."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from services.api import gpus, jobs, refused
+from services.api.answer import Answer
+from services.api.call import Call
+from services.api.types import NoQuery, Scale
+from shared.database import jobs as table
+from shared.database.pool import Connection
+from shared.endpoint import Definition
+from shared.errors import Invalid
+from shared.events import JobScaled
+from shared.ids import JobId
+from shared.lifecycle import LIVE, State
+from shared.target import has_copies
+
+ONE: Final = "must be 1: the target {} runs one copy of a job; a target that is a cluster runs more"
+
+
+def check(copies: int, target: str, field: str) -> None:
+    """Raises Invalid when a job can't have so many on this target."""
+    if copies != 1 and not has_copies(target):
+        raise Invalid(field, ONE.format(target))
+
+
+async def scale(call: Call[NoQuery, Scale]) -> Answer:
+    """Scaling twice is scaling once: what is so already stays as it is."""
+    copies = call.body.copies
+
+    async def write(connection: Connection) -> Answer:
+        row = await connection.fetchrow(jobs.JOB_LOCK, call.path["job"], call.who.only)
+        if row is None:
+            raise refused.missing("job")
+        if State(row["state"]) not in LIVE:
+            why = "scale it when it has been started again"
+            if row["state"] not in (State.STOPPING, State.STOPPED):
+                why = jobs.why_not(JobScaled, State(row["state"]))
+            raise refused.conflict("job-state", f"The job is {row['state']}", why)
+        check(copies, row["target"], "copies")
+        await _check_room(connection, row["id"], row["target"], copies, row["copies"])
+        job, attempt = JobId(row["id"]), row["attempt"]
+        fact = JobScaled(job=job, attempt=attempt, copies=copies, by=call.who.token)
+        await table.scale(connection, fact)
+        return Answer(await jobs.read(connection, job, call.context.router_url))
+
+    return await call.once(write)
+
+
+async def _check_room(
+    connection: Connection, job: str, target: str, copies: int, before: int
+) -> None:
+    row = await connection.fetchrow(jobs.JOB_DEFINITION, job)
+    assert row is not None
+    endpoint = msgspec.convert(row["definition"], Definition).endpoint(row["endpoint"])
+    if endpoint.autoscaling is not None:
+        least, most = endpoint.autoscaling.min, endpoint.autoscaling.max
+        raise refused.conflict(
+            "autoscaled",
+            "The target scales this job",
+            f"its endpoint has autoscaling, from {least} to {most} copies",
+        )
+    if copies <= before:  # giving back is always possible
+        return
+    error = gpus.room(endpoint, copies, await gpus.stock_of(connection, target), "copies")
+    if error is not None:
+        raise error
