@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from shared.doorman import PORT, STATUS
+
 
 class Doors(NamedTuple):
     door: int
     status: int
 
 
-USUAL: Final = Doors(7200, 7201)
-OTHER: Final = Doors(7210, 7211)  # of replicas whose server wants one of the usual ones
+USUAL: Final = Doors(PORT, STATUS)
+OTHER: Final = Doors(PORT + 10, STATUS + 10)  # of replicas whose server wants one of the usual ones
 
 
 def doors(port: int) -> Doors:

@@ -15,8 +15,9 @@ import msgspec
 
 from services.scheduler.driver import Workload
 from services.scheduler.drivers.container.spec import PATH
-from services.scheduler.drivers.kubernetes.manifests import init, names, resources
+from services.scheduler.drivers.kubernetes.manifests import init, resources
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
+from shared import doorman
 from shared.image import HOME, PYTHON, ContainerConfig
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -72,12 +73,11 @@ def entries(found: Environment, secret: str) -> list[dict[str, Any]]:
 
 def doorman_secret(workload: Workload, settings: Settings) -> str:
     """By which the router knows that it reached this replica and no other."""
-    told = names.name(workload.replica).encode()
-    return hmac.new(settings.doorman_key, told, hashlib.sha256).hexdigest()
+    return doorman.secret(settings.doorman_key, workload.replica.job, workload.replica.attempt)
 
 
 def mark(found: Environment, workload: Workload, settings: Settings) -> str:
     """Changes with anything that is kept as a secret, and tells nothing of it: pods are replaced
     when their template changes, but not when a secret does."""
     told = msgspec.json.encode([found.given, doorman_secret(workload, settings)], order="sorted")
-    return hmac.new(settings.doorman_key, told, hashlib.sha256).hexdigest()[:32]
+    return hmac.new(settings.doorman_key.encode(), told, hashlib.sha256).hexdigest()[:32]

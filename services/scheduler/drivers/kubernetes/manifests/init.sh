@@ -70,4 +70,4 @@ while [ -z "$stopping" ]; do
 done
 
 alone 0
-exit "$code"
+exit "$code" # which some shells do not know well when a signal and an end came together

@@ -92,4 +92,4 @@ def _pods(asked: PodAffinity, workload: Workload, settings: Settings) -> dict[st
 
 
 def _plain(value: Any) -> Any:
-    return msgspec.to_builtins(value) if value is not None else {}
+    return msgspec.json.decode(msgspec.json.encode(value)) if value is not None else {}

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     namespace: str
     doorman_image: str
-    doorman_key: bytes
+    doorman_key: str  # of shared.doorman.keys, the first
     grace: int = 30  # seconds that a server has to end
     drain: int = 5  # and before it hears of its end, so that routers hear first
     progress: int = 600  # seconds without progress after which a rollout counts as stuck
