@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -146,7 +147,7 @@ class Wire:
             call.method,
             login.host + call.path,
             params=call.query,
-            data=call.body,
+            data=io.BytesIO(call.body) if call.body else None,  # large bytes would warn
             headers=await login.headers() | {"Content-Type": call.content},
             timeout=timeout,
             ssl=login.ssl,
