@@ -62,6 +62,7 @@ async def image(
     env: tuple[str, ...] = (),
     working_dir: str = CODE_FOLDER,
     base: Base | None = None,
+    user: str = "",
 ) -> str:
     """Keep an image and return its digest. `code` is relative to the code folder."""
     base = base or Base()
@@ -85,7 +86,7 @@ async def image(
         Config(
             architecture="amd64",
             os="linux",
-            config=ContainerConfig(entrypoint=command, env=env, working_dir=working_dir),
+            config=ContainerConfig(entrypoint=command, env=env, working_dir=working_dir, user=user),
             rootfs=RootFs(
                 diff_ids=base.diff_ids
                 + tuple("sha256:" + hashlib.sha256(c).hexdigest() for c in layers.values())
@@ -117,6 +118,7 @@ def workload(
     files: Mapping[str, bytes] | None = None,
     repository: str = "",
     resources: Resources | None = None,
+    copies: int = 1,
 ) -> Workload:
     return Workload(
         replica=Replica(JobId(job), attempt),
@@ -133,4 +135,6 @@ def workload(
         devices=devices,
         files=dict(files or {}),
         repository=repository,
+        project="tests/project",
+        copies=copies,
     )

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -20,8 +20,10 @@ from shared.blobs import Blobs
 from tests.scheduler.container.bed import Bed
 from tests.scheduler.images import image, workload
 
-Kind = Literal["fake", "namespaces", "plain", "container"]
+Kind = Literal["fake", "namespaces", "plain", "container", "kubernetes"]
 PATIENCE: Final = 20.0
+LOOK: Final = 1.0
+UNHURRIED: Final = 90.0  # of a cluster, which looks at pods once a second
 MARK: Final = "SLIPWAY_TEST_HOME"
 
 SERVER: Final = """
@@ -70,6 +72,7 @@ class Target:
         self.blobs = blobs
         self.home = home
         self.bed = bed
+        self.patience = UNHURRIED if kind == "kubernetes" else PATIENCE
 
     async def made(
         self,
@@ -82,7 +85,8 @@ class Target:
     ) -> Workload:
         """A workload with an image of its own that runs `command`; see images.workload."""
         base = self.bed.base if self.bed else None
-        digest = await image(self.blobs, *command, code=code, env=env, base=base)
+        user = "1000:1000" if self.kind == "kubernetes" else ""
+        digest = await image(self.blobs, *command, code=code, env=env, base=base, user=user)
         return workload(
             digest,
             environment={MARK: str(self.home), **(environment or {})},
@@ -99,14 +103,16 @@ class Target:
         return await self.made("/bin/sh", "-c", script, **{"readiness": "none", **more})
 
     async def started(self, workload: Workload) -> str:
-        """Start it and return its address."""
+        """Start it and return its address, which is not everywhere known at once."""
         outcome = await self.driver.start(workload)
         assert isinstance(outcome, Started), outcome
-        return outcome.addresses[0]
+        if outcome.addresses:
+            return outcome.addresses[0]
+        return (await self.until(workload.replica, lambda seen: bool(seen.addresses))).addresses[0]
 
     async def until(self, replica: Replica, wanted: Phase | Callable[[Observed], bool]) -> Observed:
         """What is observed once it is as `wanted`."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             while True:
                 self.driver.changed.clear()
                 seen = (await self.driver.observe()).get(replica)
@@ -114,11 +120,13 @@ class Target:
                     seen.phase is wanted if isinstance(wanted, Phase) else wanted(seen)
                 ):
                     return seen
-                await self.driver.changed.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK):  # time alone may change it
+                        await self.driver.changed.wait()
 
     async def texts(self, replica: Replica, wanted: int, stream: str = "stdout") -> list[str]:
         """The first `wanted` lines on a stream, once they are there."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             while True:
                 found = [
                     line.text

@@ -73,12 +73,12 @@ class Bed:
 @asynccontextmanager
 async def made(folder: Path) -> AsyncIterator[Bed]:
     async with registry(folder / "registry") as address:
-        base = await _base(address)
+        base = await based(address)
         async with podman(folder / "podman", registries=[address]) as engine:
             yield Bed(engine, address, base)
 
 
-async def _base(address: str) -> Base:
+async def based(address: str) -> Base:
     await bases(address, BASE)
     async with Registries.open() as registries:
         found = await registries.resolve(parse(BASE, address))
