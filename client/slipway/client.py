@@ -50,6 +50,8 @@ class AsyncClient(Accounts, Jobs, Events):
         endpoints: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         serving: Mapping[str, Mapping[str, Any]] | None = None,
+        replicas: Mapping[str, int] | None = None,
+        target: str | None = None,
         config: str | None = None,
         alias: str | None = None,
         wait: bool = False,
@@ -62,7 +64,8 @@ class AsyncClient(Accounts, Jobs, Events):
         Without a folder, the platform fetches `ref` of the repository at the URL `git`: a branch, a
         tag or a whole commit id, by default what the repository offers. `folder` of it is the code.
         `deployment` is created if it is missing, and is named after the folder by default.
-        `files`: endpoint -> file name -> path. `config`: the text of another valohai.yaml.
+        `target` is that of a deployment that is created. `replicas`: endpoint -> copies, `*` for
+        all others. `files`: endpoint -> file name -> path. `config`: the text of another yaml file.
         `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
         `watch` is told each Step. Raises Failed when the build or an endpoint fails.
         """
@@ -76,9 +79,11 @@ class AsyncClient(Accounts, Jobs, Events):
                 endpoints=endpoints,
                 environment=environment,
                 serving=serving,
+                replicas=replicas,
                 config=config,
             ),
             project=project,
+            target=target,
         )
         made = await submit(self, plan, watch)
         if wait or alias:

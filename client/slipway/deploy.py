@@ -62,6 +62,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, dict[str, str | Path]]
     options: dict[str, Any]
     project: str | None
+    target: str | None = None  # of a deployment that is created
 
 
 def code_from(
@@ -102,7 +103,7 @@ async def submit(client: AsyncClient, plan: Plan, watch: Watcher) -> Version:
             upload = await client.upload(path, project=project)
             files.setdefault(endpoint, {})[name] = upload.digest
             watch(Step(kind="uploaded", text=f"{endpoint}.{name}", upload=upload))
-    made = await client.ensure_deployment(plan.deployment, project=project)
+    made = await client.ensure_deployment(plan.deployment, target=plan.target, project=project)
     watch(Step(kind="deployment", deployment=made))
     version = await client.create_version(
         plan.deployment, code, project=project, files=files, **plan.options

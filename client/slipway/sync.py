@@ -146,6 +146,8 @@ class Client:
     wait_for_job = _call(AsyncClient.wait_for_job)
     stop = _call(AsyncClient.stop)
     restart = _call(AsyncClient.restart)
+    scale = _call(AsyncClient.scale)
+    wait_for_copies = _call(AsyncClient.wait_for_copies)
     terminate = _call(AsyncClient.terminate)
     connection = _call(AsyncClient.connection)
     sbom = _call(AsyncClient.sbom)
@@ -156,5 +158,6 @@ class Client:
     follow_build_log_of = _stream(AsyncClient.follow_build_log_of)
 
     gpus = _call(AsyncClient.gpus)
+    targets = _call(AsyncClient.targets)
     events = _call(AsyncClient.events)
     follow_events = _stream(AsyncClient.follow_events)

@@ -195,8 +195,10 @@ class Job(Struct, frozen=True, kw_only=True):
     deployment: str | None = None
     endpoint: str = ""
     target: str = ""
+    copies: int = 1  # that are wanted
+    copies_running: int = 0  # of these, that take requests now
     gpu_types: list[str] = []
-    gpu_count: int = 0
+    gpu_count: int = 0  # for each copy
     gpus: list[str] = []  # held now
     price_per_hour: float = 0.0
     url: str | None = None  # while running
@@ -224,6 +226,15 @@ class GpuType(Struct, frozen=True, kw_only=True):
     total: int
     free: int
     price_per_hour: float = 0.0
+    together: int = 0  # in one machine, at most
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where jobs run. One of the kind `kubernetes` may run several copies of a job."""
+
+    name: str
+    kind: str
+    gpus: list[GpuType] = []
 
 
 class Event(Struct, frozen=True, kw_only=True):

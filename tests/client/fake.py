@@ -80,13 +80,16 @@ class Fake:
         if self._named(version):
             await self.build(version)
         for job in self._jobs_of(version):
-            job["state"], job["reason"] = "running", ""
+            job["state"], job["reason"], job["copies_running"] = "running", "", 1
             path = job["name"] if job["deployment"] else ""
             job["url"] = (
                 f"{self.router}/admin/default/{path}"
                 if path
                 else f"{self.router}/endpoints/{job['id']}"
             )
+
+    async def copies(self, job: str, count: int) -> None:
+        self.jobs[job]["copies_running"] = count
 
     async def say(self, version: str, kind: str, document: bytes) -> None:
         for job in self._jobs_of(version):
@@ -177,11 +180,13 @@ class Fake:
                 web.get("/v1/jobs", self.list_jobs),
                 web.get("/v1/jobs/{job}", self.job),
                 web.post("/v1/jobs/{job}/{verb:stop|restart|terminate}", self.move),
+                web.post("/v1/jobs/{job}/scale", self.scale),
                 web.get("/v1/jobs/{job}/connection", self.connection),
                 web.get("/v1/jobs/{job}/{what:sbom|provenance}", self.artifact),
                 web.get("/v1/jobs/{job}/logs", self.job_log),
                 web.get("/v1/jobs/{job}/build/logs", self.job_build_log),
                 web.get("/v1/gpus", self.gpus),
+                web.get("/v1/targets", self.targets),
                 web.get("/v1/events", self.list_events),
             ]
         )
@@ -284,7 +289,8 @@ class Fake:
         return answer(self.sources[request.match_info["source"]])
 
     async def make_deployment(self, request: web.Request) -> web.Response:
-        name = (await request.json())["name"]
+        asked = await request.json()
+        name = asked["name"]
         if name in self.deployments:
             return refuse(409, "name-taken", "The project has a deployment of that name")
         made = {
@@ -292,7 +298,7 @@ class Fake:
             "owner": "admin",
             "project": "default",
             "name": name,
-            "target": "process",
+            "target": asked.get("target") or "process",
             "created_at": now(),
             "aliases": {},
         }
@@ -322,6 +328,9 @@ class Fake:
             "entry": {"kind": "wsgi", "app": "predict"},
         }
         job = self._job(f"{deployment}/{name}/predict", f"v{number}", deployment, name)
+        job["target"] = self.deployments[deployment]["target"]
+        replicas = asked.get("replicas") or {}
+        job["copies"] = replicas.get("predict", replicas.get("*", 1))
         self.versions[deployment, name] = made = {
             "id": f"v{number}",
             "name": name,
@@ -457,6 +466,8 @@ class Fake:
             "deployment": deployment,
             "endpoint": name.rpartition("/")[2],
             "target": "process",
+            "copies": 1,
+            "copies_running": 0,
             "gpu_types": [],
             "gpu_count": 0,
             "gpus": [],
@@ -475,7 +486,11 @@ class Fake:
         if not entry.get("routes") and "start_command" not in entry:
             wrong = {"field": "endpoint.routes", "message": "at least one route is needed"}
             return refuse(422, "invalid", "The request is not valid", "", wrong)
+        target, copies = asked.get("target", "process"), asked.get("replicas", 1)
+        if copies > 1 and target == "process":
+            return refuse(422, "invalid", "The request is not valid", "", one_copy("replicas"))
         made = self._job(asked["name"], f"v{len(self.versions) + len(self.jobs)}e", None, "x")
+        made["target"], made["copies"] = target, copies
         made["routes"] = entry.get("routes", [])
         made["gpu_types"] = [t for t in asked["resources"]["gpu_types"] if t != "cpu"]
         made["gpu_count"] = len(made["gpu_types"]) and asked["resources"].get("gpu_count", 1)
@@ -514,6 +529,20 @@ class Fake:
         job["state"] = "stopped" if state == "stopped" and verb == "stop" else to
         job["url"] = None
         return answer(job)
+
+    async def scale(self, request: web.Request) -> web.Response:
+        job, copies = self.jobs[request.match_info["job"]], (await request.json())["copies"]
+        if job["state"] not in LIVE:
+            return refuse(409, "job-state", f"The job is {job['state']}", "scale it later")
+        if copies > 1 and job["target"] == "process":
+            return refuse(422, "invalid", "The request is not valid", "", one_copy("copies"))
+        job["copies"] = copies
+        return answer(job)
+
+    async def targets(self, request: web.Request) -> web.Response:
+        gpu = {"type": "rtx3090", "total": 4, "free": 1, "price_per_hour": 0.5, "together": 2}
+        far = {"name": "far", "kind": "kubernetes", "gpus": [gpu]}
+        return self._whole(request, [{"name": "process", "kind": "process", "gpus": []}, far])
 
     async def connection(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["job"]]
@@ -570,3 +599,7 @@ class Fake:
                 "specversion": "1.0",
             }
         )
+
+
+def one_copy(field: str) -> dict[str, str]:
+    return {"field": field, "message": "must be 1: the target process runs one copy of a job"}

@@ -16,7 +16,7 @@ from shared.bus.local import LocalBus
 from shared.database import logs
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
-from shared.events import JobFailed, JobPlaced, JobQueued, JobStarted, JobStopped
+from shared.events import JobFailed, JobMoved, JobPlaced, JobQueued, JobStarted, JobStopped
 from shared.ids import JobId
 from shared.outbox import relay
 from shared.run import Loop
@@ -66,7 +66,13 @@ class Real:
     @asynccontextmanager
     async def serve(cls, database: Database, url: str, folder: Path) -> AsyncIterator[Real]:
         port, stopping = free_port(), asyncio.Event()
-        config = Config(database_url=url, api_port=port, router_url="http://127.0.0.1:1", grace=2.0)
+        config = Config(
+            database_url=url,
+            api_port=port,
+            router_url="http://127.0.0.1:1",
+            grace=2.0,
+            targets="process,far",
+        )
         floor = Floor(database, LocalBus(), Blobs.open(f"file:{folder}"))
         token = await first_token(database)
         async with compose(config, floor) as loops, asyncio.TaskGroup() as group:
@@ -102,6 +108,14 @@ class Real:
             await self._jobs.place(JobPlaced(job=job, attempt=attempt))
             started = JobStarted(job=job, attempt=attempt, address="http://127.0.0.1:1")
             await self._jobs.advance(started)
+
+    async def copies(self, job: str, count: int) -> None:
+        """So many of its copies take requests."""
+        found = await self._jobs.get(JobId(job))
+        assert found is not None
+        there = tuple(f"http://127.0.0.1:{number}" for number in range(1, count + 1))
+        fact = JobMoved(job=found.id, attempt=found.attempt, addresses=there)
+        assert await self._jobs.moved(fact)
 
     async def fail(self, version: str, reason: str) -> None:
         await self._database.execute(

@@ -12,7 +12,7 @@ from typing import Any
 from slipway import source
 from slipway.calls.base import Ask, at, given, missing
 from slipway.calls.sources import Sources
-from slipway.errors import SlipwayError
+from slipway.errors import BadUsage, SlipwayError
 from slipway.types import Alias, Deployment, LogLine, Page, Review, Upload, Version, VersionSummary
 
 
@@ -53,15 +53,26 @@ class Deployments(Sources):
     async def deployment(self, name: str, *, project: str | None = None) -> Deployment:
         return await self._transport.get(await self._at(project, name), Deployment)
 
-    async def ensure_deployment(self, name: str, *, project: str | None = None) -> Deployment:
-        """The deployment of that name, created if it is missing."""
+    async def ensure_deployment(
+        self, name: str, *, target: str | None = None, project: str | None = None
+    ) -> Deployment:
+        """The deployment of that name, created if it is missing. BadUsage if it is elsewhere."""
+        made = await self._ensured(name, target, project)
+        if target is not None and made.target != target:
+            raise BadUsage(
+                f"the deployment {name} is on the target {made.target}, not on {target}",
+                "a deployment stays where it is; choose another name with --deployment",
+            )
+        return made
+
+    async def _ensured(self, name: str, target: str | None, project: str | None) -> Deployment:
         try:
             return await self.deployment(name, project=project)
         except SlipwayError as error:
             if not missing(error):
                 raise
         try:
-            return await self.create_deployment(name, project=project)
+            return await self.create_deployment(name, target=target, project=project)
         except SlipwayError as error:
             if error.status != 409:
                 raise
@@ -72,7 +83,8 @@ class Deployments(Sources):
     ) -> Version:
         """A version of an uploaded `source` (its digest), accepted and not yet built.
 
-        `options` are the fields of the API: name, config, endpoints, files, environment, serving.
+        `options` are the fields of the API: name, config, endpoints, files, environment, serving,
+        replicas.
         """
         path = await self._at(project, deployment, "versions")
         return await self._transport.post(path, Version, given(source=source, **options))

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from slipway.calls.base import MANY, Base
-from slipway.types import Event, GpuType, Page
+from slipway.types import Event, GpuType, Page, Target
 
 NEWEST: Final = "newest"
 
@@ -18,6 +18,10 @@ class Events(Base):
     async def gpus(self) -> list[GpuType]:
         """GPU types with how many there are and how many are free."""
         return (await self._transport.get("/gpus", Page[GpuType])).items
+
+    async def targets(self) -> list[Target]:
+        """Where jobs can run; those that name no target go to the first."""
+        return (await self._transport.get("/targets", Page[Target])).items
 
     async def events(self, *, after: str | None = None, limit: int = 1000) -> list[Event]:
         """What happened after the cursor `after`, oldest first; the last one's `cursor` is set."""

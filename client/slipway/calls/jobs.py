@@ -42,6 +42,8 @@ class Options(TypedDict, total=False):
     image: str | None  # the base, in place of a named environment
     concurrency: int | None
     waiting: int | None
+    replicas: int | None  # copies that run side by side, where the target is a cluster
+    target: str | None
 
 
 class Jobs(Deployments):
@@ -132,6 +134,10 @@ class Jobs(Deployments):
         """Queue a stopped job again, from its original image."""
         return await self._transport.post(f"/jobs/{at(job)}/restart", Job)
 
+    async def scale(self, job: str, copies: int) -> Job:
+        """Let it have so many copies; `wait_for_copies` waits until they run."""
+        return await self._transport.post(f"/jobs/{at(job)}/scale", Job, {"copies": copies})
+
     async def terminate(self, job: str) -> Job:
         """Remove a stopped or failed job for good."""
         return await self._transport.post(f"/jobs/{at(job)}/terminate", Job)
@@ -180,29 +186,54 @@ class Jobs(Deployments):
         Raises Failed when it has ended in another state, Slow after `timeout` seconds.
         """
         wanted = states or ("running",)
+        words = " or ".join(wanted)
+        return await self._wait(job, lambda found: found.state in wanted, words, timeout, watch)
+
+    async def wait_for_copies(
+        self, job: str, *, timeout: float | None = None, watch: Watcher = lambda job: None
+    ) -> Job:
+        """Wait until as many copies of `job` take requests as are wanted, and no more.
+
+        Raises Failed when it has ended, Slow after `timeout` seconds.
+        """
+        return await self._wait(job, whole, "running as wanted", timeout, watch)
+
+    async def _wait(
+        self,
+        job: str,
+        done: Callable[[Job], bool],
+        words: str,
+        timeout: float | None,
+        watch: Watcher,
+    ) -> Job:
         try:
             async with asyncio.timeout(timeout):
-                return await self._wait(job, wanted, watch)
+                return await self._follow_job(job, done, watch)
         except TimeoutError as error:
-            words = " or ".join(wanted)
             raise Slow(
                 f"job {job} was not {words} within {timeout:g} s", f"see `slipway why {job}`"
             ) from error
 
-    async def _wait(self, job: str, wanted: Sequence[str], watch: Watcher) -> Job:
-        seen: tuple[str, str] | None = None
+    async def _follow_job(self, job: str, done: Callable[[Job], bool], watch: Watcher) -> Job:
+        seen: tuple[str, str, int] | None = None
         pause = 0.05
         while True:
             found = await self.job(job)
-            if seen != (found.state, found.reason):
-                seen, pause = (found.state, found.reason), 0.05
+            running = found.copies_running if found.copies > 1 else 0
+            if seen != (now := (found.state, found.reason, running)):
+                seen, pause = now, 0.05
                 watch(found)
-            if found.state in wanted:
+            if done(found):
                 return found
             if found.state in OVER:
                 raise ended(found)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 1.0)
+
+
+def whole(job: Job) -> bool:
+    """Whether it runs as many copies as are wanted."""
+    return job.state == "running" and job.copies_running == job.copies
 
 
 def ended(job: Job) -> Failed:
@@ -247,6 +278,7 @@ def endpoint(name: str, uri: str, options: Options) -> Ask:
     for part, fields in said.items():
         if fields:
             document[part] = {**document.get(part, {}), **fields}
+    document |= given(replicas=options.get("replicas"), target=options.get("target"))
     return {**document, "name": name, "type": "endpoint"}
 
 

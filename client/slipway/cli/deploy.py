@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
         "slipway deploy . --deployment iris --file predict.model=model.pkl --alias production",
         "slipway deploy . --endpoint predict --concurrency 4 --env LOG_LEVEL=debug --wait",
         "slipway deploy my-fastapi-app --strip-prefix --wait",
+        "slipway deploy . --target eu --replicas 2 --replicas predict=4",
         "slipway deploy --git https://git.example/ann/iris.git --ref v1.2",
     )
     code = parser.add_mutually_exclusive_group(required=True)
@@ -58,6 +59,17 @@ def add(commands: Commands) -> None:
         help="requests that a replica works on at once",
     )
     parser.add_argument(
+        "--replicas",
+        metavar="[ENDPOINT=]N",
+        type=values.replicas,
+        action="append",
+        default=[],
+        help="copies of an endpoint, or of each, on a cluster; may be repeated [1]",
+    )
+    parser.add_argument(
+        "--target", metavar="T", help="of a deployment that is created; see `slipway targets`"
+    )
+    parser.add_argument(
         "--strip-prefix",
         action="store_true",
         help="servers are asked for /predict, not for /OWNER/PROJECT/D/V/E/predict",
@@ -87,6 +99,8 @@ async def deploy(context: Context) -> int:
             endpoints=args.endpoint,
             environment=dict(args.env) or None,
             serving=_serving(args),
+            replicas=dict(args.replicas) or None,
+            target=args.target,
             config=None if args.yaml is None else values.read(args.yaml),
             alias=args.alias,
             wait=args.wait,

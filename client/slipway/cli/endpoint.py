@@ -72,6 +72,10 @@ def add(commands: Commands) -> None:
     parser.add_argument("--image", metavar="REF", help="the base image, such as python:3.11")
     parser.add_argument("--concurrency", metavar="N", type=values.positive)
     parser.add_argument("--waiting", metavar="N", type=values.count, help="requests that may wait")
+    parser.add_argument(
+        "--replicas", metavar="N", type=values.positive, help="copies of it, on a cluster [1]"
+    )
+    parser.add_argument("--target", metavar="T", help="where it runs; see `slipway targets`")
     parser.add_argument("--review", action="store_true", help="say what would happen, and no more")
     parser.add_argument("--wait", action="store_true", help="until it runs")
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
@@ -141,6 +145,8 @@ def _options(args: argparse.Namespace) -> Options:
         image=args.image,
         concurrency=args.concurrency,
         waiting=args.waiting,
+        replicas=args.replicas,
+        target=args.target,
     )
 
 

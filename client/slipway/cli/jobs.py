@@ -1,4 +1,4 @@
-"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `terminate`, `why`, `sbom`, `provenance`."""
+"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `scale`, `terminate`, `why`, and so on."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def add(commands: Commands) -> None:
     stopping.add_argument("--wait", action="store_true", help="until it has stopped")
     starting = _one(commands, "restart", restart, "start a stopped job again, from its image")
     starting.add_argument("--wait", action="store_true", help="until it runs")
+    scaling = _one(
+        commands, "scale", scale, "let a job have N copies, on a cluster", "slipway scale churn 3"
+    )
+    scaling.add_argument("copies", metavar="N", type=values.positive)
+    scaling.add_argument("--wait", action="store_true", help="until so many run")
     ending = _one(commands, "terminate", terminate, "remove a stopped or failed job for good")
     ending.add_argument("--force", action="store_true", help="stop it first, and wait for that")
 
@@ -141,6 +146,18 @@ async def restart(context: Context) -> None:
     await _settle(context, restarted, "running", wait=context.args.wait)
 
 
+async def scale(context: Context) -> None:
+    args, client = context.args, context.client
+    found = await client.find_job(args.job)
+    job = await client.scale(found.id, args.copies)
+    context.hint = f"it goes on; `slipway job {job.id}` shows how"
+    if args.wait:
+        with context.out.working(f"{job.name} runs {copies(job)}") as show:
+            watch = Progress(context.out, show).job
+            job = await client.wait_for_copies(job.id, watch=watch)
+    show_job(context.out, job)
+
+
 async def terminate(context: Context) -> None:
     client = context.client
     found = await client.find_job(context.args.job)
@@ -173,6 +190,7 @@ def show_job(out: Output, job: Job) -> None:
             ("url", job.url),
             ("project", f"{job.owner}/{job.project}"),
             ("version", f"{job.deployment}/{job.version_name}" if job.deployment else job.version),
+            ("copies", copies(job)),
             ("gpus", gpus(job)),
             ("price", f"{job.price_per_hour:g} an hour" if job.price_per_hour else ""),
             ("attempt", job.attempt),
@@ -189,10 +207,18 @@ def short(reason: str) -> str:
     return line if len(line) <= REASON else line[: REASON - 2] + " …"
 
 
+def copies(job: Job) -> str:
+    """How many run of those that are wanted, where that is not simply one."""
+    if job.copies == 1 and job.copies_running <= 1:
+        return ""
+    return f"{job.copies_running} of {job.copies} run"
+
+
 def gpus(job: Job) -> str:
     """What it holds, else what it asks for."""
     if job.gpus:
         return cell(job.gpus)
     if not job.gpu_count:
         return ""
-    return f"{job.gpu_count} x {' or '.join(job.gpu_types) or 'any'}"
+    wish = f"{job.gpu_count} x {' or '.join(job.gpu_types) or 'any'}"
+    return wish if job.copies == 1 else f"{job.copies} times {wish}"

@@ -1,4 +1,4 @@
-"""`slipway gpus`: what the platform has."""
+"""`slipway gpus` and `slipway targets`: what the platform has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ def add(commands: Commands) -> None:
     command(
         commands, "gpus", gpus, "list GPU types, how many there are and are free", "slipway gpus"
     )
+    command(commands, "targets", targets, "list where jobs can run", "slipway targets")
 
 
 async def gpus(context: Context) -> None:
@@ -20,3 +21,16 @@ async def gpus(context: Context) -> None:
     )
     if not found:
         context.out.say("no GPUs here; SLIPWAY_GPUS declares some where there is no driver")
+
+
+async def targets(context: Context) -> None:
+    found = await context.client.targets()
+    context.out.rows(
+        found,
+        ("target", "kind", "gpus"),
+        lambda target: (
+            target.name,
+            target.kind,
+            ", ".join(f"{gpu.free} of {gpu.total} {gpu.type} free" for gpu in target.gpus),
+        ),
+    )

@@ -47,8 +47,10 @@ class Progress:
         """A job is in another state, or waits for another reason."""
         told = f"failed: {job.reason}" in self._said  # by its build
         why = f": {job.reason}" if job.reason and not told else ""
-        self._show(f"{job.name} is {job.state}{why}")
-        self._out.say(f"{job.name} is {job.state}{why}")
+        some = job.state == "running" and job.copies != job.copies_running
+        copies = f", {job.copies_running} of {job.copies} copies" if some else ""
+        self._show(f"{job.name} is {job.state}{copies}{why}")
+        self._out.say(f"{job.name} is {job.state}{copies}{why}")
 
     def _uploaded(self, what: str, size: int) -> None:
         files = f", {self._packed} files" if self._packed else ""

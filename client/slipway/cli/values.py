@@ -28,6 +28,14 @@ def version_file(text: str) -> tuple[str, str, Path]:
     return endpoint, name, Path(path)
 
 
+def replicas(text: str) -> tuple[str, int]:
+    """[ENDPOINT=]N"""
+    endpoint, found, number = text.rpartition("=")
+    if found and not endpoint:
+        raise argparse.ArgumentTypeError(f"{text!r} is not [ENDPOINT=]N")
+    return endpoint or "*", positive(number)
+
+
 def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
