@@ -95,6 +95,10 @@ class Origin:
 
     async def shut(self) -> None:
         assert self.server is not None
+        for listener in self.server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(5):  # Python 3.11 loses connections that it accepts while a server closes
+            await asyncio.sleep(0)
         self.server.close()
         await self.server.wait_closed()
 

@@ -6,10 +6,12 @@ import asyncio
 import socket
 from pathlib import Path
 
-from services.router.main import Config, compose
+import pytest
+
+from services.router.main import Config, _keys, compose
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
-from shared.config import read
+from shared.config import Misconfigured, read
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.events import JobPlaced, JobQueued, JobStarted, JobStopping
@@ -78,6 +80,13 @@ async def begin(bus: LocalBus, jobs: PostgresJobs, found: Origin) -> None:
     assert await jobs.advance(started)
     async with bus.announcer() as announce:
         await announce([event(placed), event(started)])
+
+
+@pytest.mark.parametrize("key", ["short", "k" * 32 + ",short"])
+def test_a_key_that_could_be_guessed_ends_the_process_and_is_not_told(key: str) -> None:
+    with pytest.raises(Misconfigured, match="DOORMAN_KEY") as ended:
+        _keys(key)
+    assert "short" not in str(ended.value)
 
 
 def test_every_setting_has_a_default_but_the_database() -> None:

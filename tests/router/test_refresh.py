@@ -24,6 +24,7 @@ from shared.events import (
     AliasMoved,
     Event,
     Fact,
+    JobMoved,
     JobPlaced,
     JobQueued,
     JobRestarted,
@@ -170,6 +171,30 @@ async def test_the_table_follows_a_job_through_its_life(
         await rig.announce(JobTerminated(job=JOB, attempt=2))
         await rig.until(lambda: rig.table.job(JOB) is None)
         assert rig.table.endpoint(PLACE, "predict") is None
+
+
+async def test_the_copies_of_a_job_come_and_go(database: Database, jobs: PostgresJobs) -> None:
+    rig = Rig(PostgresSource(database))
+    one, two = "doorman://10.1.2.3:7200", "doorman://10.1.2.4:7200"
+
+    def addresses() -> tuple[str, ...]:
+        found = rig.table.job(JOB)
+        return () if found is None else found.addresses
+
+    async with rig.running():
+        assert await jobs.advance(JobQueued(job=JOB))
+        assert await jobs.place(JobPlaced(job=JOB))
+        started = JobStarted(job=JOB, address=one, addresses=(one, two))
+        assert await jobs.advance(started)
+        await rig.announce(started)
+        await rig.until(lambda: addresses() == (one, two))
+        for now in ((two,), ()):
+            await database.execute("UPDATE jobs SET addresses = $1 WHERE id = $2", list(now), JOB)
+            await rig.announce(JobMoved(job=JOB, addresses=now))
+            await rig.until(lambda now=now: addresses() == now)  # type: ignore[misc]
+        found = rig.table.job(JOB)
+        assert found is not None
+        assert not found.runs
 
 
 async def test_an_alias_moves(database: Database, jobs: PostgresJobs) -> None:
