@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from slipway import AsyncClient
-from tests.acceptance.platform import Platform, distributed, embedded
+from tests.acceptance.platform import Gpus, Platform, distributed, embedded
 from tests.beds.ground import ground
 from tests.keys import pair
 
@@ -53,6 +53,11 @@ async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
         for job in await client.jobs():
             if job.state not in ("stopped", "failed", "terminated"):
                 await client.wait_for_job(job.id, "stopped", timeout=30)
+
+
+@pytest.fixture
+def gpus() -> Gpus:
+    return Gpus("rtx3090", 2, other="a100", visible="0,1")
 
 
 @pytest.fixture

@@ -40,6 +40,16 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+@dataclass(frozen=True)
+class Gpus:
+    """What a platform has of one type, and what else can be asked for."""
+
+    type: str
+    count: int
+    other: str
+    visible: str | None  # what a server with all of them finds in CUDA_VISIBLE_DEVICES
+
+
 @dataclass
 class Platform:
     """Where it answers, and its processes by name (`platform` when embedded)."""

@@ -80,18 +80,17 @@ async def test_routes_are_called_by_position_and_by_keyword(slipway, create, pos
 
 
 async def test_a_job_waits_for_its_gpus_says_why_and_starts_when_another_stops(
-    slipway, create, post
+    slipway, create, post, gpus
 ):
-    first = await slipway.wait_for_job(
-        (await create(gpu_type="rtx3090", gpu_count=2)).id, timeout=60
-    )
-    assert (await post(first, "/where", {}))[1] == {"gpus": "0,1", "cwd": "/opt/ml/models"}
-    second = await create(gpu_type="rtx3090")
-    other = await create(gpu_type="a100")
+    job = await create(gpu_type=gpus.type, gpu_count=gpus.count)
+    first = await slipway.wait_for_job(job.id, timeout=60)
+    assert (await post(first, "/where", {}))[1] == {"gpus": gpus.visible, "cwd": "/opt/ml/models"}
+    second = await create(gpu_type=gpus.type)
+    other = await create(gpu_type=gpus.other)
     await slipway.wait_for_job(other.id, timeout=60)
     second = await slipway.wait_for_job(second.id, "queued", timeout=60)
     async with asyncio.timeout(10):
-        while "rtx3090" not in second.reason:
+        while gpus.type not in second.reason:
             second = await slipway.job(second.id)
             await asyncio.sleep(0.05)
     assert second.state == "queued"

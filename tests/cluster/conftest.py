@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.conftest import http, slipway
-from tests.acceptance.platform import Platform
+from tests.acceptance.platform import Gpus, Platform
 from tests.beds.ground import PYTHONS
 from tests.beds.kubernetes import bed
 from tests.beds.kubernetes.bed import Cluster
@@ -63,6 +63,12 @@ async def platform(
         composition.beside(home, rabbit.url, ground, images, **SETTINGS) as opened,
     ):
         yield opened
+
+
+@pytest.fixture
+def gpus() -> Gpus:
+    """What a server sees of them is for the cluster's own software to say, which it has not."""
+    return Gpus("rtx3090", 4, other="cpu", visible=None)
 
 
 @pytest.fixture

@@ -17,13 +17,15 @@ BASE = "python:3.11"
 def pod(ground: Cluster, namespace: str):
     """What a pod says that runs this Python code."""
 
-    async def run(code: str, *, image: str = BASE, **spec) -> str:
+    async def run(code: str, *, image: str = BASE, **options) -> str:
+        spec = dict(options)
         name = f"p-{abs(hash(code)) % 1_000_000}"
         container = {
             "name": "main",
             "image": f"{ground.registry}/{image}",
             "command": ["python3", "-c", code],
             "resources": spec.pop("resources", {}),
+            "volumeMounts": spec.pop("mounts", []),
         }
         await ground.apply(
             {
@@ -145,6 +147,29 @@ async def test_pods_reach_this_machine(cluster: Cluster, pod) -> None:
             f"import socket; print(socket.create_connection(('{cluster.host}', {port})).recv(9))"
         )
     assert said == "b'here'"
+
+
+async def test_a_claimed_volume_is_had_by_whoever_is_not_root(
+    ground: Cluster, namespace: str, pod
+) -> None:
+    await ground.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "kept", "namespace": namespace},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+    )
+    spec = {
+        "volumes": [{"name": "kept", "persistentVolumeClaim": {"claimName": "kept"}}],
+        "mounts": [{"name": "kept", "mountPath": "/kept"}],
+        "securityContext": {"runAsUser": 65532},
+    }
+    await pod("print(open('/kept/word', 'w').write('word'))", **spec)
+    assert await pod("print(open('/kept/word').read())", **spec) == "word"
 
 
 async def test_gpus_are_offered_and_given(cluster: Cluster, pod) -> None:

@@ -15,7 +15,7 @@ uri=$(apt-get indextargets --format '$(REPO_URI)' "$what" 'Codename: bookworm' |
 [ -n "$uri" ] || { say "this machine has no packages of Debian 12"; exit 1; }
 echo "deb-src $uri bookworm main" >apt/sources.list
 apt() {
-    apt-get -qq -o Dir::State::Lists="$src/apt/lists" -o Dir::Etc::SourceList="$src/apt/sources.list" \
+    apt-get -qq -o APT::Sandbox::User=root -o Dir::State::Lists="$src/apt/lists" -o Dir::Etc::SourceList="$src/apt/sources.list" \
         -o Dir::Etc::SourceParts=/dev/null -o Dir::Cache="$src/apt/cache" "$@" >/dev/null
 }
 apt update && apt source --download-only kubernetes

@@ -217,20 +217,25 @@ def _dns() -> list[str]:
     return [sys.executable, "-m", "tests.beds.kubernetes.dns"]
 
 
+def _volumes() -> list[str]:
+    return [sys.executable, "-m", "tests.beds.kubernetes.volumes"]
+
+
 COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
     "etcd": _etcd,
     "apiserver": _apiserver,
     "containerd": _containerd,
     "registry": _registry,
     "dns": _dns,
+    "volumes": _volumes,
     "controllers": _controllers,
     "scheduler": _scheduler,
     "kubelet": _kubelet,
     "proxy": _proxy,
 }
 
-HERE: Final = ("dns",)
-"""What runs in this machine's network and reaches into the cluster's by itself."""
+HERE: Final = ("dns", "volumes")
+"""What runs in this machine's network; the DNS listens in the cluster's all the same."""
 
 
 def command(name: str) -> list[str]:

@@ -1,0 +1,230 @@
+"""The platform as its operators have it: the chart, installed on the cluster with real Helm.
+
+`installed` gives it in namespaces of its own, and takes all of it away again. PostgreSQL and RabbitMQ
+are the chart's bundled ones, from images made of Debian's packages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import helm_python
+
+from charts.images.recipe import ROOT
+from tests.acceptance.platform import Platform
+from tests.beds.bases import SERVERS
+from tests.beds.kubernetes.bed import Cluster, Failed
+from tests.beds.kubernetes.place import HOME
+
+CHART: Final = ROOT / "charts" / "slipway"
+RELEASE: Final = "slipway"
+TARGET: Final = "kubernetes"
+WITHIN: Final = 420  # seconds for all pods to be ready, images that have yet to come among it
+
+API, ROUTER = 8080, 8000
+VOLUMES: Final = {
+    "data-slipway-postgresql-0": 999,
+    "data-slipway-rabbitmq-0": 999,
+    "slipway-blobs": 65532,
+}
+"""Claims of the chart, and who writes there."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    cluster: Cluster
+    platform: Platform
+    namespace: str
+    workloads: str
+    values: dict[str, Any]  # that it was installed with
+
+    async def helm(self, action: str, *arguments: Any, **options: Any) -> Any:
+        """What Helm's own library answers; `action` is one of its Config's."""
+        return await _helm(self.cluster, self.namespace, action, *arguments, **options)
+
+    async def kubectl(self, *arguments: str) -> str:
+        return await self.cluster.kubectl("--namespace", self.namespace, *arguments)
+
+    async def pods(self, component: str) -> list[dict[str, Any]]:
+        selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
+        found = await self.cluster.get("pods", "--namespace", self.namespace, "-l", selector)
+        return list(found["items"])
+
+
+async def _helm(
+    cluster: Cluster, namespace: str, action: str, *arguments: Any, **options: Any
+) -> Any:
+    def work() -> Any:
+        with helm_python.Config(kubeconfig_path=cluster.kubeconfig, namespace=namespace) as config:
+            return getattr(config, action)(*arguments, **options)
+
+    return await asyncio.to_thread(work)
+
+
+def servers(cluster: Cluster) -> None:
+    """The images of what the chart bundles, in the cluster's registry. Blocks."""
+    # a process of its own, since authorities are read when a process starts
+    subprocess.run(
+        [sys.executable, "-m", "tests.beds.bases", cluster.registry, *SERVERS],
+        env={**os.environ, **cluster.environment},
+        check=True,
+    )
+
+
+def values(
+    cluster: Cluster, images: Mapping[str, Any], workloads: str, **settings: str
+) -> dict[str, Any]:
+    """`settings` are for every service, by name."""
+    found: dict[str, Any] = {
+        **images,
+        "targets": [{"name": TARGET, "namespace": workloads}],
+        "settings": settings,
+        "database": {"bundled": {"image": f"{cluster.registry}/postgres:17"}},
+        "broker": {"bundled": {"image": f"{cluster.registry}/rabbitmq:4"}},
+        "registry": {"url": f"{cluster.registry}/slipway", "baseRegistry": cluster.registry},
+        # the label that newer clusters give by themselves
+        "networkPolicies": {"releaseNamespace": {"slipway.dev/platform": "slipway"}},
+        "drain": {"linger": 2, "grace": 20},
+    }
+    if cluster.authorities:
+        found["certificates"] = {"configMap": "authorities"}
+    return found
+
+
+@asynccontextmanager
+async def installed(
+    cluster: Cluster, images: Mapping[str, Any], home: Path, *, chart: Path = CHART, **settings: str
+) -> AsyncIterator[Installed]:
+    """All pods are ready, and there is a token of the role admin."""
+    await asyncio.to_thread(servers, cluster)
+    async with AsyncExitStack() as stack:
+        namespace = await stack.enter_async_context(cluster.namespace())
+        workloads = f"{namespace}-workloads"
+        stack.push_async_callback(_delete, cluster, "namespace", workloads)
+        await cluster.kubectl("label", "namespace", namespace, "slipway.dev/platform=slipway")
+        given = values(cluster, images, workloads, **settings)
+        if cluster.authorities:
+            await cluster.kubectl(
+                *("--namespace", namespace, "create", "configmap", "authorities"),
+                f"--from-file=bundle.crt={cluster.authorities}",
+            )
+        if cluster.host:  # our own: it has no storage but what this machine gives it
+            await _volumes(cluster, namespace, stack)
+            for part in ("database", "broker"):
+                given[part]["bundled"]["persistence"] = {"storageClass": "-"}
+            given["blobs"] = {"volume": {"storageClass": "-"}}
+            addresses = random.SystemRandom().sample(range(2, 250), 2)
+            api, router = (f"http://10.96.77.{last}" for last in addresses)
+            given["api"] = {"service": {"clusterIP": api.removeprefix("http://")}}
+            given["router"] = {
+                "service": {"clusterIP": router.removeprefix("http://")},
+                "url": f"{router}:{ROUTER}",
+            }
+            urls = f"{api}:{API}", f"{router}:{ROUTER}"
+        stack.push_async_callback(
+            _helm, cluster, namespace, "uninstall", RELEASE, ignore_not_found=True, timeout=60
+        )
+        try:
+            await _helm(
+                *(cluster, namespace, "install", chart, RELEASE, given),
+                wait="watcher",
+                timeout=WITHIN,
+            )
+        except helm_python.HelmError as error:
+            raise AssertionError(f"{error}\n{await _state(cluster, namespace)}") from error
+        if not cluster.host:
+            urls = (
+                await stack.enter_async_context(_forwarded(cluster, namespace, "api", API)),
+                await stack.enter_async_context(_forwarded(cluster, namespace, "router", ROUTER)),
+            )
+        token = await cluster.kubectl(
+            *("--namespace", namespace, "exec", f"deployment/{RELEASE}-api", "-c", "api", "--"),
+            *("python3", "-m", "services.api.first"),
+        )
+        platform = Platform(
+            home=home,
+            api_url=urls[0],
+            router_url=urls[1],
+            environ={**os.environ, **cluster.environment},
+            commands={},
+            token=token.strip(),
+        )
+        yield Installed(cluster, platform, namespace, workloads, given)
+
+
+async def _delete(cluster: Cluster, *what: str) -> None:
+    await cluster.kubectl("delete", *what, "--ignore-not-found", "--wait=false")
+
+
+async def _volumes(cluster: Cluster, namespace: str, stack: AsyncExitStack) -> None:
+    """Folders of this machine, which the node shares, each for one claim."""
+    for claim, user in VOLUMES.items():
+        folder = HOME / "volumes" / f"{namespace}-{claim}"
+        folder.mkdir(parents=True)
+        os.chown(folder, user, user)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        name = f"{namespace}-{claim}"
+        stack.push_async_callback(_delete, cluster, "persistentvolume", name)
+        await cluster.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": name},
+                "spec": {
+                    "capacity": {"storage": "100Gi"},
+                    "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "claimRef": {"name": claim, "namespace": namespace},
+                    "hostPath": {"path": str(folder), "type": "Directory"},
+                },
+            }
+        )
+
+
+@asynccontextmanager
+async def _forwarded(cluster: Cluster, namespace: str, name: str, port: int) -> AsyncIterator[str]:
+    """A URL of this machine that leads to a service."""
+    process = await asyncio.create_subprocess_exec(
+        *(
+            "kubectl",
+            "--namespace",
+            namespace,
+            "port-forward",
+            f"service/{RELEASE}-{name}",
+            f":{port}",
+        ),
+        env={**os.environ, **cluster.environment},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        yield f"http://{line.removeprefix('Forwarding from ').partition(' ')[0]}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _state(cluster: Cluster, namespace: str) -> str:
+    """What a person would look at first."""
+    told = []
+    for words in (("get", "pods,pvc", "-o", "wide"), ("get", "events", "--sort-by=.lastTimestamp")):
+        told.append(await cluster.kubectl("--namespace", namespace, *words))
+    for pod in (await cluster.get("pods", "--namespace", namespace))["items"]:
+        name = pod["metadata"]["name"]
+        try:
+            words = ("logs", name, "--all-containers", "--tail=15")
+            told.append(f"{name}:\n{await cluster.kubectl('--namespace', namespace, *words)}")
+        except Failed as error:
+            told.append(f"{name}: {error}")
+    return "\n".join(told)
