@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from charts.images.recipe import ROOT
-from tests.charts.rendered import EVERYTHING, LEAST, SETS, TARGET, containers, of, pods, render
+from tests.charts.rendered import (
+    EVERYTHING,
+    LEAST,
+    SETS,
+    TARGET,
+    changed,
+    containers,
+    of,
+    pods,
+    render,
+)
 from tests.docs.commands import table
 
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "projected", "ephemeral"}
@@ -90,6 +100,8 @@ def test_a_target_elsewhere_needs_the_same_rights():
 
 
 def test_workloads_are_in_a_namespace_that_admits_restricted_pods_alone():
+    [same] = of(render(changed(LEAST, "targets", [{"name": "a", "namespace": "b"}])), "Namespace")
+    assert same["metadata"]["name"] == "b"
     [namespace] = of(render(LEAST), "Namespace")
     labels = namespace["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"

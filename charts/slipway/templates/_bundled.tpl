@@ -29,7 +29,7 @@ metadata:
 spec:
   selector: {{- include "slipway.selector" . | nindent 4 }}
   ports:
-    - {name: {{ .portName }}, port: {{ .port }}, targetPort: {{ .portName }}}
+    - {name: {{ .portName }}, port: {{ .port }}, protocol: TCP, targetPort: {{ .portName }}}
 ---
 apiVersion: apps/v1
 kind: StatefulSet
@@ -60,7 +60,7 @@ spec:
           imagePullPolicy: {{ $root.Values.images.pullPolicy }}
           command: [sh, /scripts/start.sh]
           ports:
-            - {name: {{ .portName }}, containerPort: {{ .port }}}
+            - {name: {{ .portName }}, containerPort: {{ .port }}, protocol: TCP}
           env:
             - name: PASSWORD
               valueFrom: {secretKeyRef: {name: {{ include "slipway.name" $root }}, key: {{ .secret }}}}

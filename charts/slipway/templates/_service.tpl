@@ -66,7 +66,7 @@ spec:
           image: {{ include "slipway.image" (dict "root" $root "part" .component) }}
           imagePullPolicy: {{ $root.Values.images.pullPolicy }}
           ports:
-            - {name: http, containerPort: {{ .port }}}
+            - {name: http, containerPort: {{ .port }}, protocol: TCP}
           env: {{- include "slipway.environment" $environment | nindent 12 }}
           {{- if and .blobs $root.Values.blobs.existingSecret }}
           envFrom:
@@ -124,8 +124,15 @@ metadata:
   name: {{ .name }}
   namespace: {{ .root.Release.Namespace }}
   labels: {{- include "slipway.labels" . | nindent 4 }}
+  {{- with .values.service.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
+  type: {{ .values.service.type }}
+  {{- with .values.service.clusterIP }}
+  clusterIP: {{ . }}
+  {{- end }}
   selector: {{- include "slipway.selector" . | nindent 4 }}
   ports:
-    - {name: {{ .portName | default "http" }}, port: {{ .port }}, targetPort: {{ .portName | default "http" }}}
+    - {name: http, port: {{ .port }}, protocol: TCP, targetPort: http}
 {{- end }}
