@@ -66,6 +66,7 @@ class Api:
         self, kind: Kind, namespace: str, name: str, wanted: Object, manager: str, dry_run: bool
     ) -> Object:
         wanted = _checked(kind, namespace, name, wanted)
+        _typed(wanted)
         try:
             live = self.store.get(kind.plural, namespace, name)
         except Refusal:
@@ -145,6 +146,18 @@ def _checked(kind: Kind, namespace: str, name: str, wanted: Object) -> Object:
         raise Refusal(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
     inside = {"namespace": namespace} if kind.namespaced else {}
     return copy.deepcopy(wanted) | {"metadata": copy.deepcopy(meta) | inside}
+
+
+def _typed(wanted: Any, field: str = "") -> None:
+    """Old servers want in each port that is applied what tells it from the others."""
+    if isinstance(wanted, dict):
+        for name, value in wanted.items():
+            _typed(value, name)
+    elif isinstance(wanted, list):
+        for each in wanted:
+            if field == "ports" and "protocol" not in each:
+                raise Refusal(500, "", 'failed to create typed patch object: no "protocol"')
+            _typed(each)
 
 
 def defaulted(kind: Kind, object: Object) -> Object:
