@@ -43,10 +43,10 @@ def drift(applied: Mapping[str, Any], live: Mapping[str, Any]) -> str:
 
 def _whole(applied: Mapping[str, Any]) -> Mapping[str, Any]:
     """As an object would be read: a Secret's text as bytes, and of owners who they are."""
-    meta = dict(applied.get("metadata") or {})
-    owners = meta.get("ownerReferences") or ()
-    meta["ownerReferences"] = [{"uid": owner.get("uid")} for owner in owners]
-    applied = {**applied, "metadata": meta}
+    meta = applied.get("metadata") or {}
+    if owners := meta.get("ownerReferences"):
+        known = [{"uid": owner.get("uid")} for owner in owners]
+        applied = {**applied, "metadata": {**meta, "ownerReferences": known}}
     text = applied.get("stringData")
     if not isinstance(text, Mapping):
         return applied

@@ -94,6 +94,7 @@ def server(
         "env": environment.entries(found, names.name(workload.replica)),
         "resources": resources.resources(workload, settings),
         "securityContext": security.server(who),
+        "terminationMessagePolicy": "FallbackToLogsOnError",  # its last word, if it has one
         "volumeMounts": volumes.volumes(workload, settings).mounts,
         **({"lifecycle": {"preStop": wait}} if settings.drain else {}),
     }

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from services.scheduler.drivers.kubernetes.nodes import inventory
+from services.scheduler.drivers.kubernetes.objects import Pod
+from tests.scheduler.kubernetes.driver.pods import node
+
+PRODUCT = {"nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-3090", "nvidia.com/gpu.memory": "24576"}
+
+
+def pod(gpus: int, platform: str = "", name: str = "node-1", phase: str = "Running") -> Pod:
+    container = {"name": "x", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
+    return msgspec.convert(
+        {
+            "metadata": {"labels": {"slipway.dev/platform": platform}},
+            "spec": {"nodeName": name, "containers": [container, {"name": "y"}]},
+            "status": {"phase": phase},
+        },
+        Pod,
+    )
+
+
+def ids(*nodes: Any, pods: tuple[Pod, ...] = (), held: dict[str, set[int]] | None = None) -> Any:
+    return [gpu.id for gpu in inventory("eu", nodes, pods, "ours", held or {})]
+
+
+def test_each_gpu_of_a_node_is_one_with_its_type() -> None:
+    [one, two] = inventory("eu", [node(gpus=2, labels=PRODUCT)], [], "ours", {})
+    assert (one.id, one.type, one.node) == ("eu/node-1/0", "rtx3090", "node-1")
+    assert (one.device, two.device) == ("node-1/0", "node-1/1")
+    assert one.memory == 24576 << 20
+
+
+def test_those_that_pods_of_others_take_are_not_offered() -> None:
+    others = (pod(1), pod(1, "theirs"), pod(9, name="node-2"), pod(9, phase="Succeeded"))
+    assert ids(node(gpus=4), pods=(*others, pod(2, "ours"))) == ["eu/node-1/0", "eu/node-1/1"]
+
+
+def test_those_that_our_replicas_hold_stay_while_others_come() -> None:
+    held = {"node-1": {3}}
+    assert ids(node(gpus=4), pods=(pod(2),), held=held) == ["eu/node-1/0", "eu/node-1/3"]
+    assert ids(node(gpus=4), pods=(pod(9),), held=held) == ["eu/node-1/3"]
+
+
+def test_a_node_that_takes_nobody_keeps_what_our_replicas_hold() -> None:
+    held = {"node-1": {2}}
+    for closed in (
+        node(gpus=4, unschedulable=True),
+        node(gpus=4, ready=False),
+        node(gpus=4, taints=[{"key": "maintenance", "effect": "NoSchedule"}]),
+    ):
+        assert ids(closed) == []
+        assert ids(closed, held=held) == ["eu/node-1/2"]
+
+
+def test_a_taint_for_gpu_pods_alone_is_no_obstacle() -> None:
+    taints = [
+        {"key": "nvidia.com/gpu", "effect": "NoSchedule"},
+        {"key": "x", "effect": "PreferNoSchedule"},
+    ]
+    assert ids(node(gpus=1, taints=taints)) == ["eu/node-1/0"]
+
+
+def test_what_is_missing_does_no_harm() -> None:
+    assert ids(node(), msgspec.structs.replace(node(), status=None, spec=None)) == []
