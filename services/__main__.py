@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -33,6 +34,7 @@ from shared.image import has_base
 from shared.outbox import relay
 from shared.run import Loop, run
 from shared.service import Floor
+from shared.target import CLUSTER, kind
 from shared.telemetry import FloorTelemetry
 
 
@@ -46,6 +48,7 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     router_url: str = ""  # as people reach the router, where that is not by host and port
     target: str = "process"
     registry: str = ""
+    doorman_key: str = ""  # where the target is a cluster; empty: one is made and kept
     grace: float = 20.0
 
 
@@ -56,8 +59,10 @@ def settled(settings: Embedded, home: Path, database_url: str) -> dict[str, str]
             f"configuration: REGISTRY is empty; the target {settings.target} needs a registry for "
             "its images, such as registry.example/team"
         )
+    cluster = kind(settings.target) == CLUSTER
     return {
         **os.environ,
+        **({"DOORMAN_KEY": settings.doorman_key or kept_key(home)} if cluster else {}),
         "TARGETS": settings.target,
         "DATABASE_URL": database_url,
         "AMQP_URL": "",
@@ -67,8 +72,20 @@ def settled(settings: Embedded, home: Path, database_url: str) -> dict[str, str]
         "ROUTER_URL": settings.router_url or f"http://{settings.host}:{settings.router_port}",
         "BUILDER_PORT": "0",
         "SCHEDULER_PORT": "0",
-        "END_REPLICAS": "true",  # nothing is left running behind a Ctrl-C
+        # nothing is left running behind a Ctrl-C, but a cluster is there for what should go on
+        "END_REPLICAS": "false" if cluster else "true",
     }
+
+
+def kept_key(home: Path) -> str:
+    """What only our router and our doormen know: made once, and the same at every later start."""
+    path = home / "doorman.key"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        fresh.rename(path)
+    return path.read_text()
 
 
 async def serve(settings: Embedded, home: Path, database_url: str) -> None:

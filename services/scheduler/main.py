@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
 from aiohttp import web
 
-from services.scheduler import inventory, trust
+from services.scheduler import cluster, inventory, trust
 from services.scheduler.driver import Driver, Gpu
 from services.scheduler.drivers import Settings, open_driver
 from services.scheduler.inventory import Inventory, Source
@@ -22,7 +23,7 @@ from services.scheduler.nvml import Nvml
 from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
-from shared import config, ids, service
+from shared import ids, service
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
 from shared.events import (
@@ -40,6 +41,7 @@ from shared.http import serve
 from shared.registry import Credentials
 from shared.run import Loop, every
 from shared.service import Floor
+from shared.target import CLUSTER, HERE, kind, name
 from shared.telemetry import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
@@ -58,11 +60,9 @@ WAKE = (
 """The facts after which there may be something to do."""
 
 PURGE_EVERY: Final = 60.0
-HERE: Final = ("process", "container")
-"""Targets that are this machine."""
 
 
-class Config(config.Config, frozen=True, kw_only=True):
+class Config(cluster.Config, frozen=True, kw_only=True):
     scheduler_port: int = 8082  # 0: no door
     slipway_home: str = ".slipway"
     target: str = "process"
@@ -84,26 +84,16 @@ class Config(config.Config, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
-    try:
-        prices = inventory.prices(config.slipway_prices)
-        declared = inventory.declared(config.slipway_gpus, config.target)
-        keys = trust.keys(config.trusted_keys, config.target)
-        credentials = Credentials.read(config.registry_auth)
-        opening = open_driver(
-            config.target,
-            Path(config.slipway_home).absolute(),
-            floor.blobs,
-            Settings(
-                container_socket=config.container_socket,
-                docker_host=config.docker_host,
-                gives_gpus=config.container_gpus == "given",
-                credentials=credentials,
-            ),
-        )
-    except Invalid as error:
-        raise Misconfigured(f"configuration: {error}") from error
-    vetting = trust.vetting(keys, credentials)
-    async with opening as driver, vetting as vet:
+    async with AsyncExitStack() as stack:
+        try:
+            prices = inventory.prices(config.slipway_prices)
+            declared = inventory.declared(config.slipway_gpus, name(config.target, "TARGET"))
+            keys = trust.keys(config.trusted_keys, config.target)
+            credentials = Credentials.read(config.registry_auth)
+            driver = await stack.enter_async_context(_opening(config, floor, credentials))
+        except Invalid as error:
+            raise Misconfigured(f"configuration: {error}") from error
+        vet = await stack.enter_async_context(trust.vetting(keys, credentials))
         telemetry = Telemetry(floor.telemetry)
         source = _declared(declared) if declared else _found(config.target, driver)
         gpus = Inventory(floor.database, config.target, source, prices)
@@ -129,7 +119,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         # a queue of its own, so that one who stands by takes no news from one who acts
         wake = floor.bus.subscribe(
             ids.new(f"scheduler-{config.target}-"),
-            [kind.type for kind in WAKE],
+            [fact.type for fact in WAKE],
             scheduler.on_event,
             lasting=False,
         )
@@ -139,6 +129,22 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         yield loops
         if config.end_replicas:
             await _end_all(driver, config.stop_grace)
+
+
+def _opening(
+    config: Config, floor: Floor, credentials: Credentials
+) -> AbstractAsyncContextManager[Driver]:
+    settings = Settings(
+        container_socket=config.container_socket,
+        docker_host=config.docker_host,
+        gives_gpus=config.container_gpus == "given",
+        credentials=credentials,
+    )
+    if kind(config.target) == CLUSTER:
+        told = cluster.kubernetes(config, config.target, config.stop_grace)
+        settings = msgspec.structs.replace(settings, kubernetes=told)
+    home = Path(config.slipway_home).absolute()
+    return open_driver(config.target, home, floor.blobs, settings)
 
 
 async def _end_all(driver: Driver, grace: float) -> None:
@@ -160,7 +166,7 @@ def _found(target: str, driver: Driver) -> Source:
     here = Nvml(target)
 
     async def source() -> Sequence[Gpu]:
-        return await driver.inventory() or (await here() if target in HERE else ())
+        return await driver.inventory() or (await here() if kind(target) in HERE else ())
 
     return source
 

@@ -10,10 +10,10 @@ import msgspec
 
 from services.scheduler.driver import Replica
 from shared import ids
-from shared.database.jobs import Job, PostgresJobs
+from shared.database.jobs import Job, PostgresJobs, scale
 from shared.database.pool import Database
 from shared.endpoint import Command, Definition, Endpoint, Gpus
-from shared.events import JobBuilding, JobFact, JobQueued
+from shared.events import JobBuilding, JobFact, JobQueued, JobScaled
 from shared.ids import JobId
 
 IMAGE = "sha256:" + "1" * 64
@@ -41,6 +41,7 @@ class Stage:
         queued: bool = True,
         target: str = "process",
         port: int = 8000,
+        copies: int = 1,
     ) -> JobId:
         """A job of a version of its own, queued as the builder would."""
         endpoint = Endpoint(
@@ -61,14 +62,16 @@ class Stage:
             {"predict": image} if image else {},
         )
         await self.database.execute(
-            "INSERT INTO jobs (id, project, name, version, endpoint, target, gpu_types, gpu_count)"
-            " VALUES ($1, 1, $2, $3, 'predict', $4, $5, $6)",
+            "INSERT INTO jobs"
+            " (id, project, name, version, endpoint, target, gpu_types, gpu_count, copies)"
+            " VALUES ($1, 1, $2, $3, 'predict', $4, $5, $6, $7)",
             job,
             f"web/{version}/predict",
             version,
             target,
             list(types),
             gpus,
+            copies,
         )
         await self.say(JobBuilding(job=job))
         if queued:
@@ -77,6 +80,10 @@ class Stage:
 
     async def say(self, fact: JobFact) -> bool:
         return await self.jobs.advance(fact)
+
+    async def say_now(self, kind: type[JobFact], job: JobId) -> bool:
+        """The same about its present attempt."""
+        return await self.say(kind(job=job, attempt=(await self.get(job)).attempt))
 
     async def get(self, job: JobId) -> Job:
         found = await self.jobs.get(job)
@@ -96,6 +103,24 @@ class Stage:
                     kind,
                     str(number),
                 )
+
+    async def machines(self, *counts: int, kind: str = "t4") -> None:
+        """Give the target machines with so many GPUs each."""
+        for node, count in enumerate(counts):
+            for number in range(count):
+                await self.database.execute(
+                    "INSERT INTO gpus (id, target, type, device, node)"
+                    " VALUES ($1, 'process', $2, $3, $4)",
+                    f"process/{kind}-n{node}-{number}",
+                    kind,
+                    f"{node}.{number}",
+                    f"n{node}",
+                )
+
+    async def scale(self, job: JobId, copies: int) -> bool:
+        attempt = (await self.get(job)).attempt
+        async with self.database.transaction() as connection:
+            return await scale(connection, JobScaled(job=job, attempt=attempt, copies=copies))
 
     async def held(self) -> dict[str, Replica]:
         rows = await self.database.fetch(

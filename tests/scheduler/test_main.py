@@ -7,12 +7,13 @@ import asyncio
 import aiohttp
 import pytest
 
+from services.scheduler.cluster import kubernetes
 from services.scheduler.drivers import open_driver
 from services.scheduler.main import WAKE, Config, compose
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
 from shared.config import Misconfigured
-from shared.events import JobStopping
+from shared.events import JobScaled, JobStopping
 from shared.lifecycle import MOVES
 from shared.service import Floor
 from tests.scheduler.stage import Stage
@@ -96,17 +97,62 @@ async def test_a_wrong_setting_stops_the_process_with_its_name(
     assert message in str(caught.value)
 
 
-async def test_an_unknown_target_is_refused(database, database_url, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": "Moon!"}, "TARGET: 'Moon!' is no target"),
+        ({"target": "x" * 64}, "TARGET: "),
+        ({}, "DOORMAN_IMAGE: is needed for a cluster"),
+        ({"doorman_image": "d", "doorman_key": ""}, "DOORMAN_KEY: is needed for a cluster"),
+        ({"doorman_key": "short"}, "DOORMAN_KEY: a key must have 32 characters"),
+        ({"platform": "-"}, "PLATFORM: must be a label's value"),
+        ({"router_labels": "app"}, "ROUTER_LABELS: 'app' is not a label"),
+        ({"router_namespace": "a=b=c"}, "ROUTER_NAMESPACE: 'a=b=c' is not a label"),
+        ({"router_networks": "10.0.0.1/8"}, "ROUTER_NETWORKS: "),
+        ({"closed_networks": "here"}, "CLOSED_NETWORKS: "),
+        ({"volume_claims": "[]"}, "VOLUME_CLAIMS: is no JSON"),
+    ],
+)
+async def test_a_wrong_setting_of_a_cluster_is_named(
+    database, database_url, tmp_path, given, message
+):
+    settings = {"target": "moon", "doorman_key": "k" * 32} | given
     with pytest.raises(Misconfigured) as caught:
         async with compose(
-            Config(database_url=database_url, target="moon"), floor(database, tmp_path)
+            Config(database_url=database_url, **settings), floor(database, tmp_path)
         ):
             raise AssertionError
-    assert "TARGET: is none of process, container, fake" in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_it_wakes_for_facts_that_exist():
     assert set(MOVES) & set(WAKE)
+    assert JobScaled in WAKE
+
+
+def test_the_settings_of_a_cluster_are_what_its_driver_is_told():
+    told = kubernetes(
+        Config(
+            database_url="",
+            kubeconfig="/k",
+            kube_context="eu",
+            doorman_image="registry/doorman@sha256:0",
+            doorman_key=f"{'a' * 32}, {'b' * 32}",
+            router_labels="app=router,tier=front",
+            router_networks="10.2.0.0/16, 10.3.0.1",
+            volume_claims='{"models": ["ann/house"]}',
+            network_policies="required",
+        ),
+        "eu",
+        7.0,
+    )
+    assert (told.kubeconfig, told.context, told.target, told.grace) == ("/k", "eu", "eu", 7.0)
+    assert told.doorman_key == "a" * 32
+    assert told.routers == {"app": "router", "tier": "front"}
+    assert told.router_namespace is None
+    assert told.router_networks == ("10.2.0.0/16", "10.3.0.1/32")
+    assert told.claims == {"models": ("ann/house",)}
+    assert told.network_policies == "required"
 
 
 async def test_the_process_target_opens_in_the_platforms_folder(database, tmp_path):
