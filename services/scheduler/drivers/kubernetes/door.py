@@ -21,6 +21,7 @@ from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.lines import lines
 from services.scheduler.drivers.kubernetes.login import Login
 from services.scheduler.drivers.kubernetes.wire import Call, Limits, Wire
+from services.scheduler.drivers.kubernetes.written import written
 
 MANAGER: Final = "slipway"
 KNOWN: Final = 600.0  # seconds that we remember what a server offers
@@ -81,7 +82,7 @@ class Cluster:
                 method="PATCH",
                 path=path,
                 query=_query(fieldManager=MANAGER, force="true", dryRun="All" if dry_run else ""),
-                body=msgspec.json.encode(manifest),
+                body=written(manifest),
                 content="application/apply-patch+yaml",
             )
         )
