@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,23 @@ from services.scheduler.why import FAR
 from shared.ids import JobId
 
 
-def job(name, count=0, *types, max_price=None):
-    return Waiting(job=JobId(name), attempt=1, count=count, types=types, max_price=max_price)
+def job(name, count=0, *types, **more):
+    return Waiting(job=JobId(name), attempt=1, count=count, types=types, **more)
+
+
+def machines(kind="rtx", **nodes):
+    """`a="ff-"`: a machine with two free and one held; a letter that is not f names a holder."""
+    return [
+        Slot(
+            gpu=f"{node}{n}",
+            type=kind,
+            node=node,
+            free=mark == "f",
+            job=None if mark in "f-" else JobId(mark),
+        )
+        for node, marks in nodes.items()
+        for n, mark in enumerate(marks)
+    ]
 
 
 def slots(prices=(), **counts):
@@ -127,20 +143,112 @@ def test_what_earlier_jobs_took_is_not_called_free():
     assert reasons(waiting, slots(t4="ff"))["a"] == "waits for 2 t4; 1 of 2 is free; next in line"
 
 
+@pytest.mark.parametrize(
+    ("waiting", "there", "expected"),
+    [
+        pytest.param([job("x", copies=3)], [], {"x": ((), 3)}, id="without GPUs there is room for all"),
+        pytest.param([job("x", copies=5, granted=2)], [], {"x": ((), 5)}, id="also to grow"),
+        pytest.param([job("x", 2, "rtx")], machines(a="f-", b="f-"), {}, id="not across machines"),
+        pytest.param([job("x", 2, "rtx")], machines(a="ff", b="ff-"), {"x": (("a0", "a1"), 1)}, id="on one"),
+        pytest.param([job("x", 1, "rtx")], machines(a="fff", b="f-"), {"x": (("b0",), 1)}, id="the fullest first"),
+        pytest.param([job("x", 2, "rtx", copies=2)], machines(a="ff", b="fff"), {"x": (("a0", "a1", "b0", "b1"), 2)}, id="all copies"),
+        pytest.param([job("x", 2, "rtx", copies=4)], machines(a="ff", b="fff"), {"x": (("a0", "a1", "b0", "b1"), 2)}, id="as many as fit"),
+        pytest.param(
+            [job("x", 2, "rtx", copies=3), job("y", 1, "rtx")],
+            machines(a="ff", b="f-", c="--"),
+            {"x": (("a0", "a1"), 1)},
+            id="the rest of its type is kept for its other copies",
+        ),
+        pytest.param(
+            [job("x", 2, "rtx", copies=9), job("y", 1, "rtx")],
+            machines(a="ff", b="f"),
+            {"x": (("a0", "a1"), 1), "y": (("b0",), 1)},
+            id="but not for copies that no machine could ever take",
+        ),
+        pytest.param([job("x", 1, "rtx", copies=3, granted=1)], machines(a="xff"), {"x": (("a1", "a2"), 3)}, id="to grow"),
+        pytest.param(
+            [job("x", 1, "rtx", copies=9, granted=2), job("y", 1, "rtx")],
+            machines(a="xxf"),
+            {"x": (("a2",), 3)},
+            id="to grow, by one",
+        ),
+        pytest.param(
+            [job("x", 2, "rtx", copies=9, granted=1), job("y", 1, "rtx")],
+            machines(a="xxf"),
+            {"y": (("a2",), 1)},
+            id="who holds all that could ever do holds up nobody",
+        ),
+        pytest.param(
+            [job("x", 2, "rtx", copies=9, granted=1), job("y", 1, "rtx")],
+            machines(a="xx", b="f-"),
+            {},
+            id="who could grow some day keeps its place",
+        ),
+        pytest.param(
+            [job("x", 1, "rtx", copies=3, granted=1, held=2)],
+            machines(a="xxf"),
+            {"x": ((), 2)},
+            id="what it has not given back yet is its own",
+        ),
+        pytest.param(
+            [job("x", 1, "a100", "rtx", copies=2)],
+            [*machines(a="ff"), *machines("a100", b="f")],
+            {"x": (("a0", "a1"), 2)},
+            id="rather all copies on the second choice",
+        ),
+        pytest.param(
+            [job("x", 1, "a100", "rtx", copies=3)],
+            [*machines(a="ff"), *machines("a100", b="f")],
+            {"x": (("b0",), 1)},
+            id="than some, but not when all have no room",
+        ),
+    ],
+)  # fmt: skip
+def test_who_gets_copies(waiting, there, expected):
+    found = {p.job: (p.gpus, p.copies) for p in admit(waiting, there)}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("waiting", "there", "expected"),
+    [
+        (job("x", 2, "rtx"), machines(a="f-", b="f-"), "waits for 2 rtx on one machine; 2 of 4 are free; next in line"),
+        (job("x", 3, "rtx"), machines(a="ff", b="ff"), "waits for 3 rtx on one machine, which this target does not have (it has 4 rtx)"),
+        (job("x", 1, "rtx", copies=3, granted=2), machines(a="xx-"), "runs 2 of 3 copies; the next waits for 1 rtx; 0 of 3 are free; next in line"),
+        (job("x", 1, "rtx", copies=3, granted=2), machines(a="xx"), "runs 2 of 3 copies; this target has no room for more"),
+    ],
+)  # fmt: skip
+def test_why_copies_wait(waiting, there, expected):
+    assert reasons([waiting], there)["x"] == expected
+
+
 TYPES = ("rtx", "a100", "t4")
 some_jobs = st.lists(
     st.builds(
-        lambda count, types, price: (count, tuple(types), price),
+        lambda count, types, price, copies: (count, tuple(types), price, copies),
         st.integers(0, 5),
         st.lists(st.sampled_from((*TYPES, "tpu")), max_size=3, unique=True),
         st.none() | st.sampled_from((0.5, 1.5)),
+        st.integers(1, 3),
     ),
     max_size=12,
-).map(lambda rows: [job(f"j{n}", c, *t, max_price=p) for n, (c, t, p) in enumerate(rows)])
+).map(
+    lambda rows: [job(f"j{n}", c, *t, max_price=p, copies=k) for n, (c, t, p, k) in enumerate(rows)]
+)
 some_slots = st.lists(
-    st.builds(lambda t, f, p: (t, f, p), st.sampled_from(TYPES), st.booleans(), st.sampled_from((0.0, 1.0, 2.0))),
-    max_size=10,
-).map(lambda rows: [Slot(gpu=f"g{n}", type=t, free=f, price=p) for n, (t, f, p) in enumerate(rows)])  # fmt: skip
+    st.builds(
+        lambda t, f, p, n: (t, f, p, n),
+        st.sampled_from(TYPES),
+        st.booleans(),
+        st.sampled_from((0.0, 1.0, 2.0)),
+        st.sampled_from(("a", "b")),
+    ),
+    max_size=14,
+).map(
+    lambda rows: [
+        Slot(gpu=f"g{n}", type=t, free=f, price=p, node=m) for n, (t, f, p, m) in enumerate(rows)
+    ]
+)
 
 
 @given(some_jobs, some_slots)
@@ -152,7 +260,11 @@ def test_no_gpu_is_given_twice_and_each_fits_what_was_asked(waiting, there):
     for placement in admit(waiting, there):
         wish = asked[placement.job]
         gpus = [by_id[gpu] for gpu in placement.gpus]
-        assert len(gpus) == wish.count
+        assert 1 <= placement.copies <= wish.copies
+        assert len(gpus) == wish.count * placement.copies
+        for copy in range(placement.copies):
+            share = gpus[copy * wish.count : (copy + 1) * wish.count]
+            assert len({gpu.node for gpu in share}) <= 1
         assert all(gpu.free for gpu in gpus)
         assert len({gpu.type for gpu in gpus}) <= 1
         assert all(not wish.types or gpu.type in wish.types for gpu in gpus)
@@ -172,6 +284,21 @@ def test_nobody_takes_a_type_that_an_earlier_job_waits_for(waiting, there):
 
 
 @given(some_jobs, some_slots)
+def test_who_could_have_more_copies_keeps_its_type_as_well(waiting, there):
+    by_id = {slot.gpu: slot for slot in there}
+    done = {p.job: p for p in admit(waiting, there)}
+    wanted: set[str] = set()
+    for each in waiting:
+        if each.job not in done:
+            continue
+        mine = [by_id[gpu] for gpu in done[each.job].gpus]
+        assert wanted.isdisjoint(slot.type for slot in mine)
+        if mine and done[each.job].copies < each.copies:
+            rest = [s for s in there if s not in mine and s.type == mine[0].type]
+            wanted.update(fitting(each, shelf_of(rest)))
+
+
+@given(some_jobs, some_slots)
 def test_every_job_is_placed_or_told_why_not_and_the_answer_is_stable(waiting, there):
     first = decide(waiting, there)
     assert {p.job for p in first.placements} | set(first.reasons) == {w.job for w in waiting}
@@ -182,10 +309,23 @@ def test_every_job_is_placed_or_told_why_not_and_the_answer_is_stable(waiting, t
 @given(some_jobs, some_slots)
 def test_once_all_that_may_start_has_started_nothing_more_does(waiting, there):
     taken = {gpu for p in admit(waiting, there) for gpu in p.gpus}
-    gone = {p.job for p in admit(waiting, there)}
-    rest = [each for each in waiting if each.job not in gone]
+    done = {p.job: p for p in admit(waiting, there)}
+    holder = {gpu: p.job for p in done.values() for gpu in p.gpus}
+    by_id = {slot.gpu: slot for slot in there}
+    rest = [
+        msgspec.structs.replace(
+            each,
+            granted=done[each.job].copies,
+            held=done[each.job].copies,
+            types=(by_id[done[each.job].gpus[0]].type,),
+        )
+        if each.job in done
+        else each
+        for each in waiting
+        if each.job not in done or done[each.job].copies < each.copies
+    ]
     after = [
-        Slot(gpu=s.gpu, type=s.type, price=s.price, free=s.free and s.gpu not in taken)
+        msgspec.structs.replace(s, free=s.free and s.gpu not in taken, job=holder.get(s.gpu))
         for s in there
     ]
     assert admit(rest, after) == []
