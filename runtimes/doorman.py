@@ -36,7 +36,6 @@ from typing import Any, NamedTuple
 NONCE = 16
 INTRODUCTION = 5.0  # seconds a client may take for its nonce
 VOUCH = 0.5  # seconds after which a server that listens is vouched for
-LOST = 1.0  # seconds without listening that a server may take between two lives
 PAUSE, REST = 0.05, 0.25  # seconds between two looks, before and after it is ready
 SHARE = 20  # a look is followed by this many times the time it took
 PING, PING_AGAIN = 2.0, 0.5  # seconds for an answer to a ping, and until the next
@@ -272,6 +271,11 @@ class Side(asyncio.Protocol):
 class Upstream(Side):
     """The server's end. Nothing is read from it before it has been joined to a client."""
 
+    def __init__(self, family: int, host: str, source: int) -> None:
+        super().__init__()
+        self.family, self.host = family, host
+        self.source = source  # the port that it is known by at the server's
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         # not at once: Python 3.11.2 begins to read right after connection_made, paused or not
@@ -337,8 +341,11 @@ class Client(Side):
 
 
 class Doorman:
-    def __init__(self, settings: Settings, looks: Sockets | Tables) -> None:
+    def __init__(
+        self, settings: Settings, looks: Sockets | Tables, saw: Callable[[], None]
+    ) -> None:
         self.clients: set[Client] = set()
+        self._saw = saw  # told whenever the server is seen to listen
         self._settings = settings
         self._looks = looks
         self._life: frozenset[int] = frozenset()  # the sockets that the server listens with
@@ -355,9 +362,14 @@ class Doorman:
         self.clients.discard(client)
 
     def begin(self, client: Client) -> None:
+        def end(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if client.other is None:
+                client.transport.abort()
+
         task = asyncio.get_running_loop().create_task(self._join(client))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(end)
 
     async def _join(self, client: Client) -> None:
         now = time.monotonic
@@ -376,7 +388,6 @@ class Doorman:
                 return
             upstream.transport.abort()
             until = now() + self._settings.patience
-        client.transport.abort()
 
     async def _connect(self) -> Upstream | None:
         """A connection, if somebody listens: that is looked up while in doubt."""
@@ -389,6 +400,7 @@ class Doorman:
         for family, host in HOSTS:
             upstream = await self._dial(family, host)
             if upstream is not None:
+                self._saw()
                 return upstream
         self._accepted = 0  # this life is over
         return None
@@ -402,7 +414,8 @@ class Doorman:
         late = loop.call_later(self._settings.patience or PING, found.shutdown, socket.SHUT_RDWR)
         try:
             await loop.sock_connect(found, (host, self._settings.port))
-            _, upstream = await loop.create_connection(Upstream, sock=found)
+            upstream = Upstream(family, host, found.getsockname()[1])
+            await loop.create_connection(lambda: upstream, sock=found)
         except OSError:
             found.close()
             return None
@@ -414,10 +427,10 @@ class Doorman:
         """Wait until the server has accepted; False when it ended, or the client left, before."""
         if self._accepted >= 2:
             return True
-        family, (host, port, *_) = _family(upstream), upstream.transport.get_extra_info("peername")
-        source = upstream.transport.get_extra_info("sockname")[1]
+        port = self._settings.port
+        at = (upstream.family, upstream.host, port, upstream.source)
         pause, began = 0.0002, time.monotonic()
-        while not self._looks.accepted(family, host, port, source):
+        while not self._looks.accepted(*at):
             await asyncio.sleep(max(pause, time.monotonic() - began))
             pause, began = min(pause * 2, PAUSE), time.monotonic()
             seen = upstream.polled(select.POLLIN | select.POLLRDHUP)
@@ -427,38 +440,39 @@ class Doorman:
                 break
             if time.monotonic() > vouch:
                 client.prove(self._settings.secret)
-        if self._life == self._looks.listeners(self._settings.port):
+        if self._life == self._looks.listeners(port):
             self._accepted += 1
         return True
 
 
-def _family(side: Side) -> int:
-    return int(side.transport.get_extra_info("socket").family)
-
-
 class Readiness:
-    """Whether requests may come. Once reached it lasts for as long as the server listens."""
+    """Whether requests may come. Once reached it lasts for as long as the server listens, or a
+    connection would wait for it to listen again."""
 
     def __init__(self, settings: Settings, looks: Sockets | Tables) -> None:
         self.reason = "" if settings.readiness == "none" else "not looked yet"  # why not
         self._settings = settings
         self._looks = looks
+        self._seen = float("-inf")  # when it was last seen to listen
+
+    def saw(self) -> None:
+        self._seen = time.monotonic()
 
     def listens(self) -> bool:
         return bool(self._looks.listeners(self._settings.port))
 
     async def watch(self) -> None:
-        port, seen = self._settings.port, 0.0
+        port = self._settings.port
         while self._settings.readiness != "none":
             began = time.monotonic()
             listens = self.listens()
             cost = time.monotonic() - began
             rest = REST
             if not listens:
-                if began - seen > LOST:
+                if began - self._seen > self._settings.patience:
                     self.reason, rest = f"nothing listens on port {port}", PAUSE
             else:
-                seen = began
+                self.saw()
                 if self.reason:
                     self.reason = await self._missing()
                     rest = PING_AGAIN
@@ -552,7 +566,8 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stopping.is_set() else stopping).set())
     looks = looking()
-    doorman, readiness = Doorman(settings, looks), Readiness(settings, looks)
+    readiness = Readiness(settings, looks)
+    doorman = Doorman(settings, looks, readiness.saw)
     status = Status(lambda: "stopping" if stopping.is_set() else readiness.reason)
     servers: list[asyncio.AbstractServer] = []
     for listener in listeners(settings.listen):

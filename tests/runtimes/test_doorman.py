@@ -59,7 +59,11 @@ class Doorman:
     async def enter(self) -> tuple[Reader, Writer]:
         nonce = os.urandom(NONCE)
         reader, writer = await self.knock(nonce)
-        proof = await reader.readexactly(PROOF)
+        try:
+            proof = await reader.readexactly(PROOF)
+        except BaseException:
+            writer.close()
+            raise
         assert proven(proof, [SECRET], nonce, "127.0.0.1", self.listen)
         return reader, writer
 
@@ -107,7 +111,7 @@ async def doorman(**settings: str) -> AsyncIterator[Doorman]:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        assert await process.stderr.read() == b""
+        assert (await process.stderr.read()).decode() == ""
 
 
 @dataclass
@@ -313,7 +317,7 @@ async def test_more_connections_than_allowed_are_turned_away() -> None:
 
 
 async def test_listening_makes_it_ready_without_a_connection_and_not_listening_ends_that() -> None:
-    async with doorman() as one:
+    async with doorman(patience="0.1") as one:
         await one.until(f"503 nothing listens on port {one.server}")
         async with serving(one.server, echo) as server:
             await one.until("200 ready")
@@ -341,6 +345,28 @@ async def test_only_a_ping_answered_with_200_makes_it_ready(answer: str) -> None
         met = server.met
         await one.told()
         assert server.met == met
+
+
+async def test_a_server_between_two_lives_stays_ready() -> None:
+    async with doorman(patience="60") as one:
+        async with serving(one.server, echo):
+            await one.until("200 ready")
+        looked = 0.0
+        while (looked := looked + 0.05) < 0.6:  # longer than from one look to the next
+            assert await one.told() == "200 ready"
+            await asyncio.sleep(0.05)
+
+
+async def test_a_server_whose_backlog_is_full_is_given_up() -> None:
+    async with doorman(patience="0.3") as one:
+        with socket.socket() as full, socket.socket() as first:
+            full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            full.bind(("127.0.0.1", one.server))
+            full.listen(0)
+            first.connect(("127.0.0.1", one.server))
+            reader, writer = await one.knock()
+            assert await reader.read() == b""
+            writer.close()
 
 
 async def test_without_a_promise_it_is_ready_at_once() -> None:
