@@ -121,8 +121,8 @@ def doorman(workload: Workload, settings: Settings) -> dict[str, Any]:
             {"name": "DOORMAN_SECRET", "valueFrom": {"secretKeyRef": key}},
         ],
         "ports": [
-            {"name": DOOR, "containerPort": door},
-            {"name": STATUS, "containerPort": status},
+            {"name": DOOR, "containerPort": door, "protocol": "TCP"},
+            {"name": STATUS, "containerPort": status, "protocol": "TCP"},
         ],
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": STATUS},
