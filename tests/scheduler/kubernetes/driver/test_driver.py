@@ -1,0 +1,336 @@
+"""The driver on an API server that only pretends to have a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.scheduler.driver import Observed, Phase, Refused, Replica, Started, Workload
+from services.scheduler.drivers import Kubernetes
+from services.scheduler.drivers.kubernetes import ender, kinds, pictures
+from services.scheduler.drivers.kubernetes.driver import KubernetesDriver
+from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.open import open_kubernetes, settings_of
+from shared.blobs import Blobs
+from shared.errors import Invalid, Transient
+from shared.ids import JobId
+from tests.beds.registry import registry
+from tests.scheduler.container.bed import Bed
+from tests.scheduler.images import Base, image, workload
+from tests.scheduler.kubernetes.fake import Fake, Fault, open_fake
+
+WRITES = ("create", "patch", "delete")
+
+
+class Scene:
+    def __init__(self, fake: Fake, work: Workload, folder: Path) -> None:
+        self.fake = fake
+        self.work = work
+        self.folder = folder
+        self.driver: KubernetesDriver
+
+    @property
+    def replica(self) -> Replica:
+        return self.work.replica
+
+    def opened(self, **more: Any) -> AbstractAsyncContextManager[KubernetesDriver]:
+        told = {
+            "kubeconfig": str(self.fake.kubeconfig),
+            "namespace": self.fake.namespace,
+            "platform": "ours",
+            "target": "eu",
+            "doorman_image": "registry.example/doorman@sha256:" + "0" * 64,
+            "doorman_key": "k" * 32,
+            "drain": 0,
+            **more,
+        }
+        return open_kubernetes(Kubernetes(**told))
+
+    async def ready(self, work: Workload | None = None) -> Observed:
+        work = work or self.work
+        assert isinstance(await self.driver.start(work), Started)
+        return await self.until(
+            lambda seen: seen.phase is Phase.READY and len(seen.addresses) == work.copies,
+            work.replica,
+        )
+
+    async def until(
+        self, wanted: Callable[[Observed], bool], replica: Replica | None = None
+    ) -> Observed:
+        async with asyncio.timeout(20):
+            while True:
+                seen = (await self.driver.observe()).get(replica or self.replica)
+                if seen is not None and wanted(seen):
+                    return seen
+                await asyncio.sleep(0.02)
+
+    def writes(self) -> int:
+        return sum(n for (verb, _), n in self.fake.server.requests.items() if verb in WRITES)
+
+    def all(self, kind: Kind) -> list[Any]:
+        return self.fake.store.find(kind.plural)
+
+    def one(self, kind: Kind) -> Any:
+        [found] = self.all(kind)
+        return found
+
+    def edit(self, kind: Kind, change: Callable[[Any], None]) -> None:
+        found = msgspec.json.decode(msgspec.json.encode(self.one(kind)))
+        change(found)
+        self.fake.store.update(kind.plural, found)
+
+
+@asynccontextmanager
+async def scene(folder: Path) -> AsyncIterator[Scene]:
+    blobs = Blobs.open(f"file:{folder / 'blobs'}")
+    digest = await image(blobs, "/bin/true", user="1000:1000")
+    async with registry(folder / "registry") as address, open_fake(folder) as fake:
+        repository = await Bed(None, address, Base()).push(blobs, digest)
+        made = Scene(fake, workload(digest, repository=repository), folder)
+        async with made.opened() as made.driver:
+            yield made
+
+
+@pytest.fixture
+async def on(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene(tmp_path) as opened:
+        yield opened
+
+
+async def test_what_is_started_has_the_addresses_of_its_pods(on: Scene) -> None:
+    seen = await on.ready(msgspec.structs.replace(on.work, copies=2))
+    ips = sorted(pod["status"]["podIP"] for pod in on.all(kinds.PODS))
+    assert seen.addresses == tuple(f"doorman://{ip}:7200" for ip in ips)
+    assert (seen.copies, seen.wanted, seen.drift) == (2, 2, "")
+
+
+async def test_starting_and_looking_again_write_nothing_new(on: Scene) -> None:
+    await on.ready()
+    truth = {kind: on.fake.truth(kind) for kind in (kinds.DEPLOYMENTS, kinds.PODS, kinds.SECRETS)}
+    await on.driver.start(on.work)
+    assert {kind: on.fake.truth(kind) for kind in truth} == truth
+    before = on.writes()
+    for _ in range(3):
+        await on.driver.observe()
+        await on.driver.inventory()
+    assert on.writes() == before
+
+
+async def test_who_opens_it_again_finds_what_runs(on: Scene) -> None:
+    seen = await on.ready()
+    before = on.writes()
+    async with on.opened() as again:
+        assert await again.observe() == {on.replica: seen}
+    assert on.writes() == before
+
+
+async def test_stopping_leaves_nothing(on: Scene) -> None:
+    await on.ready()
+    await on.driver.stop(on.replica, 5)
+    assert await on.driver.observe() == {}
+    for kind in (kinds.DEPLOYMENTS, kinds.PODS, kinds.CONFIGMAPS, kinds.SECRETS, kinds.SERVICES):
+        assert on.all(kind) == []
+
+
+async def test_what_belongs_to_another_platform_is_never_touched(on: Scene) -> None:
+    await on.ready()
+    async with on.opened(platform="theirs") as others:
+        assert await others.observe() == {}
+        await others.stop(on.replica, 1)
+    assert len(on.all(kinds.PODS)) == 1
+    assert len(on.all(kinds.CONFIGMAPS)) == 1
+
+
+async def test_k09_what_somebody_changed_is_told_and_put_right(on: Scene) -> None:
+    await on.ready()
+
+    def other_image(deployment: Any) -> None:
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody/elses"
+
+    on.edit(kinds.DEPLOYMENTS, other_image)
+    seen = await on.until(lambda seen: seen.drift != "")
+    assert seen.drift == ("its Deployment: spec.template.spec.containers.server.image was changed")
+    await on.driver.start(on.work)
+    await on.until(lambda seen: seen.drift == "" and seen.phase is Phase.READY)
+
+
+async def test_k09_a_part_that_somebody_deleted_is_told_and_made_again(on: Scene) -> None:
+    await on.ready()
+    on.fake.remove(kinds.SERVICES, str(on.replica))
+    seen = await on.until(lambda seen: seen.drift != "")
+    assert seen.drift == "its Service is gone"
+    await on.driver.start(on.work)
+    await on.until(lambda seen: seen.drift == "")
+
+
+async def test_more_copies_than_were_asked_for_are_told_of(on: Scene) -> None:
+    await on.ready()
+    on.edit(kinds.DEPLOYMENTS, lambda deployment: deployment["spec"].update(replicas=3))
+    seen = await on.until(lambda seen: seen.wanted == 3)
+    assert seen.drift == ""
+
+
+async def test_a_deployment_that_somebody_deleted_is_gone(on: Scene) -> None:
+    await on.ready()
+    on.fake.remove(kinds.DEPLOYMENTS, str(on.replica))
+    seen = await on.until(lambda seen: seen.phase is Phase.GONE)
+    assert seen.reason == "its Deployment is gone: somebody deleted it"
+    await on.driver.stop(on.replica, 1)
+    assert await on.driver.observe() == {}
+
+
+async def test_k03_what_a_picture_lacks_is_not_gone_before_the_cluster_says_so(on: Scene) -> None:
+    await on.ready()
+    picture = on.driver._pictures.deployments.objects
+    assert isinstance(picture, dict)
+    kept = dict(picture)
+    picture.clear()
+    with pytest.raises(Transient, match="out of sight"):
+        await on.driver.observe()
+    for informer in (on.driver._pictures.anchors, on.driver._pictures.pods):
+        assert isinstance(informer.objects, dict)
+        informer.objects.clear()
+    with pytest.raises(Transient, match="out of sight"):
+        await on.driver.observe()
+    picture.update(kept)
+
+
+async def test_an_old_picture_is_no_answer(on: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    await on.ready()
+    monkeypatch.setattr(pictures, "FRESH", -1.0)
+    with pytest.raises(Transient, match="out of sight"):
+        await on.driver.observe()
+    with pytest.raises(Transient, match="out of sight"):
+        await on.driver.inventory()
+
+
+async def test_pods_without_an_anchor_are_left_over(on: Scene) -> None:
+    labels = {
+        "slipway.dev/platform": "ours",
+        "slipway.dev/replica": "jleft-2",
+        "slipway.dev/job": "jleft",
+        "slipway.dev/attempt": "2",
+    }
+    meta = {"labels": labels}
+    on.fake.add(kinds.PODS, "left", metadata=meta, spec={"containers": []}, status={})
+    left = Replica(JobId("jleft"), 2)
+    seen = await on.until(lambda seen: True, left)
+    assert (seen.phase, seen.copies) == (Phase.GONE, 1)
+    await on.driver.stop(left, 0)
+    assert await on.driver.observe() == {}
+
+
+async def test_an_anchor_whose_start_broke_off_is_gone_until_it_is_started(on: Scene) -> None:
+    on.fake.trouble.arm(Fault.ERROR, "patch", "deployments", times=20)
+    with pytest.raises(Transient):
+        await on.driver.start(on.work)
+    on.fake.trouble.calm()
+    await on.until(lambda seen: seen.phase is Phase.GONE)
+    await on.ready()
+
+
+async def test_k04_what_was_done_though_no_answer_came_is_done_once(on: Scene) -> None:
+    for plural in ("configmaps", "secrets", "deployments"):
+        on.fake.trouble.arm(Fault.DONE_RESET, "patch", plural)
+    await on.ready()
+    assert len(on.all(kinds.PODS)) == 1
+
+
+async def test_a_pod_on_a_machine_that_is_away_is_not_given_up(
+    on: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ender, "PATIENCE", 0.0)
+    monkeypatch.setattr(ender, "LOOK", 0.05)
+    await on.ready()
+    on.fake.kubelet.fates[str(on.replica)] = "stuck"
+    with pytest.raises(Transient, match="fake-1"):
+        await on.driver.stop(on.replica, 0)
+    assert (await on.driver.observe())[on.replica].copies == 1
+    on.fake.kubelet.fates.clear()
+    await on.driver.stop(on.replica, 0)
+    assert await on.driver.observe() == {}
+
+
+async def test_a_server_that_crashes_has_failures_in_a_row(on: Scene) -> None:
+    on.fake.kubelet.fates[str(on.replica)] = "crash"
+    await on.driver.start(on.work)
+    seen = await on.until(lambda seen: seen.failures >= 5)
+    assert (seen.phase, seen.exit_code) == (Phase.CRASHING, 1)
+
+
+async def test_an_image_that_may_not_run_is_refused_and_nothing_is_left(on: Scene) -> None:
+    blobs = Blobs.open(f"file:{on.folder / 'blobs'}")
+    root = await image(blobs, "/bin/true", user="0:0")
+    await Bed(None, on.work.repository.partition("/")[0], Base()).push(blobs, root)
+    outcome = await on.driver.start(msgspec.structs.replace(on.work, image=root))
+    assert isinstance(outcome, Refused)
+    assert "root" in outcome.reason
+    assert await on.driver.observe() == {}
+    assert on.all(kinds.CONFIGMAPS) == []
+
+
+async def test_a_project_is_walled_in_before_its_first_pod(on: Scene) -> None:
+    await on.ready()
+    policy = on.one(kinds.NETWORKPOLICIES)
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    labels = policy["spec"]["podSelector"]["matchLabels"]
+    assert labels.items() <= on.one(kinds.PODS)["metadata"]["labels"].items()
+
+
+async def test_what_copies_print_is_told_with_where_it_came_from(on: Scene) -> None:
+    await on.ready()
+    pod = on.one(kinds.PODS)["metadata"]["name"]
+    on.fake.log(pod, "server", b"2126-01-01T00:00:00.5Z one", b"2126-01-01T00:00:00.5Z two")
+    async with asyncio.timeout(10):
+        while len(lines := await on.driver.logs(on.replica, 0)) < 3:
+            await asyncio.sleep(0.02)
+    assert [(line.line, line.text, line.stream) for line in lines[1:]] == [
+        (2, "one", "stdout"),
+        (3, "two", "stdout"),
+    ]
+    assert {line.source for line in lines} == {f"{pod}/0"}
+    assert lines[1].stamp < lines[2].stamp
+
+
+async def test_another_driver_goes_on_where_the_last_line_was_kept(on: Scene) -> None:
+    await on.ready()
+    pod = on.one(kinds.PODS)["metadata"]["name"]
+    stamp = b"2126-01-01T00:00:00.000000001Z"
+    on.fake.log(pod, "server", *(b"%s %d" % (stamp, number) for number in range(4)))
+    async with on.opened() as again, asyncio.timeout(10):
+        seen = {f"{pod}/0": f"{stamp.decode()}.000002"}
+        while not (lines := await again.logs(on.replica, 7, seen)):
+            await asyncio.sleep(0.02)
+    assert [(line.line, line.text) for line in lines] == [(8, "2"), (9, "3")]
+
+
+async def test_gpus_that_a_replica_holds_are_told_as_they_were(on: Scene) -> None:
+    on.fake.kubelet.node(
+        "gpus", gpus=4, labels={"nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-3090"}
+    )
+    async with asyncio.timeout(10):
+        while len(found := await on.driver.inventory()) < 4:
+            await asyncio.sleep(0.02)
+    assert {gpu.type for gpu in found} == {"rtx3090"}
+    await on.ready(msgspec.structs.replace(on.work, devices=(found[3].device,)))
+    terms = on.one(kinds.DEPLOYMENTS)["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    assert "NVIDIA-GeForce-RTX-3090" in str(terms)
+    node = next(node for node in on.all(kinds.NODES) if node["metadata"]["name"] == "gpus")
+    on.fake.store.update("nodes", node | {"spec": {"unschedulable": True}})
+    async with asyncio.timeout(10):
+        while len(left := await on.driver.inventory()) != 1:
+            await asyncio.sleep(0.02)
+    assert left == [found[3]]
+
+
+def test_settings_with_which_nothing_can_run_are_named() -> None:
+    with pytest.raises(Invalid, match="DOORMAN_IMAGE"):
+        settings_of(Kubernetes(doorman_key="k" * 32))
+    with pytest.raises(Invalid, match="DOORMAN_KEY"):
+        settings_of(Kubernetes(doorman_image="x"))
