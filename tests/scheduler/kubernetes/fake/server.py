@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import random
 from collections import Counter
@@ -52,7 +51,7 @@ class Server:
     @web.middleware
     async def _middles(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         for middle in self.middle:
-            handler = functools.partial(middle, handler=handler)
+            handler = _around(middle, handler)
         return await handler(request)
 
     async def _version(self, request: web.Request) -> web.Response:
@@ -68,6 +67,8 @@ class Server:
     async def _any(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._answer(request)
+        except ConnectionResetError:
+            return web.Response()  # to nobody
         except Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
             return web.json_response(refusal.body(), status=refusal.code, headers=headers)
@@ -232,6 +233,10 @@ class Server:
                 break
             await asyncio.sleep(0.02)
         return answer
+
+
+def _around(middle: Middle, handler: Handler) -> Handler:
+    return lambda request: middle(request, handler)
 
 
 async def _first(
