@@ -4,6 +4,7 @@ own as in a container."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,13 +44,13 @@ def began(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Began]:
         *command: str,
         hidden: tuple[str, ...] = (),
         unset: tuple[str, ...] = (),
-        once: bool = False,
-        hastily: int = 5,
+        batch: bool = False,
+        slow: int = 5,
         **environment: str,
     ) -> subprocess.Popen[str]:
-        text = init.program(hidden, unset, once=once)
-        assert "\nhastily=5\n" in text
-        program.write_text(text.replace("\nhastily=5\n", f"\nhastily={hastily}\n"))
+        text = init.program(hidden, unset, once=batch)
+        assert "\n_hastily=5\n" in text
+        program.write_text(text.replace("\n_hastily=5\n", f"\n_hastily={slow}\n"))
         process = subprocess.Popen(
             [
                 *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"),
@@ -124,7 +125,7 @@ def test_what_ends_at_once_and_cleanly_is_not_started_in_a_hot_loop(
     slow.chmod(0o755)
     process = began(
         *sh('echo >>lives; [ "$(wc -l <lives)" -lt 8 ] || exit 3'),
-        hastily=100_000,  # whatever the machine is busy with
+        slow=100_000,  # whatever the machine is busy with
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
     assert process.wait(20) == 3
@@ -136,7 +137,7 @@ def test_what_ends_at_once_and_cleanly_is_not_started_in_a_hot_loop(
 
 
 def test_a_batch_ends_with_its_end(began: Began) -> None:
-    assert began(*sh("exit 0"), once=True).wait(20) == 0
+    assert began(*sh("exit 0"), batch=True).wait(20) == 0
 
 
 def test_what_a_life_leaves_behind_is_gone_in_the_next(began: Began, tmp_path: Path) -> None:
@@ -210,3 +211,16 @@ def test_some_variables_are_for_the_server_alone(began: Began, tmp_path: Path) -
     assert process.stdout.read() == f"<{value}><none><none>" * 2
     sleeps = tmp_path / "sleeps"  # not there where the shell is its own `sleep`
     assert not sleeps.exists() or set(sleeps.read_text().split()) == {"none"}
+
+
+def test_a_servers_variables_are_not_those_of_init(began: Began) -> None:
+    """Those that an image exports stay exported when a shell changes them."""
+    text = init.program()
+    names = sorted(set(re.findall(r"^[^#\n]*?\b([a-z_]+)=", text, re.MULTILINE)))
+    assert {"_code", "_once", "_hasty", "_delay"} <= set(names)
+    usual = [name.lstrip("_") for name in [*names, "_up", "_idle"]]
+    script = " ".join(f'"${name}"' for name in usual)
+    process = began(*sh(f"echo {script}; exit 9"), **dict.fromkeys(usual, "mine"))
+    assert process.wait(20) == 9
+    assert process.stdout is not None
+    assert process.stdout.read().split() == ["mine"] * len(usual)

@@ -326,4 +326,4 @@ def test_a_batch_has_no_second_try_and_no_doorman() -> None:
     assert [each["name"] for each in spec["template"]["spec"]["containers"]] == ["server"]
     begun = manifests.first(VALOHAI, IMAGE, SETTINGS, once=True)
     assert not isinstance(begun, Refused)
-    assert "\nonce=1\n" in begun[1]["data"]["init"]
+    assert "\n_once=1\n" in begun[1]["data"]["init"]

@@ -57,7 +57,7 @@ def test_every_valid_workload_gives_manifests_that_pass(
     check_pod(batch[-1], ["server"], settings)
 
 
-@MANY
+@how(MANY, max_examples=500)
 @given(those.hostile(), those.images, those.settings)
 def test_every_other_workload_is_refused_or_gives_manifests_that_pass(
     workload: Workload, image: ContainerConfig, settings: Settings
@@ -121,7 +121,7 @@ def keys(value: Any) -> Iterator[str]:
             yield from keys(inner)
 
 
-@how(MANY, max_examples=200)
+@how(MANY, max_examples=100)
 @given(those.workloads(), those.images, those.settings, those.rooms)
 def test_the_same_workload_gives_the_same_bytes(
     workload: Workload, image: ContainerConfig, settings: Settings, room: Room | None
@@ -133,7 +133,7 @@ def test_the_same_workload_gives_the_same_bytes(
     assert msgspec.json.encode(first) == msgspec.json.encode(second)
 
 
-@how(MANY, max_examples=300)
+@how(MANY, max_examples=100)
 @given(those.workloads(), those.images, those.settings)
 def test_arguments_and_variables_arrive_as_they_were_written(
     workload: Workload, image: ContainerConfig, settings: Settings

@@ -31,8 +31,8 @@ def program(hidden: Iterable[str] = (), unset: Iterable[str] = (), *, once: bool
 
     The names must be names of shell variables.
     """
-    told = [f"{name}={value}" for name, value in _TIMES.items()]
-    told.append(f"once={'1' if once else ''}")
+    told = [f"_{name}={value}" for name, value in _TIMES.items()]
+    told.append(f"_once={'1' if once else ''}")
     inside = [f'export {name}="${HIDDEN}{name}"; unset {HIDDEN}{name}' for name in hidden]
     inside += [f"unset {name}" for name in unset]
     body = "".join(f"    {line}\n" for line in [":", *inside])

@@ -5,15 +5,16 @@
 #   init COMMAND ARGUMENT…
 #
 # Plain POSIX and `sleep`: it has to run in every image that has a shell. Times are in hundredths.
+# Its variables begin with `_`, or it would change those of the server that have the same names.
 
-stopping=
-hasty=0
+_stopping=
+_hasty=0
 
-trap 'stopping=1; kill -TERM -1 2>/dev/null' HUP INT QUIT TERM USR1 WINCH
+trap '_stopping=1; kill -TERM -1 2>/dev/null' HUP INT QUIT TERM USR1 WINCH
 
-now() { # in $now
-    read -r up _ </proc/uptime
-    now=${up%.*}${up#*.}
+now() { # in $_now
+    read -r _up _idle </proc/uptime
+    _now=${_up%.*}${_up#*.}
 }
 
 rest() { # for $1 hundredths, or until told to stop
@@ -27,47 +28,47 @@ alone() { # wait until no process but this one is left, sending them signal $1
     done
 }
 
-growing() { # in $delay: 0 for 0 and less, then $first, doubling up to $most, give or take a quarter
-    delay=0
+growing() { # in $_delay: 0 for 0 and less, then $_first, doubling up to $_most, give or take a quarter
+    _delay=0
     [ "$1" -gt 0 ] || return 0
-    delay=$first
-    times=$1
-    while [ "$times" -gt 1 ] && [ "$delay" -lt "$most" ]; do
-        delay=$((delay * 2))
-        times=$((times - 1))
+    _delay=$_first
+    _times=$1
+    while [ "$_times" -gt 1 ] && [ "$_delay" -lt "$_most" ]; do
+        _delay=$((_delay * 2))
+        _times=$((_times - 1))
     done
-    [ "$delay" -lt "$most" ] || delay=$most
-    delay=$((delay * (75 + now % 51) / 100))
+    [ "$_delay" -lt "$_most" ] || _delay=$_most
+    _delay=$((_delay * (75 + _now % 51) / 100))
 }
 
 if ! command -v "$1" >/dev/null; then
     printf 'slipway: %s: no such program in the image\n' "$1" >&2
-    exit "$hopeless"
+    exit "$_hopeless"
 fi
 
-code=0
-while [ -z "$stopping" ]; do
+_code=0
+while [ -z "$_stopping" ]; do
     now
-    began=$now
+    _began=$_now
     (
         inside
         exec "$@"
     ) &
-    server=$!
-    [ -z "$stopping" ] || kill -TERM "$server" 2>/dev/null # told before there was a server
+    _server=$!
+    [ -z "$_stopping" ] || kill -TERM "$_server" 2>/dev/null # told before there was a server
     while :; do # a signal to stop ends `wait`, but not the server
-        wait "$server"
-        code=$?
-        kill -0 "$server" 2>/dev/null || break
+        wait "$_server"
+        _code=$?
+        kill -0 "$_server" 2>/dev/null || break
     done
-    [ -z "$stopping" ] || break
-    [ "$code" -eq 0 ] && [ -z "$once" ] || exit "$code" # the kernel ends what is left
+    [ -z "$_stopping" ] || break
+    [ "$_code" -eq 0 ] && [ -z "$_once" ] || exit "$_code" # the kernel ends what is left
     now
     alone KILL # what a life leaves behind must not hold the port
-    if [ "$((now - began))" -lt "$hastily" ]; then hasty=$((hasty + 1)); else hasty=0; fi
-    growing "$((hasty - free))"
-    [ "$delay" -eq 0 ] || rest "$delay"
+    if [ "$((_now - _began))" -lt "$_hastily" ]; then _hasty=$((_hasty + 1)); else _hasty=0; fi
+    growing "$((_hasty - _free))"
+    [ "$_delay" -eq 0 ] || rest "$_delay"
 done
 
 alone 0
-exit "$code" # which some shells do not know well when a signal and an end came together
+exit "$_code" # which some shells do not know well when a signal and an end came together

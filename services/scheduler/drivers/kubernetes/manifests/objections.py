@@ -134,6 +134,8 @@ def _volumes(workload: Workload, settings: Settings) -> Objections:
     taken = [*paths, *workload.files]
     if settings.disk == "volume":
         taken += ["/tmp"]
+    if workload.devices:
+        taken += ["/dev/shm"]
     if len(set(taken)) < len(taken):
         yield "two things would be mounted at the same path"
 
