@@ -94,7 +94,6 @@ EVERYTHING: Final[Object] = {
 TARGET: Final[Object] = {
     **LEAST,
     "platform": {"enabled": False},
-    "networkPolicies": {"routers": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
 }
 
 SETS: Final[Mapping[str, Object]] = {

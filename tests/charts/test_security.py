@@ -12,6 +12,7 @@ from tests.charts.rendered import (
     TARGET,
     changed,
     containers,
+    environment,
     of,
     pods,
     render,
@@ -108,35 +109,23 @@ def test_workloads_are_in_a_namespace_that_admits_restricted_pods_alone():
     assert namespace["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_only_routers_reach_doormen_and_nothing_reaches_servers():
+def test_nothing_reaches_or_is_reached_among_workloads_but_by_policies_of_projects():
     [policy] = [
         one
         for one in of(render(LEAST), "NetworkPolicy")
         if one["metadata"]["namespace"] == "slipway-workloads"
     ]
-    spec = policy["spec"]
-    assert spec["podSelector"] == {}
-    assert spec["policyTypes"] == ["Ingress", "Egress"]
-    [rule] = spec["ingress"]
-    assert rule["ports"] == [{"protocol": "TCP", "port": 7200}]
-    [peer] = rule["from"]
-    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "router"
-    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "platform"}}
+    assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_endpoints_do_not_reach_the_cluster_or_its_neighbours():
-    [policy] = [
-        one
-        for one in of(render(LEAST), "NetworkPolicy")
-        if one["metadata"]["namespace"] == "slipway-workloads"
-    ]
-    names, away = policy["spec"]["egress"]
-    assert {port["port"] for port in names["ports"]} == {53}
-    four, six = (peer["ipBlock"] for peer in away["to"])
-    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= set(
-        four["except"]
-    )
-    assert "fc00::/7" in six["except"]
+def test_the_policies_of_projects_know_our_routers():
+    objects = render(LEAST)
+    [scheduler] = of(objects, "Deployment", "slipway-scheduler-kubernetes")
+    told = environment(scheduler["spec"]["template"]["spec"]["containers"][0])
+    pairs = dict(pair.split("=") for pair in told["ROUTER_LABELS"].split(","))
+    [router] = of(objects, "Deployment", "slipway-router")
+    assert pairs == router["spec"]["selector"]["matchLabels"]
+    assert told["ROUTER_NAMESPACE"] == "kubernetes.io/metadata.name=platform"
 
 
 def test_every_pod_of_the_release_is_denied_what_no_rule_allows():

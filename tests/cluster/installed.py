@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +23,6 @@ from charts.images.recipe import ROOT
 from tests.acceptance.platform import Platform
 from tests.beds.bases import SERVERS
 from tests.beds.kubernetes.bed import Cluster, Failed
-from tests.beds.kubernetes.place import HOME
 
 CHART: Final = ROOT / "charts" / "slipway"
 RELEASE: Final = "slipway"
@@ -32,12 +30,6 @@ TARGET: Final = "kubernetes"
 WITHIN: Final = 420  # seconds for all pods to be ready, images that have yet to come among it
 
 API, ROUTER = 8080, 8000
-VOLUMES: Final = {
-    "data-slipway-postgresql-0": 999,
-    "data-slipway-rabbitmq-0": 999,
-    "slipway-blobs": 65532,
-}
-"""Claims of the chart, and who writes there."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +110,7 @@ async def installed(
                 *("--namespace", namespace, "create", "configmap", "authorities"),
                 f"--from-file=bundle.crt={cluster.authorities}",
             )
-        if cluster.host:  # our own: it has no storage but what this machine gives it
-            await _volumes(cluster, namespace, stack)
-            for part in ("database", "broker"):
-                given[part]["bundled"]["persistence"] = {"storageClass": "-"}
-            given["blobs"] = {"volume": {"storageClass": "-"}}
+        if cluster.host:  # our own, whose services have addresses that are reached from here
             addresses = random.SystemRandom().sample(range(2, 250), 2)
             api, router = (f"http://10.96.77.{last}" for last in addresses)
             given["api"] = {"service": {"clusterIP": api.removeprefix("http://")}}
@@ -164,31 +152,6 @@ async def installed(
 
 async def _delete(cluster: Cluster, *what: str) -> None:
     await cluster.kubectl("delete", *what, "--ignore-not-found", "--wait=false")
-
-
-async def _volumes(cluster: Cluster, namespace: str, stack: AsyncExitStack) -> None:
-    """Folders of this machine, which the node shares, each for one claim."""
-    for claim, user in VOLUMES.items():
-        folder = HOME / "volumes" / f"{namespace}-{claim}"
-        folder.mkdir(parents=True)
-        os.chown(folder, user, user)
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        name = f"{namespace}-{claim}"
-        stack.push_async_callback(_delete, cluster, "persistentvolume", name)
-        await cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": name},
-                "spec": {
-                    "capacity": {"storage": "100Gi"},
-                    "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
-                    "persistentVolumeReclaimPolicy": "Retain",
-                    "claimRef": {"name": claim, "namespace": namespace},
-                    "hostPath": {"path": str(folder), "type": "Directory"},
-                },
-            }
-        )
 
 
 @asynccontextmanager

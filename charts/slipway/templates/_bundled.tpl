@@ -15,6 +15,10 @@ metadata:
 data:
   start.sh: |
     {{- $root.Files.Get (printf "scripts/%s.sh" .component) | nindent 4 }}
+  {{- if eq .component "postgresql" }}
+  tool.sh: |
+    {{- $root.Files.Get "scripts/tool.sh" | nindent 4 }}
+  {{- end }}
   # the number that it runs as has to have a name, whatever the image calls it
   passwd: |
     root:x:0:0:root:/root:/bin/sh
