@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -18,6 +19,7 @@ from services.scheduler.drivers.kubernetes.kinds import CONFIGMAPS, PODS
 from services.scheduler.drivers.kubernetes.metadata import Seen
 from services.scheduler.drivers.kubernetes.wire import Limits
 from shared.errors import Permanent
+from tests.keys import openssl
 from tests.scheduler.kubernetes import contract
 from tests.scheduler.kubernetes.contract import *  # noqa: F403
 from tests.scheduler.kubernetes.contract import Stage, configmap, take
@@ -257,6 +259,57 @@ async def test_nothing_to_log_in_with_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(Permanent, match="credentials"):
         async with open_cluster(str(tmp_path / "none"), "", "n"):
             pass
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for this machine, and its key."""
+    certificate, key = tmp_path / "ca.crt", tmp_path / "ca.key"
+    openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=fake"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+    )
+    return certificate, key
+
+
+async def test_k06_in_a_pod_its_own_account_is_used_and_its_new_token_is_read(
+    tmp_path: Path, authority: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority)
+    async with open_fake(tmp_path, context=context) as fake:
+        inside = "kubernetes_asyncio.config.incluster_config"
+        monkeypatch.setattr(f"{inside}.SERVICE_TOKEN_FILENAME", str(fake.token))
+        monkeypatch.setattr(f"{inside}.SERVICE_CERT_FILENAME", str(authority[0]))
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(fake.port))
+        async with open_cluster("", "", fake.namespace, QUICK) as cluster:
+            await cluster.apply(configmap("a", one="1"))
+            fake.rotate("second")
+            assert await cluster.get(CONFIGMAPS, "a")
+
+
+async def test_outside_of_a_pod_there_is_no_account_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(Permanent, match="credentials"):
+        async with open_cluster("", "", "n"):
+            pass
+
+
+async def test_a_server_that_somebody_else_vouches_for_is_not_spoken_to(
+    tmp_path: Path, authority: tuple[Path, Path]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority)
+    async with open_fake(tmp_path, context=context) as fake:
+        fake.kubeconfig.write_text(fake.kubeconfig.read_text().replace("http:", "https:"))
+        async with open_cluster(str(fake.kubeconfig), "", fake.namespace, QUICK) as cluster:
+            with pytest.raises(Away, match="certificate"):
+                await cluster.get(CONFIGMAPS, "a")
+        assert not fake.server.requests
 
 
 async def test_a_server_that_is_not_there_is_away(fake: Fake) -> None:

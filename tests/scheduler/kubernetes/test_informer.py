@@ -164,6 +164,7 @@ async def test_k03_news_that_come_twice_late_or_from_long_ago_change_nothing() -
                 event("DELETED", "b", 14),
                 event("MODIFIED", "b", 13),  # it does not come back
                 event("ADDED", "b", 15, "uid-after"),
+                event("MODIFIED", "a", 4),
             ]
         ],
     )
@@ -186,7 +187,14 @@ async def test_k03_one_that_was_replaced_unseen_is_told_as_another() -> None:
 async def test_versions_that_are_no_numbers_are_believed_in_their_order() -> None:
     script = Script(
         [page("x", thing("a", "q"))],
-        [[event("MODIFIED", "a", "p"), event("MODIFIED", "a", "p"), event("DELETED", "a", "b")]],
+        [
+            [
+                event("MODIFIED", "a", "p"),
+                event("MODIFIED", "a", "p"),
+                event("DELETED", "a", "z", "uid-before"),
+                event("DELETED", "a", "b"),
+            ]
+        ],
     )
     informer, told = await script.play()
     assert told == [("a", ">q"), ("a", "q>p"), ("a", "p>")]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,17 +36,17 @@ class Fake:
         self.kubelet = Kubelet(self.store)
         self.server = Server(self.store, self.kubelet, self.trouble)
         self.kubeconfig = folder / "kubeconfig"
-        self._token = folder / "token"
+        self.token = folder / "token"
         self.namespace = "slipway-workloads"
         self._controllers = Controllers(self.store)
         self.middle = self.server.middle
-        self.url = ""
+        self.port = 0
 
     def rotate(self, token: str, *, told: bool = True) -> None:
         """Only `token` is accepted from now on; clients can read it unless they are not `told`."""
         self.server.token = token
         if told:
-            self._token.write_text(token + "\n")
+            self.token.write_text(token + "\n")
 
     def truth(self, kind: Kind) -> dict[tuple[str, str], str]:
         """The versions of all objects of a kind, by namespace and name."""
@@ -83,8 +84,8 @@ class Fake:
             await asyncio.sleep(STEP)
 
     def write(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._token.write_text(self.server.token)
+        self.port = port
+        self.token.write_text(self.server.token)
         self.kubeconfig.write_text(
             json.dumps(
                 {
@@ -92,21 +93,24 @@ class Fake:
                     "kind": "Config",
                     "current-context": "fake",
                     "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "us"}}],
-                    "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
-                    "users": [{"name": "us", "user": {"tokenFile": str(self._token)}}],
+                    "clusters": [
+                        {"name": "fake", "cluster": {"server": f"http://127.0.0.1:{port}"}}
+                    ],
+                    "users": [{"name": "us", "user": {"tokenFile": str(self.token)}}],
                 }
             )
         )
 
 
 @asynccontextmanager
-async def open_fake(folder: Path) -> AsyncIterator[Fake]:
+async def open_fake(folder: Path, *, context: ssl.SSLContext | None = None) -> AsyncIterator[Fake]:
+    """One that works until this ends; over TLS where there is a `context` for it."""
     fake = Fake(folder)
     fake.add(NAMESPACES, fake.namespace)
     fake.kubelet.node("fake-1")
     runner = web.AppRunner(fake.server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     fake.write(runner.addresses[0][1])
     living = asyncio.create_task(fake.live())
