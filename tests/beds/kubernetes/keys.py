@@ -34,6 +34,11 @@ WHO: Final = {
 """File -> the user and group that a certificate says."""
 
 NAMES: Final = ("localhost", NODE_NAME, "kubernetes", "kubernetes.default.svc")
+_USES: Final = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+SIGNS: Final = x509.KeyUsage(**{use: use in ("key_cert_sign", "crl_sign") for use in _USES})
 ADDRESSES: Final = ("127.0.0.1", "10.96.0.1", NODE)
 
 
@@ -71,6 +76,7 @@ def _authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         _builder(name, name, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(SIGNS, critical=True)  # Python 3.13 takes no other
         .sign(key, hashes.SHA256())
     )
     (PKI / "ca.crt").write_bytes(made.public_bytes(Encoding.PEM))
