@@ -103,8 +103,8 @@ class Informer(Generic[T]):
         return self._picture.objects
 
     def fresh(self, within: float) -> bool:
-        """Whether the server was heard in the last `within` seconds, and nothing is missing."""
-        return self.synced.is_set() and self._clock() - self._heard <= within
+        """Whether it was complete once, and the server was heard in the last `within` seconds."""
+        return self._clock() - self._heard <= within
 
     async def run(self) -> None:
         """Until cancelled. Trouble is told in the log, and never ends it."""

@@ -17,7 +17,6 @@ from services.scheduler.drivers.kubernetes.errors import (
     Away,
     Conflict,
     Denied,
-    Taken,
     cluster_errors,
     of_answer,
 )
@@ -90,7 +89,7 @@ class Wire:
     async def _once(self, call: Call) -> bytes:
         timeout = aiohttp.ClientTimeout(total=self.limits.attempt, sock_connect=self.limits.connect)
         with cluster_errors():
-            async with self._answer(self._calls, call, timeout) as answer:
+            async with await self._ask(self._calls, call, timeout) as answer:
                 body = await answer.read()
         if answer.status >= 300:
             raise of_answer(answer.status, body, answer.headers.get("Retry-After", ""))
@@ -103,40 +102,28 @@ class Wire:
             total=None, sock_connect=self.limits.connect, sock_read=silence
         )
         await self._pace.moment()
-        async with self._opened(call, timeout) as answer:
-            yield _pieces(answer)
-
-    @asynccontextmanager
-    async def _opened(
-        self, call: Call, timeout: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        opening = self._answer(self._streams, call, timeout)
         with cluster_errors():
-            answer = await opening.__aenter__()
+            answer = await self._ask(self._streams, call, timeout)
         try:
             if answer.status >= 300:
                 with cluster_errors():
                     said = await answer.content.read(SAID)
                 raise of_answer(answer.status, said, answer.headers.get("Retry-After", ""))
-            yield answer
+            yield _pieces(answer)
         finally:
             answer.close()
 
-    @asynccontextmanager
-    async def _answer(
+    async def _ask(
         self, session: aiohttp.ClientSession, call: Call, timeout: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> aiohttp.ClientResponse:
         """An answer; when we are not who we were, log in anew and ask once more."""
         times = self._login.times
         answer = await self._send(session, call, timeout)
-        if answer.status == 401:
-            answer.close()
-            await self._login.again(times)
-            answer = await self._send(session, call, timeout)
-        try:
-            yield answer
-        finally:
-            answer.release()
+        if answer.status != 401:
+            return answer
+        answer.close()
+        await self._login.again(times)
+        return await self._send(session, call, timeout)
 
     async def _send(
         self, session: aiohttp.ClientSession, call: Call, timeout: aiohttp.ClientTimeout
@@ -173,7 +160,7 @@ def _again(call: Call, error: Away | Conflict) -> bool:
     if isinstance(error, Away):
         unheard = error.status == 429  # it was turned away at the gate
         return (call.again or unheard) and not isinstance(error, Denied)
-    return call.again and not call.guarded and not isinstance(error, Taken)
+    return call.again and not call.guarded
 
 
 def _wait(error: Away | Conflict, attempt: int) -> float:
