@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 
 from services.scheduler.driver import Replica, Workload
 from services.scheduler.drivers.fake import PAGE, FakeDriver
 from services.scheduler.logs import LONGEST, Shipper, clean
+from shared.database.logs import Line
 from shared.endpoint import Command, Endpoint
+from shared.errors import Transient
 from shared.ids import JobId
 from tests.scheduler.stage import Stage
 
@@ -45,6 +50,56 @@ async def stage(database):
 @pytest.fixture
 async def driver():
     return FakeDriver()
+
+
+class Sources(FakeDriver):
+    """Keeps no lines: what it says depends on how far each source was read."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+        self.ready = []
+
+    async def logs(self, replica, after, seen=None):
+        self.asked.append((after, dict(seen)))
+        fresh = [line for line in self.ready if line.stamp > seen.get(line.source, "")]
+        return [msgspec.structs.replace(x, line=after + n) for n, x in enumerate(fresh, 1)]
+
+
+def spoken(source, stamp, text):
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    return Line(line=0, at=at, stream="stdout", text=text, source=source, stamp=stamp)
+
+
+async def test_each_source_is_read_on_from_where_it_was(stage, database):
+    driver, job = Sources(), await stage.job()
+    found, shipper = await replica(driver, job), Shipper(database, driver)
+    driver.ready = [
+        spoken("a", "09.1", "one"),
+        spoken("b", "09.3", "two"),
+        spoken("a", "09.2", "three"),
+    ]
+    await shipper.finish(found)
+    assert driver.asked == [(0, {}), (3, {"a": "09.2", "b": "09.3"})]
+    driver.ready.append(spoken("b", "09.4", "four"))
+    driver.asked = []
+    await Shipper(database, driver).finish(found)  # of the process after this one
+    assert driver.asked[0] == (3, {"a": "09.2", "b": "09.3"})
+    assert await stage.lines(job) == ["one", "two", "three", "four"]
+
+
+async def test_one_whose_lines_are_out_of_reach_holds_up_no_other(stage, database):
+    class Halved(FakeDriver):
+        async def logs(self, replica, after, seen=None):
+            if replica.job == away:
+                raise Transient("its machine is away")
+            return await super().logs(replica, after, seen)
+
+    driver, away, job = Halved(), await stage.job(), await stage.job()
+    for each in (away, job):
+        driver.say(await replica(driver, each), "hello")
+    assert await Shipper(database, driver).round()
+    assert (await stage.lines(away), await stage.lines(job)) == ([], ["hello"])
 
 
 async def replica(driver, job):

@@ -15,6 +15,7 @@ from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import STARTS, Scheduler
 from shared.database.pool import Database
+from shared.errors import Transient
 from shared.events import (
     Event,
     JobFailed,
@@ -435,6 +436,38 @@ async def test_it_acts_on_news_and_finishes_when_told_to_stop(stage, scheduler, 
     async with asyncio.timeout(5):
         await acting
     assert list(driver.workloads) == [Replica(job, 1)]
+
+
+async def test_while_its_target_is_away_it_says_so_and_decides_nothing(
+    stage, database, monkeypatch
+):
+    driver = FakeDriver()
+    scheduler = Scheduler(database, driver, target="process", options=AT_ONCE)
+    job = await running(stage, scheduler)
+    looks, there = [], driver.observe
+
+    async def away():
+        looks.append(1)
+        raise Transient("the API server is away")
+
+    monkeypatch.setattr(driver, "observe", away)
+    stopping = asyncio.Event()
+    acting = asyncio.create_task(scheduler.act(stopping, every=0.01))
+    late = await stage.job()
+    async with asyncio.timeout(20):
+        while scheduler.trouble is None or len(looks) < 5:
+            await scheduler.on_event(ANY_EVENT)
+            await asyncio.sleep(0.01)
+    assert scheduler.trouble == "the API server is away"
+    assert (await stage.state(job), await stage.state(late)) == ("running", "queued")
+    monkeypatch.setattr(driver, "observe", there)
+    async with asyncio.timeout(20):
+        while await stage.state(late) != "running":
+            await asyncio.sleep(0.01)
+    assert scheduler.trouble is None
+    stopping.set()
+    await acting
+    assert (driver.stops, len(driver.starts)) == ([], 2)
 
 
 async def test_what_was_in_hand_when_a_look_began_is_left_alone(stage, scheduler, driver):

@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from shared.events import FACTS, Event, Fact, JobFact, JobQueued, JobStarted, decode, encode
+from shared.events import (
+    FACTS,
+    Event,
+    Fact,
+    JobFact,
+    JobPlaced,
+    JobQueued,
+    JobStarted,
+    decode,
+    encode,
+)
 from shared.ids import JobId
 
 NAMES = {
@@ -46,7 +56,7 @@ EVENT = Event(
 WIRE = (
     b'{"id":"0b9bbd8e-0000-4000-8000-000000000000","source":"/acme/shop",'
     b'"type":"slipway.job.started.v1","subject":"j1","time":"2026-01-02T03:04:05Z",'
-    b'"data":{"job":"j1","attempt":2,"address":"http://h:1"},'
+    b'"data":{"job":"j1","attempt":2,"address":"http://h:1","addresses":[]},'
     b'"specversion":"1.0","datacontenttype":"application/json"}'
 )
 
@@ -68,6 +78,13 @@ def test_every_fact_is_a_cloud_event_type_and_fits_a_routing_key() -> None:
 def test_the_bytes_on_the_wire_are_pinned() -> None:
     assert encode(EVENT) == WIRE
     assert decode(WIRE) == EVENT
+
+
+def test_what_was_said_before_facts_had_more_fields_is_still_understood() -> None:
+    old = msgspec.json.decode(b'{"job":"j1","address":"http://h:1"}', type=JobStarted)
+    assert (old.attempt, old.address, old.addresses) == (1, "http://h:1", ())
+    placed = msgspec.json.decode(b'{"job":"j1","gpus":["g1"]}', type=JobPlaced)
+    assert (placed.gpus, placed.copies) == (("g1",), 1)
 
 
 def test_a_fact_comes_back_from_its_event() -> None:
