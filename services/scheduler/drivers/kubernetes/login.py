@@ -93,7 +93,7 @@ class Login:
 
 def _context(known: Configuration) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=known.ssl_ca_cert)
-    # authorities of clusters may be short of what Python 3.13 began to ask for, which kubectl does not
+    # what kubectl takes: authorities may be short of what Python 3.13 began to ask for
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if known.cert_file:
         context.load_cert_chain(known.cert_file, keyfile=known.key_file)
