@@ -94,34 +94,54 @@ def values(
 
 
 @asynccontextmanager
-async def installed(
-    cluster: Cluster, images: Mapping[str, Any], home: Path, *, chart: Path = CHART, **settings: str
-) -> AsyncIterator[Installed]:
-    """All pods are ready, and there is a token of the role admin."""
+async def prepared(
+    cluster: Cluster, images: Mapping[str, Any], **settings: str
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """A namespace with all that an installation needs, and its values. All of it goes afterwards."""
     await asyncio.to_thread(servers, cluster)
     async with AsyncExitStack() as stack:
         namespace = await stack.enter_async_context(cluster.namespace())
-        workloads = f"{namespace}-workloads"
-        stack.push_async_callback(_delete, cluster, "namespace", workloads)
+        await stack.enter_async_context(cleared(cluster, namespace, f"{namespace}-workloads"))
         await cluster.kubectl("label", "namespace", namespace, "slipway.dev/platform=slipway")
-        given = values(cluster, images, workloads, **settings)
+        given = values(cluster, images, f"{namespace}-workloads", **settings)
         if cluster.authorities:
             await cluster.kubectl(
                 *("--namespace", namespace, "create", "configmap", "authorities"),
                 f"--from-file=bundle.crt={cluster.authorities}",
             )
         if cluster.host:  # our own, whose services have addresses that are reached from here
-            addresses = random.SystemRandom().sample(range(2, 250), 2)
-            api, router = (f"http://10.96.77.{last}" for last in addresses)
-            given["api"] = {"service": {"clusterIP": api.removeprefix("http://")}}
+            api, router = (f"10.96.77.{last}" for last in random.sample(range(2, 250), 2))
+            given["api"] = {"service": {"clusterIP": api}}
             given["router"] = {
-                "service": {"clusterIP": router.removeprefix("http://")},
-                "url": f"{router}:{ROUTER}",
+                "service": {"clusterIP": router},
+                "url": f"http://{router}:{ROUTER}",
             }
-            urls = f"{api}:{API}", f"{router}:{ROUTER}"
-        stack.push_async_callback(
-            _helm, cluster, namespace, "uninstall", RELEASE, ignore_not_found=True, timeout=60
-        )
+        yield namespace, given
+
+
+@asynccontextmanager
+async def cleared(cluster: Cluster, *namespaces: str) -> AsyncIterator[None]:
+    """The namespaces are gone afterwards, and what releases in them have outside of any."""
+    try:
+        yield
+    finally:
+        for name in namespaces:
+            words = ("--ignore-not-found", "--wait=false")
+            await cluster.kubectl("delete", "namespace", name, *words)
+            for release in (RELEASE, f"{RELEASE}-target"):
+                whole = f"{name}-{release}-scheduler"
+                await cluster.kubectl("delete", "clusterrole,clusterrolebinding", whole, *words)
+
+
+@asynccontextmanager
+async def installed(
+    cluster: Cluster, images: Mapping[str, Any], home: Path, *, chart: Path = CHART, **settings: str
+) -> AsyncIterator[Installed]:
+    """All pods are ready, and there is a token of the role admin. `settings` are for all services."""
+    async with AsyncExitStack() as stack:
+        opening = prepared(cluster, images, **settings)
+        namespace, given = await stack.enter_async_context(opening)
+        workloads = f"{namespace}-workloads"
         try:
             await _helm(
                 *(cluster, namespace, "install", chart, RELEASE, given),
@@ -130,7 +150,10 @@ async def installed(
             )
         except helm_python.HelmError as error:
             raise AssertionError(f"{error}\n{await _state(cluster, namespace)}") from error
-        if not cluster.host:
+        if cluster.host:
+            api, router = given["api"]["service"]["clusterIP"], given["router"]["url"]
+            urls = f"http://{api}:{API}", router
+        else:
             urls = (
                 await stack.enter_async_context(_forwarded(cluster, namespace, "api", API)),
                 await stack.enter_async_context(_forwarded(cluster, namespace, "router", ROUTER)),
@@ -148,10 +171,6 @@ async def installed(
             token=token.strip(),
         )
         yield Installed(cluster, platform, namespace, workloads, given)
-
-
-async def _delete(cluster: Cluster, *what: str) -> None:
-    await cluster.kubectl("delete", *what, "--ignore-not-found", "--wait=false")
 
 
 @asynccontextmanager

@@ -15,7 +15,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-PROGRAMS: Final = frozenset({"slipway", "python", "python3", "make", "curl", "export", "pip"})
+PROGRAMS: Final = frozenset(
+    {"slipway", "python", "python3", "make", "curl", "export", "pip", "helm", "kubectl"}
+)
 """What a command of ours begins with, wherever it is installed."""
 
 INLINE: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -30,6 +32,7 @@ class Kind(Enum):
     MAKE = "is a target of the Makefile"
     SERVICE = "runs a service in the foreground"
     PYTHON = "is a Python program"
+    CLUSTER = "is run on a cluster, and ends with 0"
 
 
 class Command(NamedTuple):
@@ -112,6 +115,8 @@ def kind(command: Command) -> Kind | None:
             return Kind.SETTING
         case ["make", _]:
             return Kind.MAKE
+        case ["helm" | "kubectl", *_]:
+            return Kind.CLUSTER
         case [program, "-m", module, *_] if program in ("python", ".venv/bin/python"):
             if re.fullmatch(r"services\.\w+", module):
                 return Kind.SERVICE

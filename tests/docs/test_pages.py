@@ -51,6 +51,7 @@ MAKE = {
     "bench": "",
     "drill": "",
     "help": "",
+    "images": "",
 }
 """The test that runs each target which a page names; nothing where it is enough that it exists:
 tests that ran themselves would not end, and the others take their time."""
@@ -85,7 +86,7 @@ def test_every_command_is_in_a_block_that_is_run():
 
 def test_every_language_is_known():
     found = {block.language for name, text in PAGES.items() for block in blocks(name, text)}
-    assert found <= {"", "indented", "mermaid", "python", "sh"}
+    assert found <= {"", "indented", "mermaid", "python", "sh", "yaml"}
 
 
 def named() -> list[Command]:
@@ -247,6 +248,8 @@ def page(*lines: str) -> str:
         ("python -m services.api &", Kind.SERVICE),
         ("python -m services.api.first", Kind.RUN),
         ("python -m http.server", None),
+        ("helm history slipway -n slipway", Kind.CLUSTER),
+        ("kubectl get pods", Kind.CLUSTER),
         ("rm -rf .slipway", None),
         ("make", None),
     ],
