@@ -219,6 +219,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
     at: datetime
     stream: str
     text: str
+    source: str = ""  # which of several copies printed it
 
 
 class GpuType(Struct, frozen=True, kw_only=True):

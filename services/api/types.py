@@ -322,6 +322,7 @@ class LogLine(Give, frozen=True, kw_only=True):
     at: datetime
     stream: Literal["stdout", "stderr", "platform"]
     text: str
+    source: str = ""  # which of several copies printed it
 
 
 class GpuType(Give, frozen=True, kw_only=True):
