@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import kubernetes_validate
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 _FOLDER: Final = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 
@@ -26,13 +25,23 @@ def objections(manifest: dict[str, Any], version: str) -> list[str]:
 def validator(api_version: str, kind: str, version: str) -> Draft202012Validator:
     of = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     schema = json.loads((_place(version) / f"{kind.lower()}-{of}.json").read_text())
-    return Draft202012Validator(schema, registry=_registry(version))
+    return Draft202012Validator(_whole(schema, _definitions(version)))
 
 
 @cache
-def _registry(version: str) -> Registry[Any]:
-    contents = json.loads((_place(version) / "_definitions.json").read_text())
-    return Resource.from_contents(contents) @ Registry()
+def _definitions(version: str) -> dict[str, Any]:
+    return json.loads((_place(version) / "_definitions.json").read_text())["$defs"]
+
+
+def _whole(schema: Any, definitions: dict[str, Any]) -> Any:
+    """With what it refers to in its place: to look that up each time takes most of the time."""
+    if isinstance(schema, list):
+        return [_whole(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (to := schema.get("$ref")) is not None:
+        return _whole(definitions[to.rpartition("/")[2]], definitions)
+    return {key: _whole(value, definitions) for key, value in schema.items()}
 
 
 def _place(version: str) -> Path:
