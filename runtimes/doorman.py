@@ -345,6 +345,7 @@ class Doorman:
         self, settings: Settings, looks: Sockets | Tables, saw: Callable[[], None]
     ) -> None:
         self.clients: set[Client] = set()
+        self.closing = False  # there will be no further life to wait for
         self._saw = saw  # told whenever the server is seen to listen
         self._settings = settings
         self._looks = looks
@@ -378,6 +379,8 @@ class Doorman:
         while now() < until and not client.left:
             upstream = await self._connect()
             if upstream is None:
+                if self.closing:
+                    return
                 await asyncio.sleep(PAUSE / 5)
                 continue
             if await self._taken(upstream, client, vouch):
@@ -579,6 +582,7 @@ async def serve(settings: Settings) -> None:
     watch = loop.create_task(readiness.watch())
     print(f"doorman: at port {settings.listen} for port {settings.port}", file=sys.stderr)
     await stopping.wait()
+    doorman.closing = True
     end = time.monotonic() + settings.grace
     while not hurry.is_set() and time.monotonic() < end:
         if not doorman.clients and not readiness.listens():

@@ -119,6 +119,7 @@ class Server:
     """Speaks with everybody who connects, and counts them."""
 
     met: int = 0
+    stop: Callable[[], None] = lambda: None  # listening; who is there may stay
     writers: list[Writer] = field(default_factory=list)
 
 
@@ -137,6 +138,7 @@ async def serving(port: int, speak: Speak) -> AsyncIterator[Server]:
             writer.close()
 
     server = await asyncio.start_server(meet, "127.0.0.1", port)
+    found.stop = server.close
     try:
         yield found
     finally:
@@ -392,6 +394,22 @@ async def test_told_to_stop_it_serves_on_until_server_and_connections_are_gone()
                 assert await reader.read() == b"said: "
                 writer.close()
             assert one.process.returncode is None
+        assert await one.process.wait() == 0
+
+
+async def test_told_to_stop_it_waits_for_no_further_life() -> None:
+    async with doorman(patience="60") as one:
+        async with serving(one.server, echo) as server:
+            old = await one.enter()
+            one.process.terminate()
+            await one.until("503 stopping")
+            server.stop()
+            reader, writer = await one.knock()
+            assert await reader.read() == b""
+            writer.close()
+            old[1].write_eof()
+            assert await old[0].read() == b"said: "
+            old[1].close()
         assert await one.process.wait() == 0
 
 
