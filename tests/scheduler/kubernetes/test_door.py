@@ -100,6 +100,14 @@ async def test_k05_conflicts_that_stay_are_told(fake: Fake, cluster: Cluster) ->
         await cluster.apply(configmap("a", one="1"))
 
 
+async def test_another_of_the_name_is_an_answer_and_not_asked_about_again(
+    fake: Fake, cluster: Cluster
+) -> None:
+    await cluster.apply(configmap("a", one="1"))
+    await cluster.delete(CONFIGMAPS, "a", uid="of-another")
+    assert fake.server.requests["delete", "configmaps"] == 1
+
+
 @pytest.mark.parametrize("fault", [Fault.DONE_ERROR, Fault.DONE_RESET, Fault.DONE_SILENT])
 async def test_k04_what_was_done_unheard_is_done_once(
     fake: Fake, cluster: Cluster, fault: Fault

@@ -38,7 +38,7 @@ class Fake:
         self.kubeconfig = folder / "kubeconfig"
         self.token = folder / "token"
         self.namespace = "slipway-workloads"
-        self._controllers = Controllers(self.store)
+        self.controllers = Controllers(self.store)
         self.middle = self.server.middle
         self.port = 0
 
@@ -79,7 +79,7 @@ class Fake:
             now = self.store.version, dict(self.kubelet.fates)
             if now != seen:
                 self.kubelet.step()
-                self._controllers.step()
+                self.controllers.step()
                 seen = now
             await asyncio.sleep(STEP)
 
