@@ -126,6 +126,7 @@ def settings(cluster: Cluster, namespace: str, image: str) -> Kubernetes:
         doorman_key=KEY,
         grace=2,
         drain=0,
+        network_policies="unasked",
     )
 
 

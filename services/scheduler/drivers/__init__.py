@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -35,7 +36,8 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     router_networks: tuple[str, ...] = ()  # of routers that are no pods
     closed_networks: tuple[str, ...] = ()  # that replicas must not reach, beside private ones
     claims: Mapping[str, tuple[str, ...]] = {}  # volume claim -> projects that may mount it
-    network_policies: str = "warn"  # where they are not enforced: `warn`, or `required` to refuse
+    network_policies: Literal["warn", "required", "unasked"] = "warn"
+    """Where the cluster enforces none: say so, or let nothing start. `unasked`: do not look."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from services.scheduler.drivers.kubernetes.maker import Maker
 from services.scheduler.drivers.kubernetes.manifests import names
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from services.scheduler.drivers.kubernetes.view import Held
+from services.scheduler.drivers.kubernetes.walls import Walls
 from shared.database.logs import Line
 from shared.errors import Transient
 
@@ -38,6 +39,7 @@ class KubernetesDriver:
         maker: Maker,
         ender: Ender,
         *,
+        walls: Walls,
         target: str,
         platform: str,
         changed: asyncio.Event,
@@ -48,6 +50,7 @@ class KubernetesDriver:
         self._pictures = pictures
         self._maker = maker
         self._ender = ender
+        self._walls = walls
         self._target = target
         self._platform = platform
         self._locks: dict[Replica, asyncio.Lock] = {}
@@ -135,6 +138,9 @@ class KubernetesDriver:
         before = self._pictures.of(replica)
         if before.deployment is not None and before.deployment.metadata.deletion_timestamp:
             raise Transient(f"{replica} is being ended")
+        refused = self._walls.objection() if before.anchor is None else None
+        if refused is not None:
+            return refused
         refused = await self._maker.make(workload, self._pictures.machines().values())
         if refused is not None:
             if before.anchor is None:

@@ -45,8 +45,9 @@ class Ender:
 
     async def forget(self, replica: Replica) -> None:
         """Let go what is left of it, of which nothing runs."""
-        for kind in (kinds.CONFIGMAPS, kinds.SECRETS, kinds.SERVICES):
-            await self.drop(kind, replica)
+        if not await self.drop(kinds.CONFIGMAPS, replica):
+            for kind in (kinds.SECRETS, kinds.SERVICES, kinds.AUTOSCALERS_V1):
+                await self.drop(kind, replica)  # else the garbage collector does it
         deadline = time.monotonic() + LOOK
         while self._pictures.of(replica).anchor and time.monotonic() < deadline:
             await self._pictures.news(deadline - time.monotonic())
@@ -79,17 +80,18 @@ class Ender:
         meta = pod.metadata
         await self._cluster.delete(kinds.PODS, meta.name, uid=meta.uid, grace=grace)
 
-    async def drop(self, kind: Kind, replica: Replica) -> None:
-        """If it is ours, and still the one that we saw."""
+    async def drop(self, kind: Kind, replica: Replica) -> bool:
+        """If it is ours, and still the one that we saw; whether it was there."""
         name = names.name(replica)
         try:
             found = await self._cluster.get(kind, name)
         except Missing:
-            return
+            return False
         meta = found["metadata"]
         ours = names.label(self._settings.platform)
         if (meta.get("labels") or {}).get(names.PLATFORM) == ours:
             await self._cluster.delete(kind, name, uid=meta["uid"])
+        return True
 
     async def _list(self, kind: Kind, type: type[T], replica: Replica) -> Sequence[T]:
         """All there are now."""

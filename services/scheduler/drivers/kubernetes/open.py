@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 from services.scheduler.drivers import Kubernetes
@@ -18,10 +18,12 @@ from services.scheduler.drivers.kubernetes.maker import Maker
 from services.scheduler.drivers.kubernetes.manifests.settings import Peers, Settings
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from services.scheduler.drivers.kubernetes.terms import Terms
+from services.scheduler.drivers.kubernetes.walls import Walls
 from shared.errors import Invalid, Permanent
 from shared.registry import Registries
 from shared.registry.credentials import Credentials
 
+ROUTERS: Final = {"app.kubernetes.io/component": "router"}  # as the chart labels them
 SYNC: Final = 10.0  # seconds that the first look may take
 
 
@@ -45,19 +47,34 @@ async def open_kubernetes(
             raise Invalid("KUBECONFIG", f"can't be used: {error}") from error
         registries = await stack.enter_async_context(Registries.open(credentials))
         pictures = Pictures(cluster, told.platform, kinds.AUTOSCALERS_V1, changed)
+        walls = Walls(cluster, settings, required=told.network_policies == "required")
         driver = KubernetesDriver(
             cluster,
             pictures,
             Maker(cluster, Images(registries), Terms(cluster, settings, credentials)),
             Ender(cluster, pictures, settings),
+            walls=walls,
             target=told.target,
             platform=told.platform,
             changed=changed,
         )
         await stack.enter_async_context(pictures.watching())
         stack.push_async_callback(driver.close)
+        if told.network_policies != "unasked":
+            await stack.enter_async_context(_during(walls.watch()))
         await pictures.synced(SYNC)
         yield driver
+
+
+@asynccontextmanager
+async def _during(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def settings_of(told: Kubernetes) -> Settings:
@@ -70,9 +87,8 @@ def settings_of(told: Kubernetes) -> Settings:
     if told.defaults is not None:
         more["defaults"] = told.defaults
     if told.routers is not None or told.router_namespace is not None:
-        more["routers"] = Peers(
-            namespace=dict(told.router_namespace or {}), pods=dict(told.routers or {})
-        )
+        pods = ROUTERS if told.routers is None else dict(told.routers)
+        more["routers"] = Peers(namespace=dict(told.router_namespace or {}), pods=pods)
     return Settings(
         platform=told.platform,
         namespace=told.namespace,

@@ -48,6 +48,7 @@ class Scene:
             "doorman_image": "registry.example/doorman@sha256:" + "0" * 64,
             "doorman_key": "k" * 32,
             "drain": 0,
+            "network_policies": "unasked",
             **more,
         }
         return open_kubernetes(Kubernetes(**told))
@@ -134,8 +135,11 @@ async def test_stopping_leaves_nothing(on: Scene) -> None:
     await on.ready()
     await on.driver.stop(on.replica, 5)
     assert await on.driver.observe() == {}
-    for kind in (kinds.DEPLOYMENTS, kinds.PODS, kinds.CONFIGMAPS, kinds.SECRETS, kinds.SERVICES):
+    for kind in (kinds.DEPLOYMENTS, kinds.PODS, kinds.CONFIGMAPS):
         assert on.all(kind) == []
+    async with asyncio.timeout(10):  # the garbage collector's
+        while on.all(kinds.SECRETS) or on.all(kinds.SERVICES):
+            await asyncio.sleep(0.02)
 
 
 async def test_what_belongs_to_another_platform_is_never_touched(on: Scene) -> None:
@@ -334,3 +338,52 @@ def test_settings_with_which_nothing_can_run_are_named() -> None:
         settings_of(Kubernetes(doorman_key="k" * 32))
     with pytest.raises(Invalid, match="DOORMAN_KEY"):
         settings_of(Kubernetes(doorman_image="x"))
+
+
+async def _tried(on: Scene, **states: Any) -> None:
+    """The probe's pod, as if its network was so."""
+    async with asyncio.timeout(10):
+        while not on.all(kinds.JOBS):
+            await asyncio.sleep(0.02)
+    labels = on.one(kinds.JOBS)["spec"]["template"]["metadata"]["labels"]
+    status = {"containerStatuses": [{"name": "slipway", **states}]}
+    on.fake.add(
+        kinds.PODS,
+        "probe",
+        metadata={"labels": labels},
+        spec={"containers": []},
+        status={"phase": "Succeeded", **status},
+    )
+
+
+async def test_k12_a_cluster_without_walls_is_told_of(
+    on: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    reached = {"terminated": {"exitCode": 1}}
+    async with on.opened(network_policies="warn") as driver:
+        await _tried(on, restartCount=2, lastState=reached, state={})
+        async with asyncio.timeout(10):
+            await driver._walls.known.wait()
+        assert "does not enforce network policies" in caplog.text
+        assert isinstance(await driver.start(on.work), Started)
+
+
+async def test_k12_where_walls_are_required_nothing_starts_without_them(on: Scene) -> None:
+    reached = {"terminated": {"exitCode": 1}}
+    async with on.opened(network_policies="required") as driver:
+        with pytest.raises(Transient, match="not known yet"):
+            await driver.start(on.work)
+        await _tried(on, restartCount=2, lastState=reached, state={})
+        async with asyncio.timeout(10):
+            await driver._walls.known.wait()
+        assert isinstance(await driver.start(on.work), Refused)
+    assert on.all(kinds.DEPLOYMENTS) == []
+
+
+async def test_k12_where_walls_stand_all_starts(on: Scene) -> None:
+    async with on.opened(network_policies="required") as driver:
+        await _tried(on, restartCount=1, state={"terminated": {"exitCode": 0}})
+        async with asyncio.timeout(10):
+            await driver._walls.known.wait()
+        assert isinstance(await driver.start(on.work), Started)
+        assert on.all(kinds.JOBS) == []
