@@ -28,7 +28,6 @@ from shared.outbox import relay
 from shared.run import run
 from shared.service import Floor
 
-
 wires: list[Wire] = []
 
 

@@ -32,7 +32,8 @@ async def manifests(api: Api, namespace: str) -> list[dict[str, Any]]:
     found = []
     for kind in ORDER:
         for each in await api.items(KINDS[kind].format(namespace), MANAGED):
-            found.append(json.loads(each["metadata"]["annotations"][APPLIED]))
+            told = json.loads(each["metadata"]["annotations"][APPLIED])
+            found.append(told | ({"data": each["data"]} if "data" in told else {}))
     return found
 
 

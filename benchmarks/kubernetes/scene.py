@@ -17,10 +17,10 @@ import asyncpg
 import msgspec
 
 from benchmarks.kubernetes.bell import Bell
-from benchmarks.kubernetes.told import Told
 from benchmarks.kubernetes.jobs import Jobs
 from benchmarks.kubernetes.kubelet import playing
 from benchmarks.kubernetes.meter import Meter, metered
+from benchmarks.kubernetes.told import Told
 from shared.blobs import Blobs
 from shared.database.embedded import postgres
 from shared.database.migrate import migrate
@@ -77,7 +77,7 @@ async def stage(home: Path, kubeconfig: Path, count: int) -> AsyncIterator[Scene
         blobs = Blobs.open(f"file:{home / 'blobs'}")
         address = await enter(registry(home / "registry"))
         bed = Bed(None, address, Base())
-        digest = await image(blobs, "serve")
+        digest = await image(blobs, "serve", user="1000:1000")
         repository = await bed.push(blobs, digest)
         rows = await asyncpg.connect(url)
         stack.push_async_callback(rows.close)
