@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.database.jobs import PostgresJobs, advance
+from shared.database.jobs import PostgresJobs, advance, scale
 from shared.database.pool import Database
 from shared.errors import Transient
 from shared.events import (
@@ -17,16 +17,18 @@ from shared.events import (
     JobFact,
     JobFailed,
     JobLost,
+    JobMoved,
     JobPlaced,
     JobQueued,
     JobRestarted,
+    JobScaled,
     JobStarted,
     JobStopped,
     JobStopping,
     JobSubmitted,
 )
 from shared.ids import JobId
-from shared.lifecycle import MOVES, State
+from shared.lifecycle import LIVE, MOVES, State
 from tests.integration.rows import add_gpus, add_job, add_version, facts
 
 FREE = "SELECT count(*) FROM allocations WHERE released_at IS NULL"
@@ -197,6 +199,92 @@ async def test_a_job_that_needs_no_gpu_is_placed_with_none(
     assert await jobs.place(JobPlaced(job=job))
     assert not await jobs.place(JobPlaced(job=job))
     assert await jobs.release(job, 1) == 0
+
+
+async def holding(database: Database, jobs: PostgresJobs, copies: int) -> JobId:
+    """A running job of up to five copies of one GPU each, of which so many run."""
+    job = await add_job(database, State.QUEUED)
+    await database.execute("UPDATE jobs SET gpu_count = 1, copies = 5 WHERE id = $1", job)
+    gpus = tuple(f"g{n}" for n in range(copies))
+    assert await jobs.place(JobPlaced(job=job, gpus=gpus, copies=copies))
+    return job
+
+
+async def scaled(database: Database, job: JobId, copies: int) -> bool:
+    async with database.transaction() as connection:
+        return await scale(connection, JobScaled(job=job, copies=copies))
+
+
+async def test_of_eight_who_let_a_job_grow_one_does(jobs: PostgresJobs, database: Database) -> None:
+    await add_gpus(database, *(f"g{n}" for n in range(9)))
+    job = await holding(database, jobs, 1)
+    more = JobScaled(job=job, copies=2)
+    won = await asyncio.gather(*(jobs.grow(more, 1, (f"g{n}",)) for n in range(1, 9)))
+    assert sorted(won) == [False] * 7 + [True]
+    assert await database.value(FREE) == 2
+    found = await jobs.get(job)
+    assert found is not None
+    assert found.granted == 2
+
+
+async def test_a_job_grows_no_further_than_it_was_asked_to_and_not_without_its_gpus(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, *(f"g{n}" for n in range(9)))
+    job = await holding(database, jobs, 1)
+    assert not await jobs.grow(JobScaled(job=job, copies=6), 1, ("g1", "g2", "g3", "g4", "g5"))
+    assert not await jobs.grow(JobScaled(job=job, copies=2), 1, ()), "it holds none for another"
+    assert not await jobs.grow(JobScaled(job=job, copies=2), 1, ("g0",)), "that is its own"
+    assert not await jobs.grow(JobScaled(job=job, copies=3), 2, ("g1",)), "it may run one"
+    assert not await jobs.grow(JobScaled(job=job, attempt=2, copies=2), 1, ("g1",))
+    assert await database.value(FREE) == 1
+
+
+async def test_what_it_gives_back_it_gets_back_or_others_do(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g0", "g1", "g2")
+    job = await holding(database, jobs, 3)
+    for _ in range(20):
+        assert await scaled(database, job, 1)
+        assert await scaled(database, job, 3)
+        back = JobScaled(job=job, copies=3)
+        freed, grown = await asyncio.gather(jobs.shrink(job, 1, 1), jobs.grow(back, 1, ()))
+        assert (freed, grown) in ((2, False), (0, True))
+        assert await database.value(FREE) == 3 - freed
+        if freed:
+            assert await jobs.grow(back, 1, ("g1", "g2"))
+        rows = await database.fetch(
+            "SELECT copy FROM allocations WHERE released_at IS NULL ORDER BY copy"
+        )
+        assert [row["copy"] for row in rows] == [0, 1, 2]
+
+
+async def test_where_it_answers_is_written_once_and_only_while_it_runs(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.RUNNING)
+    there = JobMoved(job=job, addresses=("http://h:1", "http://h:2"))
+    assert sorted(await asyncio.gather(*(jobs.moved(there) for _ in range(4)))) == [False] * 3 + [
+        True
+    ]
+    assert await jobs.moved(JobMoved(job=job, addresses=()))
+    assert not await jobs.moved(JobMoved(job=job, attempt=2, addresses=("http://h:3",)))
+    assert await facts(database) == [there, JobMoved(job=job, addresses=())]
+    stopping = await add_job(database, State.STOPPING)
+    assert not await jobs.moved(JobMoved(job=stopping, addresses=("http://h:1",)))
+
+
+@pytest.mark.parametrize("state", State)
+async def test_a_job_is_scaled_while_it_is_wanted(
+    jobs: PostgresJobs, database: Database, state: State
+) -> None:
+    job = await add_job(database, state)
+    won = await asyncio.gather(*(scaled(database, job, 4) for _ in range(4)))
+    assert won.count(True) == (state in LIVE)
+    found = await jobs.get(job)
+    assert found is not None
+    assert (found.copies, found.granted) == (4 if state in LIVE else 1, 1)
 
 
 async def test_a_move_that_belongs_to_a_transaction_goes_with_it(

@@ -40,14 +40,14 @@ SELECT jobs.id, jobs.attempt, jobs.gpu_count,
           FROM jsonb_array_elements(versions.definition -> 'endpoints') AS given
          WHERE given ->> 'name' = jobs.endpoint
          LIMIT 1),
-       jobs.copies, jobs.granted, coalesce(holding.copies, 0),
+       jobs.copies, jobs.granted, jobs.held,
        jobs.reason,
        extract(epoch FROM clock_timestamp() - greatest(jobs.queued_at, jobs.scaled_at))::float8,
        greatest(jobs.queued_at, jobs.scaled_at), jobs.seq
   FROM jobs
   JOIN versions ON versions.id = jobs.version
   LEFT JOIN LATERAL (
-       SELECT max(gpus.type) AS type, max(allocations.copy) + 1 AS copies
+       SELECT max(gpus.type) AS type
          FROM allocations
          JOIN gpus ON gpus.id = allocations.gpu
         WHERE allocations.job = jobs.id

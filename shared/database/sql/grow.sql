@@ -4,12 +4,15 @@
 -- $5 GPUs, copy by copy  $6 type of the fact  $7 the fact
 WITH grown AS (
     UPDATE jobs
-       SET granted = $4
+       SET granted = $4,
+           held = CASE WHEN gpu_count > 0 THEN greatest(held, $4) ELSE 0 END
      WHERE id = $1
        AND attempt = $2
        AND state IN ('starting', 'running')
        AND granted = $3
        AND copies >= $4
+       -- what it was to give back may have been taken from it a moment ago
+       AND (gpu_count = 0 OR CASE WHEN cardinality($5::text[]) > 0 THEN held = $3 ELSE held >= $4 END)
     RETURNING id, attempt, project, gpu_count
 ), held AS (
     INSERT INTO allocations (gpu, job, attempt, copy)

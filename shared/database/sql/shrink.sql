@@ -1,23 +1,24 @@
 -- End what an attempt holds for copies that it may not run any more, and announce each GPU. Called
 -- when no more copies run than it may, never before. It does nothing when that number is another now.
 -- $1 job  $2 attempt  $3 copies that it may run  $4 type of the fact
-WITH granted AS (
-    SELECT id, project
-      FROM jobs
+WITH shrunk AS (
+    UPDATE jobs
+       SET held = $3
      WHERE id = $1
        AND attempt = $2
        AND state IN ('starting', 'running')
        AND granted = $3
-       FOR UPDATE
+       AND held > $3
+    RETURNING id, project
 ), freed AS (
     UPDATE allocations
        SET released_at = clock_timestamp()
-      FROM granted
-     WHERE allocations.job = granted.id
+      FROM shrunk
+     WHERE allocations.job = shrunk.id
        AND allocations.attempt = $2
        AND allocations.copy >= $3
        AND allocations.released_at IS NULL
-    RETURNING allocations.gpu, allocations.job, allocations.attempt, granted.project
+    RETURNING allocations.gpu, allocations.job, allocations.attempt, shrunk.project
 )
 INSERT INTO events (type, project, source, subject, data)
 SELECT $4, freed.project, '/' || projects.owner || '/' || projects.name, freed.gpu,
