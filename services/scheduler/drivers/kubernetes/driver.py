@@ -141,17 +141,25 @@ class KubernetesDriver:
         refused = self._walls.objection() if before.anchor is None else None
         if refused is not None:
             return refused
-        refused = await self._maker.make(workload, self._pictures.machines().values())
+        machines = self._pictures.gpus()[0] if workload.devices else ()
+        refused = await self._maker.make(workload, machines, before.nodes)
         if refused is not None:
             if before.anchor is None:
                 await self._ender.forget(replica)
             return refused
         self._gone.pop(replica, None)
         deadline = time.monotonic() + SOON
-        while self._pictures.of(replica).deployment is None and time.monotonic() < deadline:
+        while not self._shows(workload) and time.monotonic() < deadline:
             await self._pictures.news(deadline - time.monotonic())
         found = await self._look(replica, self._pictures.of(replica))
         return Started(found.addresses if found is not None else ())
+
+    def _shows(self, workload: Workload) -> bool:
+        """Whether our picture is of what was just told: GPUs are freed by what it shows."""
+        held = self._pictures.of(workload.replica)
+        if held.deployment is None:
+            return False
+        return held.autoscaled or held.deployment.wanted == workload.copies
 
     async def _look(self, replica: Replica, held: Held) -> Observed | None:
         """None of what is only about to be there."""

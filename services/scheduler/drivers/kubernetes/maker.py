@@ -7,7 +7,7 @@ again after an answer that never came, has done it once.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from services.scheduler.driver import Refused, Workload
@@ -33,8 +33,13 @@ class Maker:
         self._terms = terms
         self._ensured: dict[str, tuple[float, Any]] = {}
 
-    async def make(self, workload: Workload, machines: Iterable[Node]) -> Refused | None:
-        """Returns when a cluster has taken all of it. Raises Transient when it may later."""
+    async def make(
+        self, workload: Workload, machines: Iterable[Node], settled: Sequence[str]
+    ) -> Refused | None:
+        """Returns when a cluster has taken all of it. Raises Transient when it may later.
+
+        `settled` are the machines that were best for it before, if it is there already.
+        """
         image = await self._images.config(workload)
         if isinstance(image, Refused):
             return image
@@ -43,7 +48,7 @@ class Maker:
         if isinstance(begun, Refused):
             return begun
         policy, anchor = begun
-        room = place(workload, machines)
+        room = place(workload, machines, settled)
         rest = manifests.rest(workload, image, settings, owner="-", room=room)
         if isinstance(rest, Refused):
             return rest
@@ -51,7 +56,7 @@ class Maker:
             # before the first pod of a project comes, nobody may reach it
             for shared in (policy, *pull):
                 await self._ensure(shared)
-            made = await self._cluster.apply(_told(anchor, workload, rest))
+            made = await self._cluster.apply(_told(anchor, workload, rest, room))
             rest = manifests.rest(
                 workload, image, settings, owner=made["metadata"]["uid"], room=room
             )
@@ -75,25 +80,32 @@ class Maker:
             self._ensured[name] = time.monotonic() + ENSURED, manifest
 
 
-def place(workload: Workload, machines: Iterable[Node]) -> Room | None:
-    """Where its GPUs are: on any machine that has such ones, best of all on those chosen."""
+def place(workload: Workload, machines: Iterable[Node], settled: Sequence[str] = ()) -> Room | None:
+    """Where its GPUs are: on any machine that has such ones, best of all on those chosen.
+
+    Which are best is not said anew for more copies or fewer, or all of them would have to move.
+    """
     chosen = sorted({nodes.place(device)[0] for device in workload.devices} - {""})
     if not chosen:
         return None
-    products = [nodes.product(node) for node in machines if node.metadata.name in chosen]
+    best = tuple(settled or chosen)
+    products = {nodes.product(node) for node in machines if node.metadata.name in chosen}
     labels = {label for label, _ in products}
     if len(labels) != 1 or "" in labels:
-        return Room(nodes=tuple(chosen))
-    values = tuple(sorted({value for _, value in products}))
-    return Room(nodes=tuple(chosen), label=labels.pop(), values=values)
+        return Room(nodes=best)
+    return Room(nodes=best, label=labels.pop(), values=tuple(sorted(v for _, v in products)))
 
 
 def _told(
-    anchor: manifests.Manifest, workload: Workload, rest: Iterable[manifests.Manifest]
+    anchor: manifests.Manifest,
+    workload: Workload,
+    rest: Iterable[manifests.Manifest],
+    room: Room | None,
 ) -> manifests.Manifest:
     """With what `view` reads of it; what holds GPUs must be known before the first pod is."""
     more = {
         view.PARTS: " ".join(manifest["kind"] for manifest in rest),
         view.DEVICES: " ".join(workload.devices),
+        view.NODES: " ".join(room.nodes if room is not None else ()),
     }
     return anchor | {"data": {**anchor["data"], **more}}

@@ -22,6 +22,7 @@ PARTS: Final = "parts"  # in an anchor's data: the kinds that it owns
 KEPT: Final = 20_000  # states of parts
 LONGEST: Final = 500  # characters of what changed
 _BOUNDS: Final = ("minReplicas", "maxReplicas", "scaleTargetRef")
+NODES: Final = "nodes"  # in an anchor's data: those that are best for its replica
 DEVICES: Final = "devices"  # in an anchor's data: the GPUs that its replica holds
 
 
@@ -45,6 +46,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def devices(self) -> tuple[str, ...]:
         return _words(self.anchor, DEVICES)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The machines that were best for it when it was made."""
+        return _words(self.anchor, NODES)
 
 
 def gathered(

@@ -333,6 +333,20 @@ async def test_gpus_that_a_replica_holds_are_told_as_they_were(on: Scene) -> Non
     assert left == [found[3]]
 
 
+async def test_more_copies_leave_those_that_run_where_they_are(on: Scene) -> None:
+    for name in ("one", "two"):
+        on.fake.kubelet.node(name, gpus=1, labels={"nvidia.com/gpu.product": "Tesla-T4"})
+    async with asyncio.timeout(10):
+        while len(found := await on.driver.inventory()) < 2:
+            await asyncio.sleep(0.02)
+    await on.ready(msgspec.structs.replace(on.work, devices=(found[0].device,)))
+    before = on.one(kinds.DEPLOYMENTS)["spec"]["template"]
+    both = tuple(gpu.device for gpu in found)
+    await on.ready(msgspec.structs.replace(on.work, devices=both, copies=2))
+    assert on.one(kinds.DEPLOYMENTS)["spec"]["template"] == before
+    assert {gpu.id for gpu in await on.driver.inventory()} == {gpu.id for gpu in found}
+
+
 def test_settings_with_which_nothing_can_run_are_named() -> None:
     with pytest.raises(Invalid, match="DOORMAN_IMAGE"):
         settings_of(Kubernetes(doorman_key="k" * 32))
