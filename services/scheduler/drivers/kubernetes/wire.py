@@ -60,8 +60,8 @@ class Wire:
         self._login = login
         self.limits = limits
         self._pace = Pace(in_flight=limits.in_flight, rate=limits.rate, burst=limits.burst)
-        self._calls = _session(limits.in_flight)
-        self._streams = _session(0)
+        self._calls = _session()
+        self._streams = _session()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.failed: Counter[str] = Counter()
 
@@ -168,9 +168,9 @@ def _wait(error: Away | Conflict, attempt: int) -> float:
     return max(min(asked or 0.0, WAIT), backoff(attempt))
 
 
-def _session(limit: int) -> aiohttp.ClientSession:
+def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=limit, socket_factory=_socket),
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept": "application/json", "User-Agent": "slipway"},
     )
