@@ -245,6 +245,7 @@ async def test_three_hundred_calls_at_once_are_no_storm(fake: Fake) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
+        await asyncio.sleep(0.01)  # so that others come meanwhile
         try:
             return await handler(request)
         finally:
@@ -255,7 +256,7 @@ async def test_three_hundred_calls_at_once_are_no_storm(fake: Fake) -> None:
         names = [f"a-{number}" for number in range(300)]
         await asyncio.gather(*(cluster.apply(configmap(name, one="1")) for name in names))
     assert len(fake.truth(CONFIGMAPS)) == 300
-    assert most <= 8
+    assert most == 8
 
 
 async def test_nothing_to_log_in_with_is_told_at_once(tmp_path: Path) -> None:
