@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,7 +60,7 @@ async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_every_secret(
     before = await secrets(release)
     newer = shutil.copytree(CHART, tmp_path / "slipway")
     text = (newer / "Chart.yaml").read_text()
-    (newer / "Chart.yaml").write_text(text.replace("\nversion: ", "\nversion: 9.", 1))
+    (newer / "Chart.yaml").write_text(re.sub(r"(?m)^version: .*", "version: 9.0.0", text))
     # something that starts every pod anew
     values = changed(release.values, "settings.LOG_LEVEL", "DEBUG")
     waiting = {"wait": "watcher", "timeout": WITHIN}
@@ -82,7 +83,10 @@ async def secrets(release: Installed) -> dict[str, str]:
 
 
 async def names(release: Installed) -> set[str]:
-    return {pod["metadata"]["name"] for name in SERVICES for pod in await release.pods(name)}
+    """Of the services' pods that are not about to go."""
+    pods = [pod for name in SERVICES for pod in await release.pods(name)]
+    metas = [pod["metadata"] for pod in pods]
+    return {meta["name"] for meta in metas if "deletionTimestamp" not in meta}
 
 
 @asynccontextmanager
