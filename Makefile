@@ -36,7 +36,7 @@ check: $(READY) ## formatting, lint, types and import rules
 bench: $(READY) ## the benchmarks, as a table, beside their anchors
 	@$(RUN) -m benchmarks
 
-bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server, beside kubectl (KUBECONFIG: yours; else one is started)
+bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server with a played node, beside kubectl
 	@$(RUN) -m benchmarks kubernetes
 
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome

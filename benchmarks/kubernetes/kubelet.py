@@ -28,8 +28,10 @@ ROOM: Final = {"cpu": "4000", "memory": "16Ti", "pods": "4000", "ephemeral-stora
 
 
 class Kubelet:
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, host: str, port: int) -> None:
+        """`host` and `port`: where its logs are read; "" if the API server can't reach us."""
         self._api = api
+        self._place = host, port
         self._addresses = itertools.count(FIRST)
         self._known: set[str] = set()  # pods, by uid, that are up
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -39,7 +41,7 @@ class Kubelet:
         """Begin anew if one of that name was left behind."""
         await self.leave()
         await self._api.post(NODES, _node())
-        await self._api.patch(f"{NODES}/{NODE}/status", {"status": _node_status()})
+        await self._api.patch(f"{NODES}/{NODE}/status", {"status": _node_status(*self._place)})
         await self._api.post(LEASES, {"metadata": {"name": NODE}, "spec": _lease()})
 
     async def leave(self) -> None:
@@ -90,9 +92,9 @@ class Kubelet:
 
 
 @asynccontextmanager
-async def playing(api: Api) -> AsyncIterator[Kubelet]:
+async def playing(api: Api, host: str = "", port: int = 0) -> AsyncIterator[Kubelet]:
     """Its pods should be gone before the end: nobody ends them afterwards but the cluster."""
-    kubelet = Kubelet(api)
+    kubelet = Kubelet(api, host, port)
     await kubelet.register()
     task = asyncio.create_task(kubelet.run())
     try:
@@ -123,7 +125,7 @@ def _node() -> dict[str, Any]:
     }
 
 
-def _node_status() -> dict[str, Any]:
+def _node_status(host: str, port: int) -> dict[str, Any]:
     pressure = [
         _condition(f"{what}Pressure", "False", "KubeletHasSufficient")
         for what in ("Memory", "Disk", "PID")
@@ -131,7 +133,8 @@ def _node_status() -> dict[str, Any]:
     return {
         "capacity": ROOM,
         "allocatable": ROOM,
-        "addresses": [{"type": "Hostname", "address": NODE}],
+        "addresses": [{"type": "InternalIP" if host else "Hostname", "address": host or NODE}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
         "conditions": [*pressure, _condition("Ready", "True", "KubeletReady")],
         "nodeInfo": {"kubeletVersion": "v0-simulated"},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,7 @@ from benchmarks.kubernetes.peer import Applied
 from benchmarks.kubernetes.run import Run, figures, show_calls, writes
 from benchmarks.kubernetes.scene import Scene, bells, space, stage, until
 from benchmarks.table import Figure
-from tests.beds.kubernetes import cluster
-from tests.beds.kubernetes.place import KUBECONFIG
+from tests.beds.kubernetes import bed
 from tests.cluster import check
 from tests.cluster.api import Api
 
@@ -26,10 +24,8 @@ QUIET: Final = 15.0  # seconds in which nothing has to be written
 
 async def measure(home: Path, count: int) -> list[Figure]:
     """Raises AssertionError when something was written again though nothing had changed."""
-    given = os.environ.get("KUBECONFIG")
-    if not given:
-        await asyncio.to_thread(cluster.up)
-    async with stage(home, Path(given or KUBECONFIG), count) as scene:
+    cluster = await asyncio.to_thread(bed.cluster)
+    async with stage(home, cluster, count) as scene:
         run, objects = await _ours(scene, count)
         applied, ready = await _kubectl(scene, count, objects)
         bare = await _bare(scene, objects)

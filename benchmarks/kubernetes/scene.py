@@ -19,12 +19,14 @@ import msgspec
 from benchmarks.kubernetes.bell import Bell
 from benchmarks.kubernetes.jobs import Jobs
 from benchmarks.kubernetes.kubelet import playing
+from benchmarks.kubernetes.logs import serving
 from benchmarks.kubernetes.meter import Meter, metered
 from benchmarks.kubernetes.told import Told
 from shared.blobs import Blobs
 from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
+from tests.beds.kubernetes.bed import Cluster
 from tests.beds.registry import registry
 from tests.cluster.api import Api, Refused, api
 from tests.cluster.check import KINDS
@@ -63,22 +65,22 @@ class Scheduler:
 
 
 @asynccontextmanager
-async def stage(home: Path, kubeconfig: Path, count: int) -> AsyncIterator[Scene]:
+async def stage(home: Path, bed: Cluster, count: int) -> AsyncIterator[Scene]:
     """All of it, with `count` jobs that are not queued yet."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        cluster = await enter(api(kubeconfig))
-        meter = await enter(metered(kubeconfig, home / "kubeconfig"))
-        await enter(playing(cluster))
+        cluster = await enter(api(bed.kubeconfig))
+        meter = await enter(metered(bed.kubeconfig, home / "kubeconfig"))
+        port = await enter(serving(bed.host)) if bed.host else 0
+        await enter(playing(cluster, bed.host, port))
         namespace = await enter(space(cluster, "bench"))
         url = stack.enter_context(postgres(home / "postgres"))
         async with Database.open(url) as database:
             await migrate(database)
         blobs = Blobs.open(f"file:{home / 'blobs'}")
         address = await enter(registry(home / "registry"))
-        bed = Bed(None, address, Base())
         digest = await image(blobs, "serve", user="1000:1000")
-        repository = await bed.push(blobs, digest)
+        repository = await Bed(None, address, Base()).push(blobs, digest)
         rows = await asyncpg.connect(url)
         stack.push_async_callback(rows.close)
         jobs = Jobs(rows, TARGET)

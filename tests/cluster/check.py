@@ -31,7 +31,10 @@ KINDS: Final = {
     "Autoscaler": "/apis/autoscaling/v1/namespaces/{}/horizontalpodautoscalers",
     "Pod": "/api/v1/namespaces/{}/pods",
 }
-WRITTEN: Final = ("configmaps", "secrets", "services", "deployments", "horizontalpodautoscalers")
+WRITTEN: Final = (
+    *("configmaps", "secrets", "services", "deployments", "horizontalpodautoscalers"),
+    "networkpolicies",
+)
 """What the platform writes, and nobody else as far as no subresource is meant."""
 
 _REQUESTS: Final = re.compile(r"^apiserver_request_total\{([^}]*)\} (\S+)$", re.M)
