@@ -53,17 +53,15 @@ class Ender:
             await self._pictures.news(deadline - time.monotonic())
 
     async def _end_pods(self, replica: Replica, grace: int) -> None:
-        told: dict[str, int] = {}  # the grace that each was given
-        deadline = time.monotonic() + grace + self._settings.drain + PATIENCE
+        # a server hears of its end after the drain, whoever began it, and has its grace from then
+        most = grace + self._settings.drain
+        told: set[str] = set()
+        deadline = time.monotonic() + most + PATIENCE
         while pods := await self._list(kinds.PODS, Pod, replica):
             for pod in pods:
-                # who is to leave already has its time for that; else there is also the drain
-                time_left = grace if pod.leaving else grace + self._settings.drain
-                if told.get(pod.metadata.uid, time_left + 1) > time_left and not pod.over:
-                    told[pod.metadata.uid] = time_left
-                    await self._delete(pod, time_left)
-                elif pod.over and not pod.leaving:
-                    await self._delete(pod, 0)
+                if pod.metadata.uid not in told:
+                    told.add(pod.metadata.uid)
+                    await self._delete(pod, 0 if pod.over else most)
             if time.monotonic() >= deadline:
                 raise Transient(_stuck(replica, pods))
             await self._until_fewer(replica, len(pods), deadline)

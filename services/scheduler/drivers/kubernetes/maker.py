@@ -43,7 +43,7 @@ class Maker:
         image = await self._images.config(workload)
         if isinstance(image, Refused):
             return image
-        settings, pull = await self._terms.of(workload)
+        settings, pull = await self._terms.of(workload.repository)
         begun = manifests.first(workload, image, settings)
         if isinstance(begun, Refused):
             return begun

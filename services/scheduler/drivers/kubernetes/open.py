@@ -47,11 +47,12 @@ async def open_kubernetes(
             raise Invalid("KUBECONFIG", f"can't be used: {error}") from error
         registries = await stack.enter_async_context(Registries.open(credentials))
         pictures = Pictures(cluster, told.platform, kinds.AUTOSCALERS_V1, changed)
-        walls = Walls(cluster, settings, required=told.network_policies == "required")
+        terms = Terms(cluster, settings, credentials)
+        walls = Walls(cluster, terms, required=told.network_policies == "required")
         driver = KubernetesDriver(
             cluster,
             pictures,
-            Maker(cluster, Images(registries), Terms(cluster, settings, credentials)),
+            Maker(cluster, Images(registries), terms),
             Ender(cluster, pictures, settings),
             walls=walls,
             target=told.target,

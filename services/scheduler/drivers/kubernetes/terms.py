@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from services.scheduler.driver import Workload
 from services.scheduler.drivers.kubernetes.answers import Version
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.manifests import Manifest, names
@@ -29,10 +28,11 @@ class Terms:
         self._known: Settings | None = None
         self._asking = asyncio.Lock()
 
-    async def of(self, workload: Workload) -> tuple[Settings, tuple[Manifest, ...]]:
-        """The settings, and what has to be there before. Raises Transient."""
+    async def of(self, *repositories: str) -> tuple[Settings, tuple[Manifest, ...]]:
+        """For what is pulled from there, and the doorman: the settings, and what has to be there
+        before. Raises Transient."""
         settings = await self._able()
-        registries = {_registry(workload.repository), _registry(settings.doorman_image)}
+        registries = {_registry(name) for name in (*repositories, settings.doorman_image)}
         logins = {
             registry: login
             for registry in sorted(registries)

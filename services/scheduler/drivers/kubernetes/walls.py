@@ -20,6 +20,7 @@ from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.manifests import Manifest, names, resources, security
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
 from services.scheduler.drivers.kubernetes.objects import Pod, State
+from services.scheduler.drivers.kubernetes.terms import Terms
 from shared.errors import PlatformError, Transient
 
 PROBE: Final = "slipway.dev/probe"
@@ -38,9 +39,9 @@ log = logging.getLogger(__name__)
 class Walls:
     """`stand` is None until it is known."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, *, required: bool) -> None:
+    def __init__(self, cluster: Cluster, terms: Terms, *, required: bool) -> None:
         self._cluster = cluster
-        self._settings = settings
+        self._terms = terms
         self._required = required
         self.stand: bool | None = None
         self.known = asyncio.Event()
@@ -67,10 +68,11 @@ class Walls:
             log.warning(NONE)
 
     async def _probe(self) -> bool | None:
-        policy, job = manifests(self._settings)
+        settings, pull = await self._terms.of()
+        policy, job = manifests(settings)
         name = job["metadata"]["name"]
         try:
-            for manifest in (policy, job):
+            for manifest in (*pull, policy, job):
                 await self._cluster.apply(manifest)
             for _ in range(round(WITHIN / LOOK)):
                 if (found := verdict(await self._pods(name))) is not None:
