@@ -29,6 +29,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     router_labels: str = ""  # of the routers' pods, `name=value`; empty: those that the chart gives
     router_namespace: str = ""  # labels of their namespace; empty: any
     router_networks: str = ""  # of routers that are no pods, such as 10.2.0.0/16
+    dns_networks: str = ""  # where names are asked that no pod labelled kube-dns answers
     closed_networks: str = ""  # that replicas must not reach, beside private ones
     volume_claims: str = "{}"  # JSON: volume claim -> projects that may mount it, `*` for all
     network_policies: Literal["warn", "required"] = "warn"  # where the cluster enforces none
@@ -56,6 +57,7 @@ def kubernetes(config: Config, target: str, grace: float) -> Kubernetes:
         routers=_labels(config.router_labels, "ROUTER_LABELS"),
         router_namespace=_labels(config.router_namespace, "ROUTER_NAMESPACE"),
         router_networks=_networks(config.router_networks, "ROUTER_NETWORKS"),
+        dns_networks=_networks(config.dns_networks, "DNS_NETWORKS"),
         closed_networks=_networks(config.closed_networks, "CLOSED_NETWORKS"),
         claims=_claims(config.volume_claims),
         network_policies=config.network_policies,

@@ -20,6 +20,7 @@ import yaml
 from tests.acceptance.platform import ROOT, Platform, distributed
 from tests.beds.ground import NAMED
 from tests.beds.kubernetes.bed import Cluster
+from tests.beds.kubernetes.place import NODE
 from tests.keys import pair
 
 BASE = "python:3.13"
@@ -70,7 +71,16 @@ async def beside(
             "BASE_IMAGES": json.dumps(NAMED),
             "SIGNING_KEY": str(keys.private),
             "TRUSTED_KEYS": str(keys.public),
+            **outside(cluster),
             **cluster.environment,
         }
         async with distributed(home, amqp_url, **told, **settings) as platform:
             yield platform
+
+
+def outside(cluster: Cluster) -> dict[str, str]:
+    """What stands beside our own cluster's pods, for whom its policies have to make room: routers
+    that are processes of this machine, and the name server of its node."""
+    if not cluster.host:
+        return {}
+    return {"ROUTER_NETWORKS": f"{cluster.host}/32", "DNS_NETWORKS": f"{NODE}/32"}

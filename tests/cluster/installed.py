@@ -23,6 +23,7 @@ from charts.images.recipe import ROOT
 from tests.acceptance.platform import Platform
 from tests.beds.bases import SERVERS
 from tests.beds.kubernetes.bed import Cluster, Failed
+from tests.beds.kubernetes.place import NODE
 
 CHART: Final = ROOT / "charts" / "slipway"
 RELEASE: Final = "slipway"
@@ -88,6 +89,8 @@ def values(
         "networkPolicies": {"releaseNamespace": {"slipway.dev/platform": "slipway"}},
         "drain": {"linger": 2, "grace": 20},
     }
+    if cluster.host:
+        found["scheduler"] = {"settings": {"DNS_NETWORKS": f"{NODE}/32"}}  # a process of the node
     if cluster.authorities:
         found["certificates"] = {"configMap": "authorities"}
     return found

@@ -126,6 +126,7 @@ def settings(cluster: Cluster, namespace: str, image: str) -> Kubernetes:
         doorman_key=KEY,
         grace=2,
         drain=0,
+        router_networks=(f"{cluster.host}/32",) if cluster.host else (),
         network_policies="unasked",
     )
 

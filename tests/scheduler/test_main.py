@@ -109,6 +109,7 @@ async def test_a_wrong_setting_stops_the_process_with_its_name(
         ({"router_labels": "app"}, "ROUTER_LABELS: 'app' is not a label"),
         ({"router_namespace": "a=b=c"}, "ROUTER_NAMESPACE: 'a=b=c' is not a label"),
         ({"router_networks": "10.0.0.1/8"}, "ROUTER_NETWORKS: "),
+        ({"dns_networks": "there"}, "DNS_NETWORKS: "),
         ({"closed_networks": "here"}, "CLOSED_NETWORKS: "),
         ({"volume_claims": "[]"}, "VOLUME_CLAIMS: is no JSON"),
     ],
@@ -140,6 +141,7 @@ def test_the_settings_of_a_cluster_are_what_its_driver_is_told():
             doorman_key=f"{'a' * 32}, {'b' * 32}",
             router_labels="app=router,tier=front",
             router_networks="10.2.0.0/16, 10.3.0.1",
+            dns_networks="169.254.169.254",
             volume_claims='{"models": ["ann/house"]}',
             network_policies="required",
         ),
@@ -151,6 +153,7 @@ def test_the_settings_of_a_cluster_are_what_its_driver_is_told():
     assert told.routers == {"app": "router", "tier": "front"}
     assert told.router_namespace is None
     assert told.router_networks == ("10.2.0.0/16", "10.3.0.1/32")
+    assert told.dns_networks == ("169.254.169.254/32",)
     assert told.claims == {"models": ("ann/house",)}
     assert told.network_policies == "required"
 

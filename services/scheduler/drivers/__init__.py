@@ -34,6 +34,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     routers: Mapping[str, str] | None = None  # labels of the routers' pods
     router_namespace: Mapping[str, str] | None = None  # labels of their namespace
     router_networks: tuple[str, ...] = ()  # of routers that are no pods
+    dns_networks: tuple[str, ...] = ()  # of name servers beside kube-dns; none: usual ones
     closed_networks: tuple[str, ...] = ()  # that replicas must not reach, beside private ones
     claims: Mapping[str, tuple[str, ...]] = {}  # volume claim -> projects that may mount it
     network_policies: Literal["warn", "required", "unasked"] = "warn"

@@ -90,6 +90,8 @@ def settings_of(told: Kubernetes) -> Settings:
     if told.routers is not None or told.router_namespace is not None:
         pods = ROUTERS if told.routers is None else dict(told.routers)
         more["routers"] = Peers(namespace=dict(told.router_namespace or {}), pods=pods)
+    if told.dns_networks:
+        more["dns_networks"] = told.dns_networks
     return Settings(
         platform=told.platform,
         namespace=told.namespace,
