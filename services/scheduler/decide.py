@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.scheduler.shelf import Shelf, Slot, Waiting, affordable, fitting, shelf_of
-from services.scheduler.why import totals, why
+from services.scheduler.why import Whole, totals, why
 from shared.ids import JobId
 
 
@@ -41,14 +41,19 @@ Free = dict[str, dict[str, list[Slot]]]
 def decide(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> Decision:
     """Place what can start or grow, and say of every other job what it waits for."""
     shelf, free, own = shelf_of(slots), _free(slots), _own(waiting, slots)
+    whole = Whole.of(shelf)
     named = {slot.gpu: slot for slot in slots}
     left = totals(shelf_of(slot for slot in slots if slot.free))
     ahead: Counter[frozenset[str]] = Counter()  # how many wait for which types, so far
     kept: set[str] = set()  # types that somebody earlier waits for
+    known: dict[tuple[object, ...], tuple[str, ...]] = {}  # most wishes are alike
     decision = Decision(placements=[], reasons={})
     for job in waiting:
         reach = shelf - own[job.job] if job.job in own else shelf
-        types = fitting(job, reach)
+        wish = (job.count, job.types, job.max_price, job.job if job.job in own else None)
+        if wish not in known:
+            known[wish] = fitting(job, reach)
+        types = known[wish]
         placement = _place(job, [t for t in types if t not in kept], free)
         if placement is not None:
             decision.placements.append(placement)
@@ -59,7 +64,7 @@ def decide(waiting: Sequence[Waiting], slots: Sequence[Slot]) -> Decision:
             types = fitting(job, _of_type(reach, mine) - shelf_of(mine))
         else:
             before = sum(n for wanted, n in ahead.items() if not wanted.isdisjoint(types))
-            decision.reasons[job.job] = why(job, shelf, types, left, before)
+            decision.reasons[job.job] = why(job, whole, types, left, before)
         if types:
             kept.update(types)
             ahead[frozenset(types)] += 1

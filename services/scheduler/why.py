@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,20 +14,31 @@ FAR: Final = 100
 """Beyond so many jobs ahead, the exact number is not told: it would be rewritten for nobody."""
 
 
+class Whole(NamedTuple):
+    """All GPUs of a target, held or not."""
+
+    shelf: Shelf
+    total: Counter[str]
+    machines: int
+
+    @classmethod
+    def of(cls, shelf: Shelf) -> Whole:
+        return cls(shelf, totals(shelf), len({node for _, _, node in shelf}))
+
+
 def why(
-    job: Waiting, shelf: Shelf, types: Sequence[str], free: Mapping[str, int], ahead: int
+    job: Waiting, whole: Whole, types: Sequence[str], free: Mapping[str, int], ahead: int
 ) -> str:
     """What it waits for, how much of that is free, and how many came before.
 
     `types` are those that could ever do.
     """
-    wants = _wants(job, shelf)
+    wants = _wants(job, whole)
     if not types and job.granted:
         return f"runs {job.granted} of {job.copies} copies; this target has no room for more"
     if not types:
-        return f"{wants}, which this target does not have{_missing(job, shelf)}"
-    total = totals(shelf)
-    numbers = [f"{free.get(t, 0)} of {total[t]}" for t in types]
+        return f"{wants}, which this target does not have{_missing(job, whole)}"
+    numbers = [f"{free.get(t, 0)} of {whole.total[t]}" for t in types]
     if len(types) == 1:
         state = f"{numbers[0]} {'is' if numbers[0].startswith('1 ') else 'are'} free"
     else:
@@ -43,9 +54,9 @@ def totals(shelf: Shelf) -> Counter[str]:
     return total
 
 
-def _wants(job: Waiting, shelf: Shelf) -> str:
+def _wants(job: Waiting, whole: Whole) -> str:
     wants = f"waits for {job.count} {' or '.join(job.types) or _any(job.count)}"
-    if job.count > 1 and len({node for _, _, node in shelf}) > 1:
+    if job.count > 1 and whole.machines > 1:
         wants = f"{wants} on one machine"
     if job.granted:
         return f"runs {job.granted} of {job.copies} copies; the next {wants}"
@@ -64,11 +75,11 @@ def _queue(ahead: int) -> str:
     return f"{ahead} job{'s' if ahead > 1 else ''} ahead"
 
 
-def _missing(job: Waiting, shelf: Shelf) -> str:
+def _missing(job: Waiting, whole: Whole) -> str:
     """Why no type fits, to be added to that it does not; empty when there is nothing to add."""
-    total = {t: n for t, n in totals(shelf).items() if not job.types or t in job.types}
+    total = {t: n for t, n in whole.total.items() if not job.types or t in job.types}
     if not total:
         return ""
-    if fitting(msgspec.structs.replace(job, max_price=None), shelf):
+    if fitting(msgspec.structs.replace(job, max_price=None), whole.shelf):
         return f" at {job.max_price:g} an hour or less"
     return f" (it has {', '.join(f'{n} {t}' for t, n in sorted(total.items()))})"
