@@ -29,6 +29,7 @@ class Pictures:
         """`changed` is set whenever something of ours has."""
         self._all = changed
         self._next = asyncio.Event()
+        self._held: Mapping[Replica, view.Held] | None = None  # until something changes
         ours = f"{names.PLATFORM}={names.label(platform)},{names.REPLICA}"
         heard: dict[str, Any] = {"selector": ours, "changed": self._heard}
         self.anchors = Informer(cluster, kinds.CONFIGMAPS, Part, **heard)
@@ -58,15 +59,17 @@ class Pictures:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def held(self) -> dict[Replica, view.Held]:
+    def held(self) -> Mapping[Replica, view.Held]:
         """All that there is of each replica. Raises Transient when that is not known."""
         self._known(self._ours)
-        return view.gathered(
-            self.anchors.objects.values(),
-            self.deployments.objects.values(),
-            {kind: one.objects.values() for kind, one in self.others.items()},
-            self.pods.objects.values(),
-        )
+        if self._held is None:
+            self._held = view.gathered(
+                self.anchors.objects.values(),
+                self.deployments.objects.values(),
+                {kind: one.objects.values() for kind, one in self.others.items()},
+                self.pods.objects.values(),
+            )
+        return self._held
 
     def of(self, replica: Replica) -> view.Held:
         """What is known of one replica, perhaps nothing."""
@@ -99,6 +102,7 @@ class Pictures:
         return [self.anchors, self.deployments, self.pods, *self.others.values()]
 
     def _heard(self, _: Change[Any]) -> None:
+        self._held = None
         self._all.set()
         self._next.set()
         self._next = asyncio.Event()

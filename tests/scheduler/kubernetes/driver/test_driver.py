@@ -195,11 +195,13 @@ async def test_k03_what_a_picture_lacks_is_not_gone_before_the_cluster_says_so(o
     assert isinstance(picture, dict)
     kept = dict(picture)
     picture.clear()
+    on.driver._pictures._held = None
     with pytest.raises(Transient, match="out of sight"):
         await on.driver.observe()
     for informer in (on.driver._pictures.anchors, on.driver._pictures.pods):
         assert isinstance(informer.objects, dict)
         informer.objects.clear()
+    on.driver._pictures._held = None
     with pytest.raises(Transient, match="out of sight"):
         await on.driver.observe()
     picture.update(kept)
