@@ -170,6 +170,12 @@ def test_the_internet_is_reached_and_private_networks_are_not() -> None:
         assert not passes(found, "10.0.0.1", address)
 
 
+def test_a_namespace_that_is_to_be_open_is_as_without_policies() -> None:
+    labelled = {"metadata": {"name": "one", "labels": {rules.OPEN: ""}}}
+    found = rules.chains([policy()], rules.Cluster(PODS, [labelled], NODE))
+    assert found == chains()
+
+
 def test_pods_elsewhere_or_without_an_address_of_their_own_are_not_closed() -> None:
     elsewhere = pod("server", "10.0.0.1", nodeName="there")
     on_the_host = pod("server", "10.0.0.1", hostNetwork=True)

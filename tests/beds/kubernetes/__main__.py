@@ -17,8 +17,10 @@ Network: node 10.200.0.1 (API server :6443, registry :5005 with TLS, DNS :53), t
 10.200.0.254, pods 10.244.0.0/22, services 10.96.0.0/16; both are reached from here by their own
 addresses. KUBECONFIG needs nothing else. For the registry, SSL_CERT_FILE must name pki/bundle.crt,
 which lies beside the kubeconfig. Claims of volumes get
-folders of this machine (the class `testbed`, the default). It lacks metrics-server, enforced network
-policies, a GPU, and what is newer than 1.20 (autoscaling/v2, policy/v1, admission of pod security).
+folders of this machine (the class `testbed`, the default). Network policies are enforced, unless
+`policies` is stopped, or in a namespace with the label slipway.dev/testbed-open. It lacks
+metrics-server, a GPU, and what is newer than 1.20 (autoscaling/v2, policy/v1, admission of pod
+security).
 """
 
 from __future__ import annotations

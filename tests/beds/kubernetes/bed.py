@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.beds import debian
 from tests.beds.kubernetes import cluster as own
-from tests.beds.kubernetes import gpus
+from tests.beds.kubernetes import gpus, rules
 from tests.beds.kubernetes.place import AUTHORITIES, HOST, KUBECONFIG, REGISTRY
 
 
@@ -92,6 +92,13 @@ class Cluster:
 
     async def _node(self) -> Any:
         return (await self.get("nodes"))["items"][0]
+
+    async def unwalled(self, namespace: str) -> bool:
+        """Whether that namespace could be had without enforced network policies, as it now is. A
+        cluster that somebody brings enforces them everywhere."""
+        if self.host:
+            await self.kubectl("label", "namespace", namespace, f"{rules.OPEN}=")
+        return bool(self.host)
 
     @asynccontextmanager
     async def namespace(self) -> AsyncIterator[str]:

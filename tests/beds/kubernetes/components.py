@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -213,12 +214,8 @@ def _registry() -> list[str]:
     return [program("docker-registry", "docker-registry"), "serve", f"{RUN}/registry.yml"]
 
 
-def _dns() -> list[str]:
-    return [sys.executable, "-m", "tests.beds.kubernetes.dns"]
-
-
-def _volumes() -> list[str]:
-    return [sys.executable, "-m", "tests.beds.kubernetes.volumes"]
+def _ours(name: str) -> list[str]:
+    return [sys.executable, "-m", f"tests.beds.kubernetes.{name}"]
 
 
 COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
@@ -226,8 +223,9 @@ COMMANDS: Final[dict[str, Callable[[], list[str]]]] = {
     "apiserver": _apiserver,
     "containerd": _containerd,
     "registry": _registry,
-    "dns": _dns,
-    "volumes": _volumes,
+    "dns": partial(_ours, "dns"),
+    "volumes": partial(_ours, "volumes"),
+    "policies": partial(_ours, "policies"),
     "controllers": _controllers,
     "scheduler": _scheduler,
     "kubelet": _kubelet,

@@ -2,8 +2,8 @@
 `python -m tests.beds.kubernetes.policies`, inside the cluster's network.
 
 They follow what the API server says at once, and stay as they are while it is away, or when this
-was killed. Told to stop, it takes them down: then the cluster is one that enforces nothing. As on
-many a real one, a pod is open for the moment between its first breath and its walls. The node
+was killed. Told to stop, it takes them down: then the cluster is one that enforces nothing, as a
+single namespace is that has the label `rules.OPEN`. As on many a real one, a pod is open for the moment between its first breath and its walls. The node
 itself reaches every pod, which is how the kubelet asks whether it is ready.
 """
 

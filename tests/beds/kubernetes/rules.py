@@ -18,6 +18,9 @@ MAIN: Final = "WALLS"
 """The chain that others have to lead to, before any that accepts."""
 
 OURS: Final = f"{MAIN}-"  # with which the names of all other chains begin
+OPEN: Final = "slipway.dev/testbed-open"
+"""A namespace with this label is as in a cluster that enforces nothing."""
+
 MARK: Final = "0x10000/0x10000"
 ENDED: Final = ("Succeeded", "Failed")
 
@@ -29,19 +32,19 @@ class Cluster:
     """What policies are about. Pods elsewhere than on `node` are peers, and not closed here."""
 
     def __init__(self, pods: Sequence[Object], namespaces: Sequence[Object], node: str) -> None:
-        self._node = node
         self._pods = [pod for pod in pods if _address(pod)]
         self._labels = {each["metadata"]["name"]: _labels(each) for each in namespaces}
+        self._here: dict[str, list[Object]] = {}  # namespace -> those that can be closed
+        for pod in self._pods:
+            namespace = pod["metadata"]["namespace"]
+            if pod["spec"].get("nodeName") == node and OPEN not in self._labels.get(namespace, {}):
+                self._here.setdefault(namespace, []).append(pod)
 
     def selected(self, policy: Object) -> list[Object]:
         """By the policy itself."""
-        return [
-            pod
-            for pod in self._pods
-            if pod["metadata"]["namespace"] == policy["metadata"]["namespace"]
-            and pod["spec"].get("nodeName") == self._node
-            and selects(policy["spec"].get("podSelector") or {}, _labels(pod))
-        ]
+        selector = policy["spec"].get("podSelector") or {}
+        around = self._here.get(policy["metadata"]["namespace"], ())
+        return [pod for pod in around if selects(selector, _labels(pod))]
 
     def peers(self, peer: Object, namespace: str) -> list[Object]:
         """By one peer of a policy of that namespace."""
