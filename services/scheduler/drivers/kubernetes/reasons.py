@@ -132,6 +132,8 @@ def of_end(ended: Terminated, limit: str | int | float | None) -> str:
         return said("its container can't be started", ended.message or "")
     if code == backoff.CAN_NEVER_START:
         return last_word(ended.message or "")
+    if code == -9:  # what ran it was not killed, so nobody says why
+        return f"killed (SIGKILL), perhaps for want of memory (its limit is {size(limit)})"
     return backoff.reason(code)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 import pytest
 
 from services.scheduler.drivers.kubernetes import follower as followers
+from services.scheduler.drivers.kubernetes import tail
 from services.scheduler.drivers.kubernetes.errors import Away, Missing, Rejected
 from services.scheduler.drivers.kubernetes.follower import Follower
 from services.scheduler.drivers.kubernetes.objects import Pod
@@ -56,7 +57,7 @@ def node() -> Node:
 async def made(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[..., Follower]]:
-    monkeypatch.setattr(followers, "AGAIN", 0.001)
+    monkeypatch.setattr(tail, "AGAIN", 0.001)
     opened: list[Follower] = []
 
     def make(after: int = 0, **seen: str) -> Follower:
@@ -207,5 +208,5 @@ async def test_lines_that_are_long_or_no_text_are_tamed(
     follower.see([alive()])
     node.say("x" * 20_000 + "\0", "\0")
     lines = await taken(follower, 2)
-    assert len(lines[0].text) == followers.LONGEST
+    assert len(lines[0].text) == tail.LONGEST
     assert lines[1].text == ""
