@@ -96,6 +96,9 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         vet = await stack.enter_async_context(trust.vetting(keys, credentials))
         telemetry = Telemetry(floor.telemetry)
         source = _declared(declared) if declared else _found(config.target, driver)
+        metrics = Metrics(telemetry)
+        if (walls := getattr(driver, "walls", None)) is not None:  # a cluster's driver has them
+            metrics.walls(lambda: walls.stand)
         gpus = Inventory(floor.database, config.target, source, prices)
         scheduler = Scheduler(
             floor.database,
@@ -106,7 +109,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
                 stop_grace=config.stop_grace,
                 router_url=config.router_url,
             ),
-            metrics=Metrics(telemetry),
+            metrics=metrics,
             vet=vet,
         )
         leader = Leader(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.scheduler.store import Snapshot
@@ -32,6 +35,17 @@ class Metrics:
         self._steps = Counter(
             "slipway_scheduler_steps", "Steps begun, by kind", ("step",), registry=registry
         )
+
+        self._walls = Gauge(
+            "slipway_network_policies_enforced",
+            "Whether the cluster keeps replicas apart (NaN: not known, or no cluster)",
+            registry=registry,
+        )
+        self._walls.set(math.nan)
+
+    def walls(self, stand: Callable[[], bool | None]) -> None:
+        """Of a target that is a cluster."""
+        self._walls.set_function(lambda: math.nan if (found := stand()) is None else float(found))
 
     def saw(self, snapshot: Snapshot) -> None:
         self._queue.set(sum(waiting.granted == 0 for waiting in snapshot.waiting))

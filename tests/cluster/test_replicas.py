@@ -166,5 +166,5 @@ async def test_k12_a_cluster_without_enforced_policies_is_found_out(
     told = settings(on.cluster, on.namespace, pushed[1])
     told = msgspec.structs.replace(told, network_policies="warn")
     async with open_kubernetes(told) as driver, asyncio.timeout(120):
-        await driver._walls.known.wait()
-    assert driver._walls.stand is not opened
+        await driver.walls.known.wait()
+    assert driver.walls.stand is not opened

@@ -50,7 +50,7 @@ class KubernetesDriver:
         self._pictures = pictures
         self._maker = maker
         self._ender = ender
-        self._walls = walls
+        self.walls = walls
         self._target = target
         self._platform = platform
         self._locks: dict[Replica, asyncio.Lock] = {}
@@ -138,7 +138,7 @@ class KubernetesDriver:
         before = self._pictures.of(replica)
         if before.deployment is not None and before.deployment.metadata.deletion_timestamp:
             raise Transient(f"{replica} is being ended")
-        refused = self._walls.objection() if before.anchor is None else None
+        refused = self.walls.objection() if before.anchor is None else None
         if refused is not None:
             return refused
         machines = self._pictures.gpus()[0] if workload.devices else ()

@@ -379,7 +379,7 @@ async def test_k12_a_cluster_without_walls_is_told_of(
     async with on.opened(network_policies="warn") as driver:
         await _tried(on, restartCount=2, lastState=reached, state={})
         async with asyncio.timeout(10):
-            await driver._walls.known.wait()
+            await driver.walls.known.wait()
         assert "does not enforce network policies" in caplog.text
         assert isinstance(await driver.start(on.work), Started)
 
@@ -391,7 +391,7 @@ async def test_k12_where_walls_are_required_nothing_starts_without_them(on: Scen
             await driver.start(on.work)
         await _tried(on, restartCount=2, lastState=reached, state={})
         async with asyncio.timeout(10):
-            await driver._walls.known.wait()
+            await driver.walls.known.wait()
         assert isinstance(await driver.start(on.work), Refused)
     assert on.all(kinds.DEPLOYMENTS) == []
 
@@ -400,6 +400,6 @@ async def test_k12_where_walls_stand_all_starts(on: Scene) -> None:
     async with on.opened(network_policies="required") as driver:
         await _tried(on, restartCount=1, state={"terminated": {"exitCode": 0}})
         async with asyncio.timeout(10):
-            await driver._walls.known.wait()
+            await driver.walls.known.wait()
         assert isinstance(await driver.start(on.work), Started)
         assert on.all(kinds.JOBS) == []
