@@ -89,6 +89,12 @@ def values(
         "networkPolicies": {"releaseNamespace": {"slipway.dev/platform": "slipway"}},
         "drain": {"linger": 2, "grace": 20},
     }
+    # a bed of two processors, of which others have their part
+    small = {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}}
+    for part in ("api", "router", "builder", "scheduler"):
+        found[part] = dict(small)
+    for part in ("database", "broker"):
+        found[part]["bundled"] |= small
     if cluster.host:
         found["scheduler"] = {"settings": {"DNS_NETWORKS": f"{NODE}/32"}}  # a process of the node
     if cluster.authorities:
@@ -114,8 +120,8 @@ async def prepared(
             )
         if cluster.host:  # our own, whose services have addresses that are reached from here
             api, router = (f"10.96.77.{last}" for last in random.sample(range(2, 250), 2))
-            given["api"] = {"service": {"clusterIP": api}}
-            given["router"] = {
+            given["api"] |= {"service": {"clusterIP": api}}
+            given["router"] |= {
                 "service": {"clusterIP": router},
                 "url": f"http://{router}:{ROUTER}",
             }
