@@ -1,6 +1,6 @@
 """`make drill-kubernetes`: an API server that misbehaves once a second, and hands on the cluster.
 
-Afterwards all is as the tables say within a minute, nothing is left over, nothing healthy was
+Afterwards all is soon as the tables say, nothing is left over, nothing healthy was
 ended on the way, no kind was listed more than once a second, and nothing more is written. Exits
 with 1 and says what was broken otherwise. `--plant MISTAKE` puts a mistake into the driver first;
 the drill then has to fail.
@@ -25,7 +25,7 @@ from shared.database.pool import Database
 from tests.scheduler.kubernetes.misbehave import Outcome, trial
 from tests.scheduler.kubernetes.mistakes import MISTAKES
 
-PATIENCE: Final = 60.0  # seconds in which all has to be well again
+PATIENCE: Final = 70.0  # seconds to settle: a watch that fell silent is noticed after 60
 
 
 async def drill(home: Path, seconds: float, seed: int, patience: float) -> Outcome:

@@ -92,6 +92,11 @@ class Traffic:
         self._served: list[Served] = []
         self._began = time.perf_counter()
 
+    @property
+    def now(self) -> float:
+        """As `Served.sent` counts."""
+        return time.perf_counter() - self._began
+
     def tally(self) -> Tally:
         """Of what has been answered until now, in the order in which it was sent."""
         return Tally(served=tuple(sorted(self._served, key=lambda each: each.sent)))
