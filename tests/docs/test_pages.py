@@ -47,6 +47,7 @@ MAKE = {
     "demo": "test_make_demo",
     "up": "test_make_up_runs_until_ctrl_c_and_a_copy_of_its_folder_goes_on",
     "test": "",
+    "test-kubernetes": "",
     "check": "",
     "bench": "",
     "drill": "",
