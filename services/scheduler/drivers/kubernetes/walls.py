@@ -1,8 +1,9 @@
 """Whether a cluster keeps replicas apart: policies are only words where its network ignores them.
 
-A pod to which a policy allows nothing tries to reach the API server, in the image that every
-cluster must be able to pull: our doorman's. It tries a few times in one pod, since some networks
-put up their walls a moment after a pod has begun.
+A pod to which a policy allows nothing tries to reach the API server, and so does one to which
+everything is allowed: only where the second can and the first can't do walls stand. Their image is
+the one that every cluster must be able to pull, our doorman's. The first tries a few times, since
+some networks put up their walls a moment after a pod has begun.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from services.scheduler.driver import Refused
 from services.scheduler.drivers.kubernetes import kinds
@@ -22,6 +23,9 @@ from services.scheduler.drivers.kubernetes.manifests.settings import Settings
 from services.scheduler.drivers.kubernetes.objects import Pod, State
 from services.scheduler.drivers.kubernetes.terms import Terms
 from shared.errors import PlatformError, Transient
+
+Side: TypeAlias = Literal["closed", "open"]
+SIDES: Final[tuple[Side, ...]] = ("closed", "open")
 
 PROBE: Final = "slipway.dev/probe"
 TRIES: Final = 3
@@ -69,41 +73,53 @@ class Walls:
 
     async def _probe(self) -> bool | None:
         settings, pull = await self._terms.of()
-        policy, job = manifests(settings)
-        name = job["metadata"]["name"]
+        sides = {side: manifests(settings, side) for side in SIDES}
+        for manifest in (*pull, *(policy for policy, _ in sides.values())):
+            await self._cluster.apply(manifest)
+        jobs = {side: job["metadata"]["name"] for side, (_, job) in sides.items()}
         try:
-            for manifest in (*pull, policy, job):
-                await self._cluster.apply(manifest)
+            for _, job in sides.values():
+                await self._cluster.apply(job)
             for _ in range(round(WITHIN / LOOK)):
-                if (found := verdict(await self._pods(name))) is not None:
+                pods = {side: await self._pods(name) for side, name in jobs.items()}
+                if (found := verdict(pods["closed"], pods["open"])) is not None:
                     return found
                 await asyncio.sleep(LOOK)
-        finally:  # the policy stays, it is about nothing else
+        finally:  # the policies stay, they are about nothing else
             with suppress(PlatformError):
-                await self._cluster.delete(kinds.JOBS, name)
-        log.warning("can't see whether network policies are enforced: no pod has tried")
+                for name in jobs.values():
+                    await self._cluster.delete(kinds.JOBS, name)
+        log.warning("can't see whether network policies are enforced: no two pods have tried")
         return None
 
     async def _pods(self, name: str) -> Sequence[Pod]:
         return (await self._cluster.list(kinds.PODS, Pod, selector=f"{PROBE}={name}")).items
 
 
-def verdict(pods: Sequence[Pod]) -> bool | None:
-    """Whether it could not get through; None while that is not known."""
+def verdict(closed: Sequence[Pod], open: Sequence[Pod]) -> bool | None:
+    """Whether walls stand; None while that is not known."""
+    if reached(closed, TRIES):
+        return False
+    return True if reached(closed, TRIES) is False and reached(open, 1) else None
+
+
+def reached(pods: Sequence[Pod], tries: int) -> bool | None:
+    """Whether the last of so many tries got through, or one before it did not."""
     for pod in pods:
         found = pod.container(names.MANAGER)
         states = (found.state, found.last_state) if found is not None else ()
         ended = [state.terminated for state in states if isinstance(state, State)]
         codes = [one.exit_code for one in ended if one is not None]
         if 0 in codes:
-            return True
-        if found is not None and 1 in codes and (found.restart_count or 0) >= TRIES - 1:
             return False
+        if found is not None and 1 in codes and (found.restart_count or 0) >= tries - 1:
+            return True
     return None
 
 
-def manifests(settings: Settings) -> tuple[Manifest, Manifest]:
-    name = f"probe-{hashlib.sha256(settings.platform.encode()).hexdigest()[:16]}"
+def manifests(settings: Settings, side: Side) -> tuple[Manifest, Manifest]:
+    """The policy and the Job of one of the two."""
+    name = f"probe-{hashlib.sha256(settings.platform.encode()).hexdigest()[:16]}-{side}"
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": settings.namespace,
@@ -116,16 +132,9 @@ def manifests(settings: Settings) -> tuple[Manifest, Manifest]:
         "spec": {
             "podSelector": {"matchLabels": {PROBE: name}},
             "policyTypes": ["Ingress", "Egress"],
+            **({"egress": [{}]} if side == "open" else {}),
         },
     }
-    tries = {
-        "name": names.MANAGER,
-        "image": settings.doorman_image,
-        "args": ["look", "$(KUBERNETES_SERVICE_HOST)", "$(KUBERNETES_SERVICE_PORT)", "5"],
-        "resources": resources.DOORMAN,
-        "securityContext": security.doorman(),
-    }
-    pull = {"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -133,20 +142,30 @@ def manifests(settings: Settings) -> tuple[Manifest, Manifest]:
         "spec": {
             "backoffLimit": 2 * TRIES,
             "activeDeadlineSeconds": round(WITHIN),
-            "template": {
-                "metadata": {"labels": {PROBE: name}},
-                "spec": {
-                    "restartPolicy": "OnFailure",
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [tries],
-                    **pull,
-                },
-            },
+            "template": {"metadata": {"labels": {PROBE: name}}, "spec": _pod(settings)},
         },
     }
     return policy, job
+
+
+def _pod(settings: Settings) -> dict[str, Any]:
+    pull = {"imagePullSecrets": [{"name": settings.pull_secret}]} if settings.pull_secret else {}
+    return {
+        "restartPolicy": "OnFailure",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": names.MANAGER,
+                "image": settings.doorman_image,
+                "args": ["look", "$(KUBERNETES_SERVICE_HOST)", "$(KUBERNETES_SERVICE_PORT)", "5"],
+                "resources": resources.DOORMAN,
+                "securityContext": security.doorman(),
+            }
+        ],
+        **pull,
+    }

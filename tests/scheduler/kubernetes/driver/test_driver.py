@@ -356,28 +356,34 @@ def test_settings_with_which_nothing_can_run_are_named() -> None:
         settings_of(Kubernetes(doorman_image="x"))
 
 
-async def _tried(on: Scene, **states: Any) -> None:
-    """The probe's pod, as if its network was so."""
+BLOCKED = {"restartCount": 1, "state": {"terminated": {"exitCode": 0}}}
+THROUGH = {"restartCount": 2, "lastState": {"terminated": {"exitCode": 1}}, "state": {}}
+
+
+async def _tried(on: Scene, **sides: Any) -> None:
+    """The probe's pods, as if their network was so."""
     async with asyncio.timeout(10):
-        while not on.all(kinds.JOBS):
+        while len(on.all(kinds.JOBS)) < 2:
             await asyncio.sleep(0.02)
-    labels = on.one(kinds.JOBS)["spec"]["template"]["metadata"]["labels"]
-    status = {"containerStatuses": [{"name": "slipway", **states}]}
-    on.fake.add(
-        kinds.PODS,
-        "probe",
-        metadata={"labels": labels},
-        spec={"containers": []},
-        status={"phase": "Succeeded", **status},
-    )
+    for job in on.all(kinds.JOBS):
+        labels = job["spec"]["template"]["metadata"]["labels"]
+        name = job["metadata"]["name"]
+        status = {"containerStatuses": [{"name": "slipway", **sides[name.rpartition("-")[2]]}]}
+        meta = {"labels": labels}
+        on.fake.add(
+            kinds.PODS,
+            name,
+            metadata=meta,
+            spec={"containers": []},
+            status={"phase": "Succeeded", **status},
+        )
 
 
 async def test_k12_a_cluster_without_walls_is_told_of(
     on: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reached = {"terminated": {"exitCode": 1}}
     async with on.opened(network_policies="warn") as driver:
-        await _tried(on, restartCount=2, lastState=reached, state={})
+        await _tried(on, closed=THROUGH, open=THROUGH)
         async with asyncio.timeout(10):
             await driver.walls.known.wait()
         assert "does not enforce network policies" in caplog.text
@@ -385,11 +391,10 @@ async def test_k12_a_cluster_without_walls_is_told_of(
 
 
 async def test_k12_where_walls_are_required_nothing_starts_without_them(on: Scene) -> None:
-    reached = {"terminated": {"exitCode": 1}}
     async with on.opened(network_policies="required") as driver:
         with pytest.raises(Transient, match="not known yet"):
             await driver.start(on.work)
-        await _tried(on, restartCount=2, lastState=reached, state={})
+        await _tried(on, closed=THROUGH, open=THROUGH)
         async with asyncio.timeout(10):
             await driver.walls.known.wait()
         assert isinstance(await driver.start(on.work), Refused)
@@ -398,8 +403,16 @@ async def test_k12_where_walls_are_required_nothing_starts_without_them(on: Scen
 
 async def test_k12_where_walls_stand_all_starts(on: Scene) -> None:
     async with on.opened(network_policies="required") as driver:
-        await _tried(on, restartCount=1, state={"terminated": {"exitCode": 0}})
+        await _tried(on, closed=BLOCKED, open=THROUGH)
         async with asyncio.timeout(10):
             await driver.walls.known.wait()
         assert isinstance(await driver.start(on.work), Started)
         assert on.all(kinds.JOBS) == []
+
+
+async def test_k12_a_network_that_is_down_proves_no_walls(on: Scene) -> None:
+    async with on.opened(network_policies="required") as driver:
+        await _tried(on, closed=BLOCKED, open=BLOCKED)
+        with pytest.raises(Transient, match="not known yet"):
+            await driver.start(on.work)
+        assert driver.walls.stand is None
