@@ -78,9 +78,9 @@ class Walls:
             await self._cluster.apply(manifest)
         jobs = {side: job["metadata"]["name"] for side, (_, job) in sides.items()}
         try:
-            for _, job in sides.values():
-                await self._cluster.apply(job)
             for _ in range(round(WITHIN / LOOK)):
+                for _, job in sides.values():  # another scheduler may have removed it
+                    await self._cluster.apply(job)
                 pods = {side: await self._pods(name) for side, name in jobs.items()}
                 if (found := verdict(pods["closed"], pods["open"])) is not None:
                     return found

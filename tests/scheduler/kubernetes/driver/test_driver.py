@@ -410,6 +410,17 @@ async def test_k12_where_walls_stand_all_starts(on: Scene) -> None:
         assert on.all(kinds.JOBS) == []
 
 
+async def test_k12_a_probe_goes_on_when_another_scheduler_has_ended_its_own(on: Scene) -> None:
+    async with on.opened(network_policies="required") as driver, asyncio.timeout(10):
+        while len(on.all(kinds.JOBS)) < 2:
+            await asyncio.sleep(0.02)
+        for job in on.all(kinds.JOBS):
+            on.fake.remove(kinds.JOBS, job["metadata"]["name"])
+        await _tried(on, closed=BLOCKED, open=THROUGH)
+        await driver.walls.known.wait()
+        assert driver.walls.stand is True
+
+
 async def test_k12_a_network_that_is_down_proves_no_walls(on: Scene) -> None:
     async with on.opened(network_policies="required") as driver:
         await _tried(on, closed=BLOCKED, open=BLOCKED)
