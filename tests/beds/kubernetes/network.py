@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from tests.beds.debian import program
-from tests.beds.kubernetes.place import ALL_PODS, HOST, NETNS, NODE, NODES, SERVICES
+from tests.beds.kubernetes.place import (
+    ALL_PODS,
+    HOST,
+    INTERNET,
+    METADATA,
+    NETNS,
+    NODE,
+    NODES,
+    SERVICES,
+)
 
 HERE: Final = "slw-k8s"
 FOLDER: Final = Path("/run/netns") / NETNS
@@ -35,6 +44,8 @@ def up() -> None:
     ip("netns", "add", NETNS)
     there = ("-n", NETNS)
     ip(*there, "link", "set", "lo", "up")
+    for address in (METADATA, INTERNET):
+        ip(*there, "addr", "add", f"{address}/32", "dev", "lo")
     ip(*there, "link", "add", "host0", "type", "bridge")
     ip(*there, "addr", "add", f"{NODE}/24", "dev", "host0")
     ip(*there, "link", "set", "host0", "up")
