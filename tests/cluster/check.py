@@ -96,15 +96,25 @@ async def settled(place: Place, *, within: float = 60.0) -> tuple[Sight, float]:
     raise AssertionError(f"not settled in {within:.0f} s: " + "; ".join(wrong[:20]))
 
 
-async def written(place: Place, *, seconds: float = 15.0) -> list[str]:
-    """What was written while nothing had to be: objects that changed, and requests that change
-    some, which Kubernetes counts even when they come to nothing."""
-    before, asked = await look(place), await writes(place.api)
-    await asyncio.sleep(seconds)
-    after, then = await look(place), await writes(place.api)
-    return moved(before, after) + [
-        f"{count} times {verb} {resource}" for (verb, resource), count in (then - asked).items()
-    ]
+async def written(place: Place, *, seconds: float = 15.0, windows: int = 4) -> list[str]:
+    """What was written while nothing had to be: objects of ours that changed, or else requests that
+    change such ones, which Kubernetes counts even when they come to nothing.
+
+    It counts those of everybody on the cluster. So one quiet window will do, longer than the pause
+    between two repairs of something that somebody else changes again and again.
+    """
+    asked: list[str] = []
+    for _ in range(windows):
+        before, counted = await look(place), await writes(place.api)
+        await asyncio.sleep(seconds)
+        after, then = await look(place), await writes(place.api)
+        if changed := moved(before, after):
+            return changed
+        more = then - counted
+        asked = [f"{count} times {verb} {what}" for (verb, what), count in more.items()]
+        if not asked:
+            break
+    return asked
 
 
 async def writes(api: Api) -> Counter[tuple[str, str]]:

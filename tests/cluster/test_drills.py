@@ -83,7 +83,11 @@ async def standing(
             source, deployment="drilled", replicas={"*": 2}, wait=True, timeout=300
         )
         held = await slipway.create_endpoint(
-            "held", source, start_command="python serve.py held", gpu_type="rtx3090"
+            "held",
+            source,
+            start_command="python serve.py held",
+            gpu_type="rtx3090",
+            image="python:3.11",
         )
         await slipway.wait_for_job(held.id, "running", timeout=300)
         asks = [
