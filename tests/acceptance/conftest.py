@@ -4,14 +4,16 @@ and on four that run containers with base images of their own in place of this m
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
 from slipway import AsyncClient
+from slipway.types import Job, Version
 from tests.acceptance.platform import Gpus, Platform, distributed, embedded
 from tests.beds.ground import ground
 from tests.keys import pair
@@ -42,10 +44,31 @@ async def platform(
         yield await stack.enter_async_context(opened)
 
 
+class Patient(AsyncClient):
+    """Waits as much longer as things take on its platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform.api_url, platform.token, "local/default")
+        self._patience = platform.patience
+
+    async def wait_for_job(self, *arguments: Any, **options: Any) -> Job:
+        return await super().wait_for_job(*arguments, **self._longer(options))
+
+    async def wait_for_copies(self, *arguments: Any, **options: Any) -> Job:
+        return await super().wait_for_copies(*arguments, **self._longer(options))
+
+    async def deploy(self, *arguments: Any, **options: Any) -> Version:
+        return await super().deploy(*arguments, **self._longer(options))
+
+    def _longer(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        limit = options.get("timeout")
+        return {**options, "timeout": limit and limit * self._patience}
+
+
 @pytest.fixture
 async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
     """The SDK; what a test submitted is stopped after it."""
-    async with AsyncClient(platform.api_url, platform.token, "local/default") as client:
+    async with Patient(platform) as client:
         yield client
         for job in await client.jobs():
             if job.state not in ("stopped", "failed", "terminated"):

@@ -60,6 +60,7 @@ class Platform:
     environ: dict[str, str]
     commands: dict[str, list[str]]
     token: str = ""
+    patience: float = 1.0  # how much longer things may take there than on this machine alone
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:

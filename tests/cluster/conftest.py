@@ -20,7 +20,7 @@ from tests.beds.ground import PYTHONS
 from tests.beds.kubernetes import bed
 from tests.beds.kubernetes.bed import Cluster
 from tests.cluster import composition
-from tests.servers import Rabbit
+from tests.cluster.installed import Installed, installed
 
 __all__ = ["http", "slipway"]
 
@@ -51,18 +51,18 @@ def images(ground: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def platform(
-    ground: Cluster,
-    images: dict[str, Any],
-    rabbit: Rabbit,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Platform]:
+async def release(
+    ground: Cluster, images: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installed]:
+    """One installation for all tests that leave it as it was."""
     home = tmp_path_factory.mktemp("home")
-    async with (
-        ground.gpus(4),
-        composition.beside(home, rabbit.url, ground, images, **SETTINGS) as opened,
-    ):
+    async with ground.gpus(4), installed(ground, images, home, **SETTINGS) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def platform(release: Installed) -> Platform:
+    return release.platform
 
 
 @pytest.fixture

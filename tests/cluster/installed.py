@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import helm_python
@@ -22,12 +23,17 @@ import helm_python
 from charts.images.recipe import ROOT
 from tests.acceptance.platform import Platform
 from tests.beds.bases import SERVERS
+from tests.beds.ground import NAMED
 from tests.beds.kubernetes.bed import Cluster, Failed
 from tests.beds.kubernetes.place import NODE
+from tests.keys import pair
 
 CHART: Final = ROOT / "charts" / "slipway"
 RELEASE: Final = "slipway"
+TRUSTED: Final = "trusted"  # the Secret with the keys that schedulers trust
 TARGET: Final = "kubernetes"
+OTHER: Final = "lyon"  # another namespace of the same cluster, with a queue of its own
+PATIENCE: Final = 3.0  # a cluster of two processors, of which everything has its part
 WITHIN: Final = 420  # seconds for all pods to be ready, images that have yet to come among it
 
 API, ROUTER = 8080, 8000
@@ -38,7 +44,7 @@ class Installed:
     cluster: Cluster
     platform: Platform
     namespace: str
-    workloads: str
+    workloads: str  # the namespace of the target `kubernetes`
     values: dict[str, Any]  # that it was installed with
 
     async def helm(self, action: str, *arguments: Any, **options: Any) -> Any:
@@ -80,11 +86,20 @@ def values(
     """`settings` are for every service, by name."""
     found: dict[str, Any] = {
         **images,
-        "targets": [{"name": TARGET, "namespace": workloads}],
+        "targets": [
+            {"name": TARGET, "namespace": workloads},
+            {"name": OTHER, "namespace": f"{workloads}-{OTHER}"},
+        ],
         "settings": settings,
         "database": {"bundled": {"image": f"{cluster.registry}/postgres:17"}},
         "broker": {"bundled": {"image": f"{cluster.registry}/rabbitmq:4"}},
-        "registry": {"url": f"{cluster.registry}/slipway", "baseRegistry": cluster.registry},
+        "registry": {
+            "url": f"{cluster.registry}/slipway",
+            "baseRegistry": cluster.registry,
+            "baseImages": dict(NAMED),
+            "signingSecret": "signing",
+            "trustedSecret": TRUSTED,
+        },
         # the label that newer clusters give by themselves
         "networkPolicies": {"releaseNamespace": {"slipway.dev/platform": "slipway"}},
         "drain": {"linger": 2, "grace": 20},
@@ -110,9 +125,19 @@ async def prepared(
     await asyncio.to_thread(servers, cluster)
     async with AsyncExitStack() as stack:
         namespace = await stack.enter_async_context(cluster.namespace())
-        await stack.enter_async_context(cleared(cluster, namespace, f"{namespace}-workloads"))
+        workloads = f"{namespace}-workloads"
+        opened = cleared(cluster, namespace, workloads, f"{workloads}-{OTHER}")
+        await stack.enter_async_context(opened)
         await cluster.kubectl("label", "namespace", namespace, "slipway.dev/platform=slipway")
-        given = values(cluster, images, f"{namespace}-workloads", **settings)
+        given = values(cluster, images, workloads, **settings)
+        with TemporaryDirectory() as folder:  # what the builder signs, the schedulers trust
+            keys = await asyncio.to_thread(pair, Path(folder), "signing")
+            for name, file in (
+                ("signing", f"key.pem={keys.private}"),
+                (TRUSTED, f"keys.pem={keys.public}"),
+            ):
+                words = ("create", "secret", "generic", name, f"--from-file={file}")
+                await cluster.kubectl("--namespace", namespace, *words)
         if cluster.authorities:
             await cluster.kubectl(
                 *("--namespace", namespace, "create", "configmap", "authorities"),
@@ -175,9 +200,10 @@ async def installed(
             home=home,
             api_url=urls[0],
             router_url=urls[1],
-            environ={**os.environ, **cluster.environment},
+            environ={**os.environ, **cluster.environment, "TARGET": TARGET},
             commands={},
             token=token.strip(),
+            patience=PATIENCE,
         )
         yield Installed(cluster, platform, namespace, workloads, given)
 
