@@ -52,10 +52,11 @@ async def drill(place: Place, asks: Collection[Ask]) -> AsyncIterator[Drill]:
         it.after, it.took = await check.settled(place, within=WITHIN)
     tally = traffic.tally()
     print(f"\n  settled after {it.took:.1f} s; {tally}")
-    assert tally.served
-    assert unserved(tally, it.killed) == []
-    assert lost(it.before, it.after, spared=it.spared) == []
-    assert await check.written(place) == []
+    wrong = [f"{each.status} to a {each.ask.method}" for each in unserved(tally, it.killed)]
+    wrong += lost(it.before, it.after, spared=it.spared)
+    wrong += await check.written(place)
+    assert tally.served, "nobody asked"
+    assert not wrong, "; ".join(wrong)
 
 
 def unserved(tally: Tally, killed: Collection[float]) -> list[Served]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from services.scheduler.driver import Refused, Workload
-from services.scheduler.drivers.kubernetes import manifests, nodes, view
+from services.scheduler.drivers.kubernetes import kinds, manifests, nodes, view
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.errors import Missing, Rejected
 from services.scheduler.drivers.kubernetes.images import Images
@@ -62,7 +62,7 @@ class Maker:
             )
             assert not isinstance(rest, Refused)
             for manifest in rest:
-                await self._cluster.apply(manifest)
+                await self._apply(manifest)
         except Missing as error:
             raise Transient(f"the cluster has no place for it: {error}") from error
         except Rejected as error:
@@ -70,6 +70,17 @@ class Maker:
                 raise Transient(f"the cluster does not take it now: {error}") from error
             return Refused(f"the cluster does not take it: {error}")
         return None
+
+    async def _apply(self, manifest: manifests.Manifest) -> None:
+        """Somebody may have left ports in a Service that ours can't be merged with: it is made
+        anew. Requests go to pods by their own addresses, and do not miss it."""
+        try:
+            await self._cluster.apply(manifest)
+        except Rejected:
+            if manifest["kind"] != kinds.SERVICES.name:
+                raise
+            await self._cluster.delete(kinds.SERVICES, manifest["metadata"]["name"])
+            await self._cluster.apply(manifest)
 
     async def _ensure(self, manifest: manifests.Manifest) -> None:
         """Have what is not of one replica alone."""
