@@ -24,6 +24,7 @@ from tests.cluster.installed import Installed, installed
 
 __all__ = ["http", "slipway"]
 
+OTHER = "lyon"  # a second target: another namespace, with a queue of its own
 SETTINGS = {"SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
 
 
@@ -56,7 +57,8 @@ async def release(
 ) -> AsyncIterator[Installed]:
     """One installation for all tests that leave it as it was."""
     home = tmp_path_factory.mktemp("home")
-    async with ground.gpus(4), installed(ground, images, home, **SETTINGS) as opened:
+    opening = installed(ground, images, home, OTHER, **SETTINGS)
+    async with ground.gpus(4), opening as opened:
         yield opened
 
 

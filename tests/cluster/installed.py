@@ -32,7 +32,6 @@ CHART: Final = ROOT / "charts" / "slipway"
 RELEASE: Final = "slipway"
 TRUSTED: Final = "trusted"  # the Secret with the keys that schedulers trust
 TARGET: Final = "kubernetes"
-OTHER: Final = "lyon"  # another namespace of the same cluster, with a queue of its own
 PATIENCE: Final = 3.0  # a cluster of two processors, of which everything has its part
 WITHIN: Final = 420  # seconds for all pods to be ready, images that have yet to come among it
 
@@ -81,15 +80,12 @@ def servers(cluster: Cluster) -> None:
 
 
 def values(
-    cluster: Cluster, images: Mapping[str, Any], workloads: str, **settings: str
+    cluster: Cluster, images: Mapping[str, Any], targets: Mapping[str, str], **settings: str
 ) -> dict[str, Any]:
-    """`settings` are for every service, by name."""
+    """`targets`: their namespaces, by name. `settings` are for every service, by name."""
     found: dict[str, Any] = {
         **images,
-        "targets": [
-            {"name": TARGET, "namespace": workloads},
-            {"name": OTHER, "namespace": f"{workloads}-{OTHER}"},
-        ],
+        "targets": [{"name": name, "namespace": where} for name, where in targets.items()],
         "settings": settings,
         "database": {"bundled": {"image": f"{cluster.registry}/postgres:17"}},
         "broker": {"bundled": {"image": f"{cluster.registry}/rabbitmq:4"}},
@@ -111,7 +107,7 @@ def values(
     for part in ("database", "broker"):
         found[part]["bundled"] |= small
     if cluster.host:
-        found["scheduler"] = {"settings": {"DNS_NETWORKS": f"{NODE}/32"}}  # a process of the node
+        found["scheduler"] |= {"settings": {"DNS_NETWORKS": f"{NODE}/32"}}  # a process of the node
     if cluster.authorities:
         found["certificates"] = {"configMap": "authorities"}
     return found
@@ -119,17 +115,20 @@ def values(
 
 @asynccontextmanager
 async def prepared(
-    cluster: Cluster, images: Mapping[str, Any], **settings: str
+    cluster: Cluster, images: Mapping[str, Any], *others: str, **settings: str
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """A namespace with all that an installation needs, and its values. All of it goes afterwards."""
+    """A namespace with all that an installation needs, and its values. All of it goes afterwards.
+
+    `others`: targets beside `kubernetes`, in namespaces of their own.
+    """
     await asyncio.to_thread(servers, cluster)
     async with AsyncExitStack() as stack:
         namespace = await stack.enter_async_context(cluster.namespace())
-        workloads = f"{namespace}-workloads"
-        opened = cleared(cluster, namespace, workloads, f"{workloads}-{OTHER}")
-        await stack.enter_async_context(opened)
+        targets = {TARGET: f"{namespace}-workloads"}
+        targets |= {name: f"{targets[TARGET]}-{name}" for name in others}
+        await stack.enter_async_context(cleared(cluster, namespace, *targets.values()))
         await cluster.kubectl("label", "namespace", namespace, "slipway.dev/platform=slipway")
-        given = values(cluster, images, workloads, **settings)
+        given = values(cluster, images, targets, **settings)
         with TemporaryDirectory() as folder:  # what the builder signs, the schedulers trust
             keys = await asyncio.to_thread(pair, Path(folder), "signing")
             for name, file in (
@@ -169,11 +168,16 @@ async def cleared(cluster: Cluster, *namespaces: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def installed(
-    cluster: Cluster, images: Mapping[str, Any], home: Path, *, chart: Path = CHART, **settings: str
+    cluster: Cluster,
+    images: Mapping[str, Any],
+    home: Path,
+    *others: str,
+    chart: Path = CHART,
+    **settings: str,
 ) -> AsyncIterator[Installed]:
     """All pods are ready, and there is a token of the role admin. `settings` are for all services."""
     async with AsyncExitStack() as stack:
-        opening = prepared(cluster, images, **settings)
+        opening = prepared(cluster, images, *others, **settings)
         namespace, given = await stack.enter_async_context(opening)
         workloads = f"{namespace}-workloads"
         try:

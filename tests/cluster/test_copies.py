@@ -18,7 +18,8 @@ from slipway import AsyncClient
 from slipway.types import Job
 from tests.acceptance.conftest import Patient
 from tests.acceptance.platform import Gpus
-from tests.cluster.installed import OTHER, TARGET, Installed
+from tests.cluster.conftest import OTHER
+from tests.cluster.installed import TARGET, Installed
 from tests.cluster.traffic import Ask, flowing
 
 SERVER = """
