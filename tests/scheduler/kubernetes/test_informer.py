@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.scheduler.drivers.kubernetes.answers import Event
 from services.scheduler.drivers.kubernetes.door import open_cluster
 from services.scheduler.drivers.kubernetes.errors import Away, Denied, Expired, Rejected
-from services.scheduler.drivers.kubernetes.informer import RESYNC, Informer
+from services.scheduler.drivers.kubernetes.informer import LONG, RESYNC, WATCH, Informer
 from services.scheduler.drivers.kubernetes.kinds import CONFIGMAPS, PODS
 from services.scheduler.drivers.kubernetes.metadata import Seen
 from services.scheduler.drivers.kubernetes.picture import Picture
@@ -110,12 +110,30 @@ async def test_watches_that_each_repeat_an_old_event_and_end_are_no_busy_loop() 
     assert min(gaps([at for at, _ in script.watched])) >= 1.0
 
 
-async def test_k02_a_watch_that_was_silent_is_begun_again_where_it_was() -> None:
-    script = Script([page(10)], [[bookmark(17), 60.0, Away("no word in time")], [bookmark(18)]])
+async def test_k02_a_watch_that_breaks_off_is_begun_again_where_it_was() -> None:
+    script = Script([page(10)], [[bookmark(17), 20.0, Away("reset")], [bookmark(18)]])
     informer, _ = await script.play()
     assert [version for _, version in script.watched] == ["10", "17", "18"]
-    assert script.watched[1][0] - script.watched[0][0] < 62
     assert informer.lists == 1
+
+
+async def test_k02_after_a_long_silence_a_list_says_at_once_how_things_are() -> None:
+    silent = Limits().silence
+    script = Script(
+        [page(10), page(20, thing("a", 15))], [[bookmark(17), silent, Away("no word in time")]]
+    )
+    informer, told = await script.play()
+    assert told == [("a", ">15")]
+    assert script.listed[1] - script.listed[0] < 35
+    assert min(gaps(script.listed)) >= 1.0
+    assert WATCH < LONG < silent
+
+
+async def test_a_fault_of_ours_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script([page(10), page(20, thing("a", 15))], [[ValueError("a mistake")]])
+    informer, _ = await script.play()
+    assert names(informer) == {"a": "15"}
+    assert "a mistake" in caplog.text
 
 
 async def test_k02_a_picture_is_fresh_only_while_the_server_is_heard() -> None:

@@ -161,7 +161,7 @@ class Cluster:
         version: str,
         selector: str = "",
         fields: str = "",
-        seconds: int = 50,
+        seconds: int = 20,
         everywhere: bool = False,
     ) -> AsyncGenerator[Event[T]]:
         """What happens after `version`, for `seconds`; then the server ends it, and this returns.

@@ -1,11 +1,11 @@
 """Keeps a picture of all objects of one kind: lists them, then watches what happens.
 
-    list ──► watch ──► watch ──► …            each watch lasts less than a minute, by agreement
-     ▲         │ version too old, a watch that ends at once and says nothing, or RESYNC is over
-     └─────────┘ (at most one list a second, later and later while they do not help)
+    list ──► watch ──► watch ──► …            each watch lasts WATCH seconds, by agreement
+     ▲         │ version too old, a watch that ends at once and says nothing, no word for LONG,
+     └─────────┘ or RESYNC is over (at most one list a second, more seldom while they do not help)
 
 A list finds what no event told of, deletions too. A watch that fails is begun again from where we
-know everything. How old the picture may be is for who reads it to say: `fresh`.
+know everything, unless that is long ago: a list says at once how things are. How old the picture may be is for who reads it to say: `fresh`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from services.scheduler.drivers.kubernetes.pace import backoff
 from services.scheduler.drivers.kubernetes.picture import Change, Key, Known, Picture
 from shared.errors import PlatformError
 
-WATCH: Final = 50  # seconds of one watch; a client hears of one that is dead 10 seconds later
+WATCH: Final = 20  # seconds of one watch; a client hears of one that is dead 10 seconds later
+LONG: Final = 25.0  # seconds without a word after which a list is worth it
 RESYNC: Final = 300.0  # seconds between two lists when all goes well
 GAP: Final = 1.0  # seconds between two lists, and between two watches, when nothing does
 WAIT: Final = 10.0  # seconds that a server may have us wait, at most
@@ -119,9 +120,15 @@ class Informer(Generic[T]):
                 if self._hollow:
                     wait = self._backoff()
             except PlatformError as error:
-                listing = listing or isinstance(error, Expired)
+                listing = listing or isinstance(error, Expired) or not self.fresh(LONG)
                 self._in_trouble(error)
                 wait = max(self._backoff(), _asked(error))
+            except (
+                Exception
+            ) as error:  # guarded: a picture that nobody paints any more helps nobody
+                log.exception("the picture of %s may be wrong", self._kind.plural)
+                self.trouble = repr(error)
+                listing, wait = True, self._backoff()
             if wait:
                 await self._sleep(wait)
 

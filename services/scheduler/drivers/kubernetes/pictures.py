@@ -17,7 +17,7 @@ from services.scheduler.drivers.kubernetes.objects import Deployment, Node, Part
 from services.scheduler.drivers.kubernetes.picture import Change
 from shared.errors import Transient
 
-FRESH: Final = 120.0  # seconds that a picture may be old: twice as long as a watch is silent
+FRESH: Final = 60.0  # seconds that a picture may be old: twice as long as a watch is silent
 
 
 class Pictures:

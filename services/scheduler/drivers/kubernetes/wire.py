@@ -34,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connect: float = 5.0
     attempt: float = 15.0
     total: float = 30.0  # a call with all its attempts, once its turn has come
-    silence: float = 60.0  # of a watch
+    silence: float = 30.0  # of a watch: longer than one lasts
     log_silence: float = 600.0
     watch_line: int = 8 << 20
     log_line: int = 1 << 20
