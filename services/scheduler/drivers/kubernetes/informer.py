@@ -5,7 +5,8 @@
      └─────────┘ or RESYNC is over (at most one list a second, more seldom while they do not help)
 
 A list finds what no event told of, deletions too. A watch that fails is begun again from where we
-know everything, unless that is long ago: a list says at once how things are. How old the picture may be is for who reads it to say: `fresh`.
+know everything, unless that is long ago: a list says at once how things are. How old the picture
+may be is for who reads it to say: `fresh`.
 """
 
 from __future__ import annotations
