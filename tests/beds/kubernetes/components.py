@@ -39,6 +39,8 @@ state = "{state}/state"
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
   disable_apparmor = true
+  # as Docker and containerd 2 have it by themselves
+  enable_unprivileged_ports = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{run}/cni"
