@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ from msgspec.structs import replace
 
 from services.scheduler.driver import Refused, Replica, Workload
 from services.scheduler.drivers.kubernetes import manifests
-from services.scheduler.drivers.kubernetes.manifests import anchor
-from services.scheduler.drivers.kubernetes.manifests.applied import APPLIED
+from services.scheduler.drivers.kubernetes.manifests import anchor, placement, secret
+from services.scheduler.drivers.kubernetes.manifests.applied import APPLIED, summary
 from services.scheduler.drivers.kubernetes.manifests.settings import Peers, Room, Settings
+from shared.affinity import Affinity, NodeAffinity, NodeExpression, NodeSelector, NodeTerm
 from shared.endpoint import (
     Autoscaling,
     Command,
@@ -180,6 +182,37 @@ def test_a_secret_holds_what_the_server_and_its_doorman_are_told() -> None:
     assert [kind for kind, text in everything.items() if "geheim" in text] == []
 
 
+def test_nothing_beside_a_secrets_own_data_tells_what_is_in_it() -> None:
+    """Nor a digest by which a guess could be checked."""
+    found = made()
+    data = found["Secret"].pop("data")
+    hidden = ["geheim", data["TOKEN"], data[secret.DOORMAN], SETTINGS.doorman_key]
+    hidden.append(base64.b64decode(data[secret.DOORMAN]).decode())
+    hidden += [hashlib.sha256(each.encode()).hexdigest() for each in hidden]
+    said = str(found)
+    assert [each for each in hidden if each in said] == []
+    found["Secret"]["data"] = data
+    guess = {**data, "TOKEN": base64.b64encode(b"guess").decode()}
+    assert summary(found["Secret"]) != summary(found["Secret"] | {"data": guess})
+
+
+def test_who_tolerates_everything_keeps_off_the_nodes_of_the_cluster_itself() -> None:
+    alike = (Toleration(operator="Exists"),)
+    asked = NodeAffinity(
+        required=NodeSelector(
+            node_selector_terms=tuple(
+                NodeTerm(match_expressions=(NodeExpression(key=key, operator="Exists"),))
+                for key in ("a", "b")
+            )
+        )
+    )
+    for affinity in (None, Affinity(node_affinity=asked)):
+        found = pod(valohai(tolerations=alike, affinity=affinity))["affinity"]["nodeAffinity"]
+        for term in found[placement.REQUIRED]["nodeSelectorTerms"]:
+            kept = {e["key"] for e in term["matchExpressions"] if e["operator"] == "DoesNotExist"}
+            assert kept == set(placement.CLUSTERS)
+
+
 def test_pods_are_replaced_when_a_secret_changes() -> None:
     before = made()["Deployment"]["spec"]["template"]
     assert before == made()["Deployment"]["spec"]["template"]
@@ -237,6 +270,8 @@ def test_some_workloads_can_never_run(changes: dict[str, Any], says: str) -> Non
         ({"node_labels": {"a": "b c"}}, "no label"),
         ({"tolerations": (Toleration(effect="NoSchedule"),)}, "without a key"),
         ({"tolerations": (Toleration(key="a", seconds=1),)}, "NoExecute"),
+        ({"tolerations": (Toleration(key=placement.CLUSTERS[0]),)}, "not for endpoints"),
+        ({"tolerations": (Toleration(key=placement.LEAVING),)}, "not for endpoints"),
         ({"volumes": (Volume(claim="models", mount_path="/slipway/k8s"),)}, "mounted at"),
         ({"volumes": (Volume(claim="models", mount_path="//proc/1"),)}, "mounted at"),
         ({"volumes": (Volume(claim="models", mount_path="/"),)}, "mounted at"),

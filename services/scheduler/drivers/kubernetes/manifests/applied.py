@@ -1,16 +1,20 @@
 """What was applied, written beside it: whatever differs from that later was somebody else's hand.
 
 Contents of ConfigMaps and Secrets are remembered as digests, since an annotation has less room than
-they have, and tells more people.
+they have, and tells more people. Those of a Secret take what is in it to make: else whoever is
+shown a description of it could try what its passwords are.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+
+from services.scheduler.drivers.kubernetes.manifests import secret
 
 APPLIED: Final = "slipway.dev/applied"
 
@@ -29,9 +33,10 @@ def summary(found: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest, or an object of the cluster, in the form in which the two are compared."""
     told = dict(found)
     if found["kind"] in ("ConfigMap", "Secret"):
+        key = _key(found)
         for part in _CONTENT:
             if part in found:
-                told[part] = {key: _digest(value) for key, value in found[part].items()}
+                told[part] = {name: _digest(key, value) for name, value in found[part].items()}
     return told
 
 
@@ -46,5 +51,10 @@ def applied(found: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _digest(content: str) -> str:
-    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
+def _key(found: Mapping[str, Any]) -> str:
+    """What only those know who may read it anyway; "" where there is nothing to hide."""
+    return str((found.get("data") or {}).get(secret.DOORMAN, ""))
+
+
+def _digest(key: str, content: str) -> str:
+    return "sha256:" + hmac.new(key.encode(), content.encode(), hashlib.sha256).hexdigest()

@@ -91,6 +91,8 @@ def _tolerations(workload: Workload, _: Settings) -> Objections:
             yield "tolerations: without a key the operator has to be Exists"
         if (each.key and not _key(each.key)) or not _value(each.value):
             yield f"tolerations: no taint of a node: {_short(f'{each.key}={each.value}')}"
+        if each.key in (*placement.CLUSTERS, placement.LEAVING):
+            yield f"tolerations: such nodes are not for endpoints: {_short(each.key)}"
         if each.operator == "Exists" and each.value:
             yield "tolerations: with the operator Exists there is no value"
         if each.effect not in _EFFECTS:

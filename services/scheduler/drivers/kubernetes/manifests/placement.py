@@ -1,4 +1,5 @@
-"""On which nodes a replica may run: those that its owner asks for, and those with its GPUs."""
+"""On which nodes a replica may run: those that its owner asks for, and those with its GPUs; never
+because of what it tolerates on those that run the cluster itself."""
 
 from __future__ import annotations
 
@@ -15,6 +16,14 @@ from shared.endpoint import Toleration
 HOST: Final = "kubernetes.io/hostname"
 REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+
+CLUSTERS: Final = tuple(
+    f"node-role.kubernetes.io/{role}"
+    for role in ("control-plane", "master", "controlplane", "etcd")
+)
+"""Labels, and taints, of nodes that run the cluster itself."""
+LEAVING: Final = "node.kubernetes.io/unschedulable"
+"""The taint of a node that is being emptied."""
 
 
 def placement(workload: Workload, settings: Settings, room: Room | None) -> dict[str, Any]:
@@ -44,7 +53,8 @@ def _toleration(asked: Toleration) -> dict[str, Any]:
 def _affinity(workload: Workload, settings: Settings, room: Room | None) -> dict[str, Any]:
     asked = workload.endpoint.affinity
     found: dict[str, Any] = {}
-    if nodes := _nodes(_plain(asked.node_affinity) if asked else {}, room):
+    tolerates_all = any(not each.key for each in workload.endpoint.tolerations)
+    if nodes := _nodes(_plain(asked.node_affinity) if asked else {}, room, tolerates_all):
         found["nodeAffinity"] = nodes
     for name, pods in (
         ("podAffinity", asked and asked.pod_affinity),
@@ -55,15 +65,18 @@ def _affinity(workload: Workload, settings: Settings, room: Room | None) -> dict
     return found
 
 
-def _nodes(asked: dict[str, Any], room: Room | None) -> dict[str, Any]:
+def _nodes(asked: dict[str, Any], room: Room | None, tolerates_all: bool) -> dict[str, Any]:
     """What its owner asks for, and a node with the right GPUs, best of all the one chosen."""
     terms = asked.get(REQUIRED, {}).get("nodeSelectorTerms", [])
     preferred = asked.get(PREFERRED, [])
+    right: list[dict[str, Any]] = []
     if room is not None and room.label:
-        right = {"key": room.label, "operator": "In", "values": list(room.values)}
-        # one of the terms has to hold, so each of them asks for the GPUs
+        right.append({"key": room.label, "operator": "In", "values": list(room.values)})
+    if tolerates_all:
+        right += [{"key": label, "operator": "DoesNotExist"} for label in CLUSTERS]
+    if right:  # one of the terms has to hold, so each of them asks for it
         terms = [
-            {"matchExpressions": [*term["matchExpressions"], right]}
+            {"matchExpressions": [*term["matchExpressions"], *right]}
             for term in terms or [{"matchExpressions": []}]
         ]
     if room is not None and room.nodes:

@@ -21,6 +21,7 @@ PRIVATE: Final = (
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    "168.63.129.16/32",  # where Azure tells machines who they are: a public address, and is none
     "169.254.0.0/16",  # also where clouds tell machines who they are
     "172.16.0.0/12",
     "192.0.0.0/24",
@@ -30,6 +31,8 @@ PRIVATE: Final = (
     "240.0.0.0/4",
     "::/96",
     "64:ff9b::/96",
+    "64:ff9b:1::/48",  # may hold any address of the other family, as the next does
+    "2002::/16",
     "fc00::/7",
     "fe80::/10",
     "ff00::/8",
