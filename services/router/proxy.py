@@ -93,7 +93,10 @@ class Proxy:
                 if not self._again(request, failed):
                     raise
                 connection.close()
-                other, connection = await _reach(backend, copy)
+                try:
+                    other, connection = await _reach(backend, copy)
+                except Failed:  # so what became of the request is told
+                    raise failed from None
                 copy.inside -= 1
                 copy = other
                 copy.inside += 1

@@ -220,6 +220,17 @@ async def test_what_was_sent_to_one_copy_is_not_sent_to_another_unless_it_is_saf
         assert (len(first.seen), len(second.seen)) == (1, 1)
 
 
+async def test_a_request_that_was_dropped_is_not_said_to_have_reached_nobody(
+    router: Router,
+) -> None:
+    async with origin() as dead, origin(says()) as drops:
+        await dead.shut()
+        router.route(addresses=(dead.address, drops.address))
+        for _ in range(4):
+            got = await router.ask(PREFIX)
+            assert (got.status, got.problem) == (502, "endpoint-failed")
+
+
 async def test_when_none_can_be_reached_the_answer_is_503_at_once_and_few_are_dialled(
     router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:
