@@ -12,6 +12,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from tests.beds.kubernetes.bed import Failed
 from tests.cluster.api import Api, Refused
 from tests.cluster.sight import Job, Sight, moved, requests, thing, unsettled
 
@@ -90,7 +91,7 @@ async def settled(place: Place, *, within: float = 60.0) -> tuple[Sight, float]:
             wrong = unsettled(sight)
             if not wrong:
                 return sight, time.monotonic() - began
-        except (Refused, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except (Refused, Failed, OSError, TimeoutError, asyncpg.PostgresError) as error:
             wrong = [f"{type(error).__name__}: {error}"]
         await asyncio.sleep(0.5)
     raise AssertionError(f"not settled in {within:.0f} s: " + "; ".join(wrong[:20]))
