@@ -50,11 +50,13 @@ def copy(pod: Pod, now: datetime, nodes: Mapping[str, Node]) -> Copy:
     state, last = server.state or State(), server.last_state or State()
     ended = state.terminated or last.terminated
     restarts = max(0, server.restart_count or 0)
-    phase, reason, failures = _life(pod, state, ended, restarts, now)
+    silent = _silent(pod, nodes)
+    ready = pod.ready or (bool(silent) and pod.was_ready)
+    phase, reason, failures = _life(pod, state, ended, restarts, now, ready=ready)
     if pod.leaving:
         phase = Phase.STARTING if phase is Phase.READY else phase
         reason = _stuck(pod, now) or reason
-    elif phase is not Phase.BROKEN and (silent := _silent(pod, nodes)):
+    elif phase is not Phase.BROKEN and silent:
         reason = silent
     return Copy(
         phase=phase,
@@ -69,7 +71,7 @@ def copy(pod: Pod, now: datetime, nodes: Mapping[str, Node]) -> Copy:
 
 
 def _life(
-    pod: Pod, state: State, ended: Terminated | None, restarts: int, now: datetime
+    pod: Pod, state: State, ended: Terminated | None, restarts: int, now: datetime, *, ready: bool
 ) -> tuple[Phase, str, int]:
     """Phase, reason and failures in a row."""
     failed = ended is not None and bool(ended.exit_code)
@@ -81,7 +83,7 @@ def _life(
         if ended.reason in ("StartError", "ContainerCannotRun"):
             unfit = reasons.unfit(ended.message or "")
             return Phase.BROKEN if unfit else Phase.CRASHING, why, max(1, restarts)
-    if pod.ready:
+    if ready:
         return Phase.READY, "", 1 if failed and lived < backoff.HEALTHY else 0
     if state.waiting is not None and (told := reasons.of_waiting(state.waiting)) is not None:
         phase, words = told

@@ -107,6 +107,14 @@ class Pod(Seen, frozen=True, kw_only=True):
         found = condition(self.status, "Ready")
         return found is not None and found.status == "True"
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was when its machine last spoke. The cluster itself calls every pod of a
+        silent machine not ready, also when it was the cluster that could not listen for a while.
+        """
+        statuses = (self.status and self.status.container_statuses) or ()
+        return bool(statuses) and all(one.ready for one in statuses)
+
     def container(self, name: str) -> ContainerStatus | None:
         statuses = (self.status and self.status.container_statuses) or ()
         return next((one for one in statuses if one.name == name), None)
