@@ -39,8 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     watch_line: int = 8 << 20
     log_line: int = 1 << 20
     in_flight: int = 32
-    rate: float = 50.0
-    burst: int = 100
+    rate: float = 100.0  # calls in a second, ...
+    burst: int = 300  # ... and after a pause at once, as kubectl does
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
