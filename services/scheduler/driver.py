@@ -109,6 +109,13 @@ class Driver(Protocol):
     async def observe(self) -> Mapping[Replica, Observed]:
         """Every replica that exists on the target, also those started before this process was."""
 
+    async def look(self, replica: Replica) -> Observed | None:
+        """One replica as it is at this moment; None when there is nothing of it.
+
+        `observe` may tell of a moment ago, where this asks the target itself. Raises Transient
+        while the target still has to act on what it was told.
+        """
+
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
     ) -> Sequence[Line]:

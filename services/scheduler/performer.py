@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from services.scheduler import reconcile
-from services.scheduler.driver import Driver, Refused, Replica, Workload
+from services.scheduler.driver import Driver, Phase, Refused, Replica, Workload
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.reconcile import (
     Adjust,
@@ -101,15 +101,12 @@ class Performer:
                 )
             case Adjust(replica=replica, drift=drift):
                 await self._adjust(replica, drift)
-            case Release(replica=replica, granted=granted):
-                await self._jobs.shrink(replica.job, replica.attempt, granted)
+            case Release(replica=replica, granted=granted, grants=grants):
+                await self._release(replica, granted, grants)
             case RecordFailed(replica=replica, reason=reason, quote=quote):
                 await self._fail(replica, reason, quote=quote)
             case RecordLost(replica=replica, reason=reason):
-                await self._ship_all(replica)
-                await self._jobs.advance(
-                    JobLost(job=replica.job, attempt=replica.attempt, reason=clean(reason))
-                )
+                await self._lose(replica, reason)
 
     async def _start(self, replica: Replica) -> None:
         job = await self._wanted(replica, State.STARTING)
@@ -132,6 +129,21 @@ class Performer:
             await self._jobs.tell(
                 JobRepaired(job=replica.job, attempt=replica.attempt, what=clean(drift))
             )
+
+    async def _release(self, replica: Replica, granted: int, grants: int) -> None:
+        """What `observe` said may be old, and GPUs are not freed by what was."""
+        now = await self._driver.look(replica)
+        if now is not None and now.wanted in (None, granted) and now.copies <= granted:
+            await self._jobs.shrink(replica.job, replica.attempt, granted, grants)
+
+    async def _lose(self, replica: Replica, reason: str) -> None:
+        """What `observe` did not see may have come since: another scheduler's last start."""
+        now = await self._driver.look(replica)
+        if now is not None and now.phase is not Phase.GONE:
+            raise Transient("it is there after all")
+        await self._ship_all(replica)
+        fact = JobLost(job=replica.job, attempt=replica.attempt, reason=clean(reason))
+        await self._jobs.advance(fact)
 
     async def _wanted(self, replica: Replica, *states: State) -> Job | None:
         job = await self._jobs.get(replica.job)

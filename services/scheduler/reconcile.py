@@ -41,6 +41,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     age: float  # seconds in this state, by the database's clock
     addresses: tuple[Address, ...] = ()  # that are written down
     granted: int = 1  # copies that may run
+    grants: int = 0  # how often that was set
     held: int = 0  # copies that hold GPUs
     reason: str = ""  # that is written down
 
@@ -87,6 +88,7 @@ class Release(Step, frozen=True, kw_only=True):
     """Free the GPUs of copies that may not run any more, and do not."""
 
     granted: int
+    grants: int
 
 
 class RecordFailed(Step, frozen=True, kw_only=True):
@@ -184,7 +186,11 @@ def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
             return failed
     if work.age > policy.start_deadline:
         reason = f"did not become ready in {policy.start_deadline:g} s"
-        return RecordFailed(replica=work.replica, reason=reason)
+        told = seen.reason if seen is not None else ""
+        # what its target says of it is the reason; without that, its log must speak
+        return RecordFailed(
+            replica=work.replica, reason=f"{reason}: {told}" if told else reason, quote=not told
+        )
     if seen is None or seen.phase is Phase.GONE:
         return Start(replica=work.replica)
     return _copies(work, seen)
@@ -207,7 +213,7 @@ def _copies(work: Work, seen: Observed) -> Step | None:
     if seen.drift or seen.wanted not in (None, work.granted):
         return Adjust(replica=work.replica, drift=seen.drift)
     if work.held > work.granted >= seen.copies:
-        return Release(replica=work.replica, granted=work.granted)
+        return Release(replica=work.replica, granted=work.granted, grants=work.grants)
     return None
 
 

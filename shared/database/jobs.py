@@ -67,8 +67,11 @@ class Jobs(Protocol):
         False: it moved on, or may run another number by now, or one of the GPUs is held.
         """
 
-    async def shrink(self, job: JobId, attempt: int, granted: int) -> int:
-        """End what it holds for copies beyond `granted`, once those are gone; how many GPUs."""
+    async def shrink(self, job: JobId, attempt: int, granted: int, grants: int) -> int:
+        """End what it holds for copies beyond `granted`, once those are gone; how many GPUs.
+
+        It frees nothing when what it may run was set anew since it had been set `grants` times.
+        """
 
     async def tell(self, fact: JobFact) -> None:
         """Announce what moves no job."""
@@ -136,8 +139,9 @@ class PostgresJobs:
         except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
             return False
 
-    async def shrink(self, job: JobId, attempt: int, granted: int) -> int:
-        return len(await self._database.fetch(SHRINK, job, attempt, granted, GpuReleased.type))
+    async def shrink(self, job: JobId, attempt: int, granted: int, grants: int) -> int:
+        values = (job, attempt, granted, grants, GpuReleased.type)
+        return len(await self._database.fetch(SHRINK, *values))
 
     async def tell(self, fact: JobFact) -> None:
         await self._database.execute(TELL, fact.job, fact.type, fact)

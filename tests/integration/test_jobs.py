@@ -249,7 +249,8 @@ async def test_what_it_gives_back_it_gets_back_or_others_do(
         assert await scaled(database, job, 1)
         assert await scaled(database, job, 3)
         back = JobScaled(job=job, copies=3)
-        freed, grown = await asyncio.gather(jobs.shrink(job, 1, 1), jobs.grow(back, 1, ()))
+        grants = await database.value("SELECT grants FROM jobs WHERE id = $1", job)
+        freed, grown = await asyncio.gather(jobs.shrink(job, 1, 1, grants), jobs.grow(back, 1, ()))
         assert (freed, grown) in ((2, False), (0, True))
         assert await database.value(FREE) == 3 - freed
         if freed:

@@ -11,7 +11,7 @@ import pytest
 from services.scheduler.driver import Phase, Replica
 from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.performer import Options
-from services.scheduler.reconcile import Policy
+from services.scheduler.reconcile import Policy, Release
 from services.scheduler.scheduler import Scheduler
 from shared.database.pool import Database
 from shared.events import JobRestarted, JobStopping
@@ -177,16 +177,68 @@ async def test_copies_that_were_given_up_a_moment_ago_are_taken_back(stage, sche
 async def test_a_release_that_comes_too_late_frees_nothing(stage, scheduler):
     await stage.has(t4=3)
     job = await running(stage, scheduler, gpus=1, types=["t4"], copies=3)
-    assert await stage.jobs.shrink(job, 1, 1) == 0, "it may run three"
-    assert await stage.jobs.shrink(job, 2, 3) == 0
+    assert await stage.jobs.shrink(job, 1, 1, 1) == 0, "it may run three"
+    assert await stage.jobs.shrink(job, 2, 3, 1) == 0
     await stage.scale(job, 1)
-    assert await stage.jobs.shrink(job, 1, 3) == 0
-    assert sorted(await asyncio.gather(*(stage.jobs.shrink(job, 1, 1) for _ in range(4)))) == [
-        0,
-        0,
-        0,
-        2,
-    ]
+    assert await stage.jobs.shrink(job, 1, 3, 1) == 0
+    assert await stage.jobs.shrink(job, 1, 1, 1) == 0, "by what was before"
+    freed = await asyncio.gather(*(stage.jobs.shrink(job, 1, 1, 2) for _ in range(4)))
+    assert sorted(freed) == [0, 0, 0, 2]
+
+
+async def test_k13_a_release_by_who_was_paused_frees_nothing_that_runs_again(
+    stage, scheduler, database, driver
+):
+    await stage.has(t4=3)
+    job = await running(stage, scheduler, gpus=1, types=["t4"], copies=3)
+    await stage.scale(job, 1)
+    paused = Scheduler(database, driver, target="process", options=OPTIONS)
+    snapshot = await paused._store.snapshot()  # it saw that one may run, and stood still
+    [work] = snapshot.works
+    await stage.scale(job, 3)
+    await turns(scheduler)
+    assert (await stage.get(job)).granted == 3
+    driver.lingers = True
+    await stage.scale(job, 1)
+    late = Release(replica=Replica(job, 1), granted=work.granted, grants=work.grants)
+    driver.show(Replica(job, 1), Phase.READY, copies=1, wanted=1)  # its picture is as old
+    await paused._performer.perform(late)
+    assert len(await stage.held()) == 3
+    driver.show(Replica(job, 1), Phase.READY, copies=3, wanted=3)
+    await turns(scheduler)
+    driver.reap(Replica(job, 1))
+    await turns(scheduler)
+    assert len(await stage.held()) == 1
+
+
+async def test_gpus_are_freed_by_how_things_are_and_not_by_what_was_seen(stage, scheduler, driver):
+    await stage.has(t4=2)
+    job = await running(stage, scheduler, gpus=1, types=["t4"], copies=2)
+    replica = Replica(job, 1)
+    driver.lingers = True
+    await stage.scale(job, 1)
+    await turns(scheduler)
+    old = driver._seen[replica]
+
+    async def observe():
+        return {replica: msgspec.structs.replace(old, copies=1, wanted=1)}
+
+    driver.observe = observe
+    await turns(scheduler)
+    assert len(await stage.held()) == 2
+
+
+async def test_what_a_picture_does_not_show_yet_is_not_lost(stage, scheduler, driver):
+    job = await running(stage, scheduler)
+
+    async def observe():
+        return {}
+
+    driver.observe = observe
+    await turns(scheduler)
+    found = await stage.get(job)
+    assert (found.state, found.attempt) == ("running", 1)
+    assert driver.stops == []
 
 
 async def test_who_asks_for_more_queues_behind_those_who_came_before(stage, scheduler):

@@ -88,6 +88,10 @@ class FakeDriver:
         await self.may_look.wait()
         return seen
 
+    async def look(self, replica: Replica) -> Observed | None:
+        await asyncio.sleep(0)
+        return self._seen.get(replica)
+
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
     ) -> Sequence[Line]:

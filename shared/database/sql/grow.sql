@@ -5,6 +5,7 @@
 WITH grown AS (
     UPDATE jobs
        SET granted = $4,
+           grants = grants + 1,
            held = CASE WHEN gpu_count > 0 THEN greatest(held, $4) ELSE 0 END
      WHERE id = $1
        AND attempt = $2

@@ -3,7 +3,8 @@
 -- $1 job  $2 attempt  $3 GPUs, copy by copy  $4 copies  $5 type of the fact  $6 the fact
 WITH moved AS (
     UPDATE jobs
-       SET state = 'starting', granted = $4, held = CASE WHEN gpu_count > 0 THEN $4 ELSE 0 END,
+       SET state = 'starting', granted = $4, grants = grants + 1,
+           held = CASE WHEN gpu_count > 0 THEN $4 ELSE 0 END,
            reason = '', changed_at = now()
      WHERE id = $1
        AND attempt = $2

@@ -5,6 +5,7 @@ WITH scaled AS (
     UPDATE jobs
        SET copies = $4,
            granted = least(granted, $4),
+           grants = grants + ($4 < granted)::integer,
            scaled_at = CASE WHEN $4 > copies THEN now() ELSE scaled_at END
      WHERE id = $1
        AND attempt = $2

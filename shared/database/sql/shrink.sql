@@ -1,6 +1,7 @@
 -- End what an attempt holds for copies that it may not run any more, and announce each GPU. Called
--- when no more copies run than it may, never before. It does nothing when that number is another now.
--- $1 job  $2 attempt  $3 copies that it may run  $4 type of the fact
+-- when no more copies run than it may, never before. It does nothing when that number was set anew
+-- since: then copies may have been let run again, and been told to end again.
+-- $1 job  $2 attempt  $3 copies that it may run  $4 how often that was set  $5 type of the fact
 WITH shrunk AS (
     UPDATE jobs
        SET held = $3
@@ -8,6 +9,7 @@ WITH shrunk AS (
        AND attempt = $2
        AND state IN ('starting', 'running')
        AND granted = $3
+       AND grants = $4
        AND held > $3
     RETURNING id, project
 ), freed AS (
@@ -21,7 +23,7 @@ WITH shrunk AS (
     RETURNING allocations.gpu, allocations.job, allocations.attempt, shrunk.project
 )
 INSERT INTO events (type, project, source, subject, data)
-SELECT $4, freed.project, '/' || projects.owner || '/' || projects.name, freed.gpu,
+SELECT $5, freed.project, '/' || projects.owner || '/' || projects.name, freed.gpu,
        jsonb_build_object('gpu', freed.gpu, 'job', freed.job, 'attempt', freed.attempt)
   FROM freed
   JOIN projects ON projects.seq = freed.project

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from services.scheduler.driver import Replica
 from services.scheduler.drivers.kubernetes import informer, view
-from services.scheduler.drivers.kubernetes.driver import KubernetesDriver
 from services.scheduler.drivers.kubernetes.informer import Informer
 from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.live import Live
 
 
 def believe_absence() -> None:
@@ -23,11 +23,11 @@ def believe_absence() -> None:
         await asyncio.sleep(0.3)  # a list of many takes its time
         await lists(self)
 
-    async def never(self: KubernetesDriver, kind: Kind, replica: Replica) -> bool:
-        return False
+    async def never(self: Live, kind: Kind, type: type[Any], replica: Replica) -> Any:
+        return None
 
     Informer._list = forgetful  # type: ignore[method-assign]
-    KubernetesDriver._is_there = never  # type: ignore[method-assign]
+    Live.part = never  # type: ignore[method-assign]
 
 
 def overlook_hands() -> None:

@@ -88,6 +88,9 @@ class ContainerDriver:
             replica: self._look(replica, listed.get(replica)) for replica in {*listed, *folders}
         }
 
+    async def look(self, replica: Replica) -> Observed | None:
+        return (await self.observe()).get(replica)
+
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
     ) -> Sequence[Line]:

@@ -11,22 +11,26 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final, TypeVar
+
+import msgspec
 
 from services.scheduler.driver import Gpu, Observed, Refused, Replica, Started, Workload
 from services.scheduler.drivers.kubernetes import kinds, nodes, seen, view
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.ender import Ender
-from services.scheduler.drivers.kubernetes.errors import Missing
 from services.scheduler.drivers.kubernetes.follower import Follower
 from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.live import Live, is_seen
 from services.scheduler.drivers.kubernetes.maker import Maker
-from services.scheduler.drivers.kubernetes.manifests import names
+from services.scheduler.drivers.kubernetes.objects import Deployment, Part
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from services.scheduler.drivers.kubernetes.view import Held
 from services.scheduler.drivers.kubernetes.walls import Walls
 from shared.database.logs import Line
 from shared.errors import Transient
+
+P = TypeVar("P", bound=Part)
 
 SOON: Final = 10.0  # seconds that news of what we did may take
 
@@ -35,6 +39,7 @@ class KubernetesDriver:
     def __init__(
         self,
         cluster: Cluster,
+        live: Live,
         pictures: Pictures,
         maker: Maker,
         ender: Ender,
@@ -47,6 +52,7 @@ class KubernetesDriver:
         """`changed` is the one that `pictures` sets."""
         self.changed = changed
         self._cluster = cluster
+        self._live = live
         self._pictures = pictures
         self._maker = maker
         self._ender = ender
@@ -86,7 +92,8 @@ class KubernetesDriver:
             if (look := await self._look(replica, one)) is not None:
                 found[replica] = look
         for replica in self._known - found.keys():
-            await self._see_gone(replica)
+            if (look := await self._see_gone(replica)) is not None:
+                found[replica] = look
         for replica, follower in list(self._followers.items()):
             if replica in held:
                 follower.see(held[replica].pods)
@@ -94,6 +101,20 @@ class KubernetesDriver:
                 await self._let_go(replica)
         self._known = set(found)
         return found
+
+    async def look(self, replica: Replica) -> Observed | None:
+        held, copies = await self._live.held(replica)
+        if held.deployment is None or held.anchor is None:
+            some = held.deployment or held.anchor or held.pods
+            return seen.gone(held.pods, "part of it is gone") if some else None
+        look = seen.observed(
+            held.deployment,
+            held.pods,
+            datetime.now(UTC),
+            self._pictures.machines(),
+            autoscaled=held.autoscaled,
+        )
+        return msgspec.structs.replace(look, copies=copies)
 
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
@@ -164,8 +185,10 @@ class KubernetesDriver:
     async def _look(self, replica: Replica, held: Held) -> Observed | None:
         """None of what is only about to be there."""
         busy = replica in self._starting
-        if not busy and (reason := await self._why_gone(replica, held)):
-            return seen.gone(held.pods, reason)
+        if not busy:
+            held, reason = await self._completed(replica, held)
+            if reason:
+                return seen.gone(held.pods, reason)
         if held.deployment is None:
             return None
         return seen.observed(
@@ -177,39 +200,44 @@ class KubernetesDriver:
             autoscaled=held.autoscaled,
         )
 
-    async def _why_gone(self, replica: Replica, held: Held) -> str:
-        """Why nothing of it will run any more; "" where that is not so."""
+    async def _completed(self, replica: Replica, held: Held) -> tuple[Held, str]:
+        """With the main parts that pictures lack though the cluster has them, for somebody took
+        their labels away; and why nothing of it will run any more, "" where that is not so."""
         if held.deployment is not None and held.anchor is not None:
             self._gone.pop(replica, None)
             ending = held.deployment.metadata.deletion_timestamp
-            return "its Deployment is being deleted" if ending else ""
-        lacking: tuple[Kind, str] = (
-            (kinds.DEPLOYMENTS, "its Deployment is gone")
-            if held.deployment is None
-            else (kinds.CONFIGMAPS, "its ConfigMap is gone")
-        )
-        if self._gone.get(replica) != lacking[1]:
-            if await self._is_there(lacking[0], replica):
-                if held.deployment is None:
-                    _lagging(replica)
-                return ""
-            self._gone[replica] = lacking[1]
-        return f"{lacking[1]}: somebody deleted it"
+            return held, "its Deployment is being deleted" if ending else ""
+        reason = "its Deployment is gone" if held.deployment is None else "its ConfigMap is gone"
+        if self._gone.get(replica) != reason:
+            deployment = held.deployment or await self._unlabelled(
+                kinds.DEPLOYMENTS, Deployment, replica
+            )
+            anchor = held.anchor or await self._live.part(kinds.CONFIGMAPS, Part, replica)
+            held = msgspec.structs.replace(held, deployment=deployment, anchor=anchor)
+            if deployment is not None and anchor is not None:
+                return held, ""
+            self._gone[replica] = reason
+        return held, f"{reason}: somebody deleted it"
 
-    async def _see_gone(self, replica: Replica) -> None:
-        """Of what we knew and see no more: raises Transient when the cluster still has it."""
+    async def _see_gone(self, replica: Replica) -> Observed | None:
+        """Of what we knew and see no more: how it is, if it is only without its labels."""
         self._gone.pop(replica, None)
-        if replica not in self._starting and await self._is_there(kinds.DEPLOYMENTS, replica):
-            _lagging(replica)
+        if replica in self._starting:
+            return None
+        deployment = await self._unlabelled(kinds.DEPLOYMENTS, Deployment, replica)
+        if deployment is None:
+            return None
+        return await self._look(replica, Held(deployment=deployment))
 
-    async def _is_there(self, kind: Kind, replica: Replica) -> bool:
-        try:
-            found = await self._cluster.get(kind, names.name(replica))
-        except Missing:
-            return False
-        labels = found["metadata"].get("labels") or {}
-        ours = labels.get(names.PLATFORM) == names.label(self._platform)
-        return ours and not found["metadata"].get("deletionTimestamp")
+    async def _unlabelled(self, kind: Kind, type: type[P], replica: Replica) -> P | None:
+        """One that pictures lack for want of labels. Raises Transient when it has them, and
+        pictures should have it."""
+        found = await self._live.part(kind, type, replica)
+        if found is not None and is_seen(found.metadata, self._platform):
+            raise Transient(
+                f"the cluster is out of sight: {replica} is there, but we do not see it"
+            )
+        return found
 
     async def _let_go(self, replica: Replica) -> None:
         follower = self._followers.pop(replica, None)
@@ -218,7 +246,3 @@ class KubernetesDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
-
-
-def _lagging(replica: Replica) -> NoReturn:
-    raise Transient(f"the cluster is out of sight: {replica} is there, but we do not see it")

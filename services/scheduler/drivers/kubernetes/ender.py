@@ -6,42 +6,48 @@ has no pod of the replica any more. A pod on a machine that does not answer is n
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from services.scheduler.driver import Replica
 from services.scheduler.drivers.kubernetes import kinds
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.errors import Missing
 from services.scheduler.drivers.kubernetes.kinds import Kind
+from services.scheduler.drivers.kubernetes.live import Live, is_ours
 from services.scheduler.drivers.kubernetes.manifests import names
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
-from services.scheduler.drivers.kubernetes.metadata import Seen
-from services.scheduler.drivers.kubernetes.objects import Pod
+from services.scheduler.drivers.kubernetes.objects import Deployment, Pod, ReplicaSet
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from shared.errors import Transient
 
-T = TypeVar("T")
-
 PATIENCE: Final = 60.0  # seconds beyond its grace that a pod may take to go
 LOOK: Final = 5.0  # seconds after which we look again though nothing was heard
+LATE: Final = 1.0  # seconds in which a controller hears that what it works on is gone
 
 
 class Ender:
-    def __init__(self, cluster: Cluster, pictures: Pictures, settings: Settings) -> None:
+    def __init__(
+        self, cluster: Cluster, live: Live, pictures: Pictures, settings: Settings
+    ) -> None:
         self._cluster = cluster
+        self._live = live
         self._pictures = pictures
         self._settings = settings
 
     async def end(self, replica: Replica, grace: float) -> None:
         """Returns when nothing of it runs. Raises Transient when that takes too long."""
+        deployment = await self._live.part(kinds.DEPLOYMENTS, Deployment, replica)
         await self.drop(kinds.DEPLOYMENTS, replica)
-        for found in await self._list(kinds.REPLICASETS, Seen, replica):
-            meta = found.metadata  # else it would make new pods for those that go
-            await self._cluster.delete(kinds.REPLICASETS, meta.name, uid=meta.uid)
+        settled = await self._end_sets(replica) and (deployment is None or deployment.settled)
         await self._end_pods(replica, max(1, math.ceil(grace)))
+        if not settled:  # its controllers may not know yet that it ended, and just make pods
+            await asyncio.sleep(LATE)
+            await self._end_sets(replica)
+            await self._end_pods(replica, max(1, math.ceil(grace)))
 
     async def forget(self, replica: Replica) -> None:
         """Let go what is left of it, of which nothing runs."""
@@ -52,12 +58,19 @@ class Ender:
         while self._pictures.of(replica).anchor and time.monotonic() < deadline:
             await self._pictures.news(deadline - time.monotonic())
 
+    async def _end_sets(self, replica: Replica) -> bool:
+        """Else they would make new pods for those that go. Whether each had all its pods."""
+        found = await self._live.list(kinds.REPLICASETS, ReplicaSet, replica)
+        for each in found:
+            await self._cluster.delete(kinds.REPLICASETS, each.metadata.name, uid=each.metadata.uid)
+        return all(each.settled for each in found)
+
     async def _end_pods(self, replica: Replica, grace: int) -> None:
         # a server hears of its end after the drain, whoever began it, and has its grace from then
         most = grace + self._settings.drain
         told: set[str] = set()
         deadline = time.monotonic() + most + PATIENCE
-        while pods := await self._list(kinds.PODS, Pod, replica):
+        while pods := await self._live.list(kinds.PODS, Pod, replica):
             for pod in pods:
                 if pod.metadata.uid not in told:
                     told.add(pod.metadata.uid)
@@ -85,23 +98,9 @@ class Ender:
             found = await self._cluster.get(kind, name)
         except Missing:
             return False
-        meta = found["metadata"]
-        ours = names.label(self._settings.platform)
-        if (meta.get("labels") or {}).get(names.PLATFORM) == ours:
-            await self._cluster.delete(kind, name, uid=meta["uid"])
+        if is_ours(found, self._settings.platform):
+            await self._cluster.delete(kind, name, uid=found["metadata"]["uid"])
         return True
-
-    async def _list(self, kind: Kind, type: type[T], replica: Replica) -> Sequence[T]:
-        """All there are now."""
-        labels = names.selector(self._settings.platform, replica)
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        found: list[T] = []
-        token = ""
-        while True:
-            page = await self._cluster.list(kind, type, selector=selector, token=token)
-            found += page.items
-            if not (token := page.token):
-                return found
 
 
 def _stuck(replica: Replica, pods: Sequence[Pod]) -> str:

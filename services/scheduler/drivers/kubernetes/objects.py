@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from services.scheduler.drivers.kubernetes.metadata import Seen
+from services.scheduler.drivers.kubernetes.metadata import Metadata, Seen
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -122,6 +122,7 @@ class Pod(Seen, frozen=True, kw_only=True):
 
 class PartStatus(Struct, frozen=True, kw_only=True):
     conditions: list[Condition] | None = None
+    observed_generation: int | None = None
 
 
 class Part(Seen, frozen=True, kw_only=True):
@@ -166,6 +167,29 @@ class Deployment(Part, frozen=True, kw_only=True):
         found = (self.spec or {}).get("replicas", 1)
         return found if isinstance(found, int) else None
 
+    @property
+    def settled(self) -> bool:
+        """Whether its controller has seen what it was told last."""
+        return _settled(self.metadata, self.status)
+
+
+class _Copies(Struct, frozen=True, kw_only=True):
+    replicas: int | None = None
+
+
+class ReplicaSet(Seen, frozen=True, kw_only=True):
+    spec: _Copies | None = None
+    status: PartStatus | None = None
+
+    @property
+    def wanted(self) -> int:
+        found = self.spec.replicas if self.spec is not None else None
+        return 1 if found is None else found
+
+    @property
+    def settled(self) -> bool:
+        return _settled(self.metadata, self.status)
+
 
 class Taint(Struct, frozen=True, kw_only=True):
     key: str | None = None
@@ -190,6 +214,10 @@ class Node(Seen, frozen=True, kw_only=True):
     def ready(self) -> bool:
         found = condition(self.status, "Ready")
         return found is not None and found.status == "True"
+
+
+def _settled(metadata: Metadata, status: PartStatus | None) -> bool:
+    return ((status is not None and status.observed_generation) or 0) >= metadata.generation
 
 
 class _Status(Protocol):

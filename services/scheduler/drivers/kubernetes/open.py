@@ -14,6 +14,7 @@ from services.scheduler.drivers.kubernetes.door import open_cluster
 from services.scheduler.drivers.kubernetes.driver import KubernetesDriver
 from services.scheduler.drivers.kubernetes.ender import Ender
 from services.scheduler.drivers.kubernetes.images import Images
+from services.scheduler.drivers.kubernetes.live import Live
 from services.scheduler.drivers.kubernetes.maker import Maker
 from services.scheduler.drivers.kubernetes.manifests.settings import Peers, Settings
 from services.scheduler.drivers.kubernetes.pictures import Pictures
@@ -49,11 +50,13 @@ async def open_kubernetes(
         pictures = Pictures(cluster, told.platform, kinds.AUTOSCALERS_V1, changed)
         terms = Terms(cluster, settings, credentials)
         walls = Walls(cluster, terms, required=told.network_policies == "required")
+        live = Live(cluster, told.platform)
         driver = KubernetesDriver(
             cluster,
+            live,
             pictures,
             Maker(cluster, Images(registries), terms),
-            Ender(cluster, pictures, settings),
+            Ender(cluster, live, pictures, settings),
             walls=walls,
             target=told.target,
             platform=told.platform,

@@ -91,6 +91,9 @@ class ProcessDriver:
                     found[replica] = self._look(replica)
         return found
 
+    async def look(self, replica: Replica) -> Observed | None:
+        return (await self.observe()).get(replica)
+
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
     ) -> Sequence[Line]:
