@@ -157,6 +157,21 @@ def test_what_is_external_has_nothing_bundled():
     }
 
 
+def test_with_secrets_of_ones_own_nothing_is_made_up_at_rendering():
+    own = {part: {"existingSecret": part} for part in ("database", "broker", "doorman")}
+    objects = render({**LEAST, **own})
+    assert not of(objects, "Secret")
+    assert objects == render({**LEAST, **own})
+    named = {
+        entry["name"]: entry["valueFrom"]["secretKeyRef"]["name"]
+        for _, spec in pods(objects)
+        for container in containers(spec)
+        for entry in container["env"]
+        if "valueFrom" in entry
+    }
+    assert named == {"DATABASE_URL": "database", "AMQP_URL": "broker", "DOORMAN_KEY": "doorman"}
+
+
 def test_a_database_of_ones_own_is_migrated_before_anything_is_installed():
     def hooks(values: dict[str, object]) -> str:
         [job] = of(render(values), "Job")

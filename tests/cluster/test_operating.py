@@ -35,6 +35,7 @@ def ours(text: str, namespace: str) -> str:
         "-n slipway-target": f"-n {namespace}-target",
         "slipway-there": f"{namespace}-there",
         "=slipway-workloads": f"={namespace}-workloads",
+        "-n slipway-workloads": f"-n {namespace}-workloads",
         " charts/slipway": f" {ROOT / 'charts' / 'slipway'}",
     }.items():
         text = text.replace(told, place)
@@ -106,6 +107,7 @@ def test_the_page_has_commands():
         ("helm history slipway -n slipway", "helm history slipway -n t-1"),
         ("kubectl -n slipway get pods", "kubectl -n t-1 get pods"),
         ("helm upgrade slipway charts/slipway -n slipway -f a", "-n t-1 -f a"),
+        ("kubectl -n slipway-workloads delete secret", "kubectl -n t-1-workloads delete secret"),
     ],
 )
 def test_places_are_ours(told, found):

@@ -50,7 +50,9 @@ MAKE = {
     "test-kubernetes": "",
     "check": "",
     "bench": "",
+    "bench-kubernetes": "",
     "drill": "",
+    "drill-kubernetes": "",
     "help": "",
     "images": "",
 }

@@ -48,6 +48,10 @@ app.kubernetes.io/part-of: slipway
 {{- .Values.broker.existingSecret | default (include "slipway.name" .) -}}
 {{- end }}
 
+{{- define "slipway.doormanSecret" -}}
+{{- .Values.doorman.existingSecret | default (include "slipway.name" .) -}}
+{{- end }}
+
 {{- define "slipway.targets" -}}
 {{- $names := list -}}
 {{- range .Values.targets }}{{ $names = append $names .name }}{{ end -}}

@@ -65,7 +65,7 @@ imagePullSecrets:
   valueFrom: {secretKeyRef: {name: {{ include "slipway.brokerSecret" $root }}, key: AMQP_URL}}
 {{- if .doorman }}
 - name: DOORMAN_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "slipway.name" $root }}, key: DOORMAN_KEY}}
+  valueFrom: {secretKeyRef: {name: {{ include "slipway.doormanSecret" $root }}, key: DOORMAN_KEY}}
 {{- end }}
 {{- range $name, $value := $settings }}
 - name: {{ $name }}
