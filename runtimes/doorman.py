@@ -42,6 +42,8 @@ PING, PING_AGAIN = 2.0, 0.5  # seconds for an answer to a ping, and until the ne
 ASK = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 BACKLOG = 1024
+PIECE = 1 << 16  # bytes read at a time: a connection whose ends are slow holds two, and its buffers
+SPARE = 64  # files that are no connections
 ASKERS = 32  # that may ask for the status at a time
 BROKEN = select.POLLHUP | select.POLLERR
 
@@ -224,8 +226,9 @@ class Side(asyncio.Protocol):
         self.ended = False  # nothing more comes in
         self.lost = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        transport.max_size = PIECE
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None and not self.other.lost:
@@ -276,7 +279,7 @@ class Upstream(Side):
         self.family, self.host = family, host
         self.source = source  # the port that it is known by at the server's
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         # not at once: Python 3.11.2 begins to read right after connection_made, paused or not
         asyncio.get_running_loop().call_soon(self._hold)
@@ -296,7 +299,7 @@ class Client(Side):
         self._doorman = doorman
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if not self._doorman.welcome(self):
             self.transport.abort()
@@ -615,7 +618,10 @@ def main(arguments: list[str]) -> int:
         print(f"doorman: {wrong}", file=sys.stderr)
         return 2
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for a connection
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY:  # two for a connection
+        possible = max(1, (most - SPARE) // 2)
+        settings = settings._replace(connections=min(settings.connections, possible))
     asyncio.run(serve(settings))
     return 0
 

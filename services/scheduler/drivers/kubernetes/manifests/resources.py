@@ -13,7 +13,8 @@ DISK: Final = "ephemeral-storage"
 
 DOORMAN: Final = {
     "requests": {"cpu": "10m", "memory": "32Mi", DISK: "8Mi"},
-    "limits": {"cpu": "1", "memory": "128Mi", DISK: "64Mi"},
+    # as many connections as it takes, all of them slow at both ends
+    "limits": {"cpu": "1", "memory": "384Mi", DISK: "64Mi"},
 }
 
 
