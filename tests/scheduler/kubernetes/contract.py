@@ -15,7 +15,7 @@ import pytest
 
 from services.scheduler.drivers.kubernetes.answers import Event, Object
 from services.scheduler.drivers.kubernetes.door import Cluster
-from services.scheduler.drivers.kubernetes.errors import Missing, Rejected, Taken
+from services.scheduler.drivers.kubernetes.errors import Conflict, Missing, Rejected, Taken
 from services.scheduler.drivers.kubernetes.kinds import CONFIGMAPS, DEPLOYMENTS, PODS, SERVICES
 from services.scheduler.drivers.kubernetes.metadata import Seen
 
@@ -168,6 +168,19 @@ async def test_only_the_one_that_was_meant_is_deleted(stage: Stage) -> None:
     second = await stage.cluster.apply(configmap("a", one="1"))
     await stage.cluster.delete(CONFIGMAPS, "a", uid=first["metadata"]["uid"])
     assert await stage.cluster.get(CONFIGMAPS, "a") == second
+
+
+async def test_what_is_applied_to_one_object_makes_no_other(stage: Stage) -> None:
+    first = await stage.cluster.apply(configmap("a", one="1"))
+    again = configmap("a", one="2")
+    again["metadata"]["uid"] = first["metadata"]["uid"]
+    assert (await stage.cluster.apply(again))["data"] == {"one": "2"}
+    await stage.cluster.delete(CONFIGMAPS, "a")
+    with pytest.raises(Conflict):
+        await stage.cluster.apply(again)
+    await stage.cluster.apply(configmap("a", one="1"))
+    with pytest.raises(Rejected, match=r"metadata\.uid"):
+        await stage.cluster.apply(again)
 
 
 async def test_what_is_owned_goes_with_its_owner(stage: Stage) -> None:

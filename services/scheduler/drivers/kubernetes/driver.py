@@ -157,13 +157,15 @@ class KubernetesDriver:
     async def _start(self, workload: Workload) -> Started | Refused:
         replica = workload.replica
         before = self._pictures.of(replica)
+        if replica in self._known:
+            before, _ = await self._completed(replica, before)
         if before.deployment is not None and before.deployment.metadata.deletion_timestamp:
             raise Transient(f"{replica} is being ended")
         refused = self.walls.objection() if before.anchor is None else None
         if refused is not None:
             return refused
         machines = self._pictures.gpus()[0] if workload.devices else ()
-        refused = await self._maker.make(workload, machines, before.nodes)
+        refused = await self._maker.make(workload, machines, before)
         if refused is not None:
             if before.anchor is None:
                 await self._ender.forget(replica)

@@ -7,8 +7,10 @@ again after an answer that never came, has done it once.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
+
+import msgspec
 
 from services.scheduler.driver import Refused, Workload
 from services.scheduler.drivers.kubernetes import kinds, manifests, nodes, view
@@ -16,13 +18,17 @@ from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.errors import Missing, Rejected
 from services.scheduler.drivers.kubernetes.images import Images
 from services.scheduler.drivers.kubernetes.manifests.settings import Room
-from services.scheduler.drivers.kubernetes.objects import Node
+from services.scheduler.drivers.kubernetes.objects import Node, Part
 from services.scheduler.drivers.kubernetes.terms import Terms
+from services.scheduler.drivers.kubernetes.view import Held
 from shared.errors import Transient
 
 ENSURED: Final = 300.0  # seconds that we trust what is shared to be there
 
-_BUSY: Final = ("exceeded quota", "is being terminated", "no kind is registered")
+_BUSY: Final = (
+    *("exceeded quota", "is being terminated", "no kind is registered"),
+    "metadata.uid",  # it is another one by now
+)
 """What a cluster refuses for now, but may take later."""
 
 
@@ -34,11 +40,12 @@ class Maker:
         self._ensured: dict[str, tuple[float, Any]] = {}
 
     async def make(
-        self, workload: Workload, machines: Iterable[Node], settled: Sequence[str]
+        self, workload: Workload, machines: Iterable[Node], before: Held
     ) -> Refused | None:
         """Returns when a cluster has taken all of it. Raises Transient when it may later.
 
-        `settled` are the machines that were best for it before, if it is there already.
+        `before` is what there is of it already. That stays what it is: when somebody ends it
+        meanwhile, it is not made again by who still thinks that it should be as told.
         """
         image = await self._images.config(workload)
         if isinstance(image, Refused):
@@ -48,7 +55,7 @@ class Maker:
         if isinstance(begun, Refused):
             return begun
         policy, anchor = begun
-        room = place(workload, machines, settled)
+        room = place(workload, machines, before.room)
         rest = manifests.rest(workload, image, settings, owner="-", room=room)
         if isinstance(rest, Refused):
             return rest
@@ -56,13 +63,15 @@ class Maker:
             # before the first pod of a project comes, nobody may reach it
             for shared in (policy, *pull):
                 await self._ensure(shared)
-            made = await self._cluster.apply(_told(anchor, workload, rest, room))
+            told = _told(anchor, workload, rest, room)
+            made = await self._cluster.apply(_same(told, before.anchor))
             rest = manifests.rest(
                 workload, image, settings, owner=made["metadata"]["uid"], room=room
             )
             assert not isinstance(rest, Refused)
             for manifest in rest:
-                await self._apply(manifest)
+                known = before.deployment if manifest["kind"] == kinds.DEPLOYMENTS.name else None
+                await self._apply(_same(manifest, known))
         except Missing as error:
             raise Transient(f"the cluster has no place for it: {error}") from error
         except Rejected as error:
@@ -91,20 +100,35 @@ class Maker:
             self._ensured[name] = time.monotonic() + ENSURED, manifest
 
 
-def place(workload: Workload, machines: Iterable[Node], settled: Sequence[str] = ()) -> Room | None:
+def place(workload: Workload, machines: Iterable[Node], settled: Room | None = None) -> Room | None:
     """Where its GPUs are: on any machine that has such ones, best of all on those chosen.
 
-    Which are best is not said anew for more copies or fewer, or all of them would have to move.
+    What was said before is not said anew for more copies or fewer, or when machines have gone: all
+    copies would have to move.
     """
     chosen = sorted({nodes.place(device)[0] for device in workload.devices} - {""})
     if not chosen:
         return None
-    best = tuple(settled or chosen)
-    products = {nodes.product(node) for node in machines if node.metadata.name in chosen}
-    labels = {label for label, _ in products}
+    products = {node.metadata.name: nodes.product(node) for node in machines}
+    found = {products[name] for name in chosen if name in products}
+    if settled is not None:
+        needed = {value for label, value in found if label and label == settled.label}
+        if needed <= set(settled.values):
+            return settled
+        return msgspec.structs.replace(settled, values=tuple(sorted({*settled.values, *needed})))
+    labels = {label for label, _ in found}
     if len(labels) != 1 or "" in labels:
-        return Room(nodes=best)
-    return Room(nodes=best, label=labels.pop(), values=tuple(sorted(v for _, v in products)))
+        return Room(nodes=tuple(chosen))
+    [label], types = labels, {nodes.type_of(value) for _, value in found}
+    alike = {v for of, v in products.values() if of == label and nodes.type_of(v) in types}
+    return Room(nodes=tuple(chosen), label=label, values=tuple(sorted(alike)))
+
+
+def _same(manifest: manifests.Manifest, known: Part | None) -> manifests.Manifest:
+    """For that object and no other: the cluster refuses it when that is gone, or another."""
+    if known is None:
+        return manifest
+    return manifest | {"metadata": manifest["metadata"] | {"uid": known.metadata.uid}}
 
 
 def _told(
@@ -117,6 +141,6 @@ def _told(
     more = {
         view.PARTS: " ".join(manifest["kind"] for manifest in rest),
         view.DEVICES: " ".join(workload.devices),
-        view.NODES: " ".join(room.nodes if room is not None else ()),
+        **view.written(room),
     }
     return anchor | {"data": {**anchor["data"], **more}}

@@ -12,6 +12,7 @@ from services.scheduler.driver import Replica
 from services.scheduler.drivers.kubernetes import nodes
 from services.scheduler.drivers.kubernetes.drift import drift
 from services.scheduler.drivers.kubernetes.manifests import applied, names
+from services.scheduler.drivers.kubernetes.manifests.settings import Room
 from services.scheduler.drivers.kubernetes.metadata import Metadata
 from services.scheduler.drivers.kubernetes.objects import Deployment, Part, Pod
 from shared.ids import JobId
@@ -22,7 +23,8 @@ PARTS: Final = "parts"  # in an anchor's data: the kinds that it owns
 KEPT: Final = 20_000  # states of parts
 LONGEST: Final = 500  # characters of what changed
 _BOUNDS: Final = ("minReplicas", "maxReplicas", "scaleTargetRef")
-NODES: Final = "nodes"  # in an anchor's data: those that are best for its replica
+NODES: Final = "nodes"  # in an anchor's data: those that are best for its replica ...
+PRODUCT: Final = "product"  # ... and the label, with its values, of those that are good enough
 DEVICES: Final = "devices"  # in an anchor's data: the GPUs that its replica holds
 
 
@@ -48,9 +50,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         return _words(self.anchor, DEVICES)
 
     @property
-    def nodes(self) -> tuple[str, ...]:
-        """The machines that were best for it when it was made."""
-        return _words(self.anchor, NODES)
+    def room(self) -> Room | None:
+        """Where it was to go when it was made."""
+        nodes = _words(self.anchor, NODES)
+        label, *values = _words(self.anchor, PRODUCT) or ("",)
+        return Room(nodes=nodes, label=label, values=tuple(values)) if nodes else None
 
 
 def gathered(
@@ -76,6 +80,13 @@ def gathered(
         )
         for one in {*anchor, *deployment, *copies}
     }
+
+
+def written(room: Room | None) -> dict[str, str]:
+    """For an anchor's data, where `Held.room` reads it."""
+    if room is None:
+        return {NODES: "", PRODUCT: ""}
+    return {NODES: " ".join(room.nodes), PRODUCT: " ".join((room.label, *room.values)).strip()}
 
 
 def replica(metadata: Metadata) -> Replica | None:

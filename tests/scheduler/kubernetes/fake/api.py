@@ -67,14 +67,22 @@ class Api:
     ) -> Object:
         wanted = _checked(kind, namespace, name, wanted)
         _typed(wanted)
+        uid = wanted["metadata"].pop("uid", "")
         try:
             live = self.store.get(kind.plural, namespace, name)
         except Refusal:
+            if uid:
+                why = f"uid mismatch: the provided object specified uid {uid}"
+                raise conflict(
+                    kind.plural, name, f"{why}, and no existing object was found"
+                ) from None
             made = defaulted(kind, applied({}, {}, wanted))
             if dry_run:
                 return made
             done = self.store.create(kind.plural, made)
         else:
+            if uid not in ("", live["metadata"]["uid"]):
+                raise invalid(f'metadata.uid: Invalid value: "{uid}": field is immutable')
             uid = live["metadata"]["uid"]
             before = self._applied.get((uid, manager, kind.api_version), {})
             made = defaulted(kind, applied(live, before, wanted))
