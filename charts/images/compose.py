@@ -91,7 +91,7 @@ class Maker:
         )
         container = image.ContainerConfig(
             entrypoint=(base.host.executable, *part.start),
-            env=recipe.environment(base.config.config.env),
+            env=recipe.environment(part, base.config.config.env),
             working_dir=recipe.APP if part.lock else "/",
             labels=labels,
             user=recipe.USER,

@@ -18,11 +18,14 @@ USER: Final = "65532:65532"
 
 ENVIRONMENT: Final = {
     "HOME": "/tmp",  # the one place that is writable where the root is read-only
+    "PYTHONUNBUFFERED": "1",
+}
+WITH_PACKAGES: Final = {
     "PYTHONPATH": f"{APP}:{PACKAGES}",
     # what is compiled at the first start serves the later ones of the same pod; an image holds
-    # none, since only its own Python could make it
+    # none, since only its own Python could make it. With it, Python does not look at what its base
+    # has compiled, so who needs no more than that is better off without
     "PYTHONPYCACHEPREFIX": "/tmp/python",
-    "PYTHONUNBUFFERED": "1",
 }
 
 
@@ -81,10 +84,12 @@ def code(part: Part, root: Path = ROOT) -> dict[str, bytes]:
     return found
 
 
-def environment(base: tuple[str, ...]) -> tuple[str, ...]:
+def environment(part: Part, base: tuple[str, ...]) -> tuple[str, ...]:
     """The base's variables with ours over them."""
-    found = dict(entry.partition("=")[::2] for entry in base)
-    return tuple(f"{name}={value}" for name, value in (found | ENVIRONMENT).items())
+    found = dict(entry.partition("=")[::2] for entry in base) | ENVIRONMENT
+    if part.lock:
+        found |= WITH_PACKAGES
+    return tuple(f"{name}={value}" for name, value in found.items())
 
 
 def version(root: Path = ROOT) -> str:

@@ -153,6 +153,13 @@ def test_a_lock_has_the_versions_that_are_tested(part):
     assert pins((ROOT / part.lock).read_text()) <= pins((ROOT / "requirements.lock").read_text())
 
 
+def test_who_needs_the_standard_library_alone_uses_it_as_the_base_has_compiled_it():
+    for part in PARTS:
+        named = {entry.partition("=")[0] for entry in recipe.environment(part, ("PATH=/bin",))}
+        assert {"PATH", "HOME"} <= named
+        assert ("PYTHONPYCACHEPREFIX" in named) == (part.name != "doorman")
+
+
 def test_the_code_of_an_image_is_that_of_one_service():
     [router] = [part for part in PARTS if part.name == "router"]
     found = recipe.code(router)
