@@ -41,15 +41,18 @@ def stop(name: str, how: signal.Signals = signal.SIGTERM) -> None:
     """And wait until it is gone; that it does not run is fine."""
     if (process := pid(name)) is None:
         return
-    send(name, how)
-    if how is not signal.SIGKILL:
-        send(name, signal.SIGCONT)
+    gone = suppress(NotUp, ProcessLookupError)  # it may end at any moment
+    with gone:
+        send(name, how)
+        if how is not signal.SIGKILL:
+            send(name, signal.SIGCONT)
     deadline = time.monotonic() + GRACE
     while pid(name) is not None:
         with suppress(ChildProcessError):  # where we started it ourselves
             os.waitpid(process, os.WNOHANG)
         if time.monotonic() > deadline:
-            send(name, signal.SIGKILL)
+            with gone:
+                send(name, signal.SIGKILL)
         time.sleep(0.02)
     _note(name).unlink(missing_ok=True)
 
