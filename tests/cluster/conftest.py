@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,27 @@ from tests.cluster.installed import Installed, installed
 
 __all__ = ["http", "slipway"]
 
+HERE = Path(__file__).parent
 OTHER = "lyon"  # a second target: another namespace, with a queue of its own
-SETTINGS = {"SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
+SETTINGS = {
+    "SLIPWAY_PRICES": "rtx3090:0.5",
+    "STOP_GRACE": "3",
+    "POD_DRAIN": "2",
+    "NETWORK_POLICIES": "required",
+}
+ORDER = ("bed", "chart", "valohai", "proximl", "copies", "trust", "drills", "walls")
+"""Files that come first, in this order: the first sees an installation that is new, drills and walls
+leave one behind that is not as it was."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    names = [f"test_{name}" for name in ORDER]
+
+    def place(item: pytest.Item) -> int:
+        return names.index(item.path.stem) if item.path.stem in names else len(names)
+
+    if all(item.path.parent == HERE for item in items):
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

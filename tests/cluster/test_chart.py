@@ -8,27 +8,15 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from slipway import Client
-from tests.beds.kubernetes.bed import Cluster
 from tests.charts.rendered import changed
-from tests.cluster.installed import CHART, RELEASE, WITHIN, Installed, installed
+from tests.cluster.installed import CHART, RELEASE, WITHIN, Installed
 
-SERVICES = {"api": 2, "router": 2, "builder": 1, "scheduler": 2}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def release(
-    ground: Cluster, images: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Installed]:
-    home = tmp_path_factory.mktemp("home")
-    async with installed(ground, images, home, STOP_GRACE="3") as opened:
-        yield opened
+SERVICES = {"api": 2, "router": 2, "builder": 1, "scheduler": 4}  # of these, two for each target
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -21,7 +21,7 @@ from shared import doorman
 from slipway import AsyncClient
 from tests.beds.kubernetes.bed import Cluster
 from tests.beds.kubernetes.place import INTERNET, METADATA
-from tests.cluster.installed import RELEASE, Installed, installed
+from tests.cluster.installed import RELEASE, Installed
 from tests.cluster.target import settings, target
 from tests.cluster.test_drivers import pushed
 from tests.scheduler.container.bed import Bed
@@ -116,15 +116,13 @@ def only(found: Mapping[str, str], *reached: str) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(
-    ground: Cluster, images: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    release: Installed, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Scene]:
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("source")
+    folder = tmp_path_factory.mktemp("source")
     (folder / "valohai.yaml").write_text(CONFIG)
     (folder / "serve.py").write_text(SERVE)
-    told = {"STOP_GRACE": "3", "NETWORK_POLICIES": "required"}
-    async with installed(ground, images, home, **told) as release:
-        one, other = [await tenant(release, name, folder) for name in ("ann", "bob")]
-        yield Scene(release, one, other, *await places(release))
+    one, other = [await tenant(release, name, folder) for name in ("ann", "bob")]
+    yield Scene(release, one, other, *await places(release))
 
 
 async def tenant(release: Installed, owner: str, source: Path) -> Tenant:
