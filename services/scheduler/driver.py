@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -130,3 +130,11 @@ class Driver(Protocol):
 
     async def inventory(self) -> Sequence[Gpu]:
         """The GPUs that are usable now."""
+
+
+@runtime_checkable
+class Tidy(Protocol):
+    """A driver that shares things between replicas, which nobody takes away with one of them."""
+
+    async def tidy(self) -> None:
+        """Let go what nobody needs any more. Only for who acts."""

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from services.scheduler import cluster, inventory, trust
-from services.scheduler.driver import Driver, Gpu
+from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Settings, open_driver
 from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
@@ -60,6 +60,7 @@ WAKE = (
 """The facts after which there may be something to do."""
 
 PURGE_EVERY: Final = 60.0
+TIDY_EVERY: Final = 300.0
 
 
 class Config(cluster.Config, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             config.target,
             every(config.inventory_every, gpus.refresh),
             every(PURGE_EVERY, scheduler.purge),
+            *((every(TIDY_EVERY, driver.tidy),) if isinstance(driver, Tidy) else ()),
             partial(scheduler.act, every=config.look_every),
         )
         # a queue of its own, so that one who stands by takes no news from one who acts

@@ -17,6 +17,7 @@ import msgspec
 
 from services.scheduler.driver import Gpu, Observed, Refused, Replica, Started, Workload
 from services.scheduler.drivers.kubernetes import kinds, nodes, seen, view
+from services.scheduler.drivers.kubernetes.common import Common
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.ender import Ender
 from services.scheduler.drivers.kubernetes.follower import Follower
@@ -44,6 +45,7 @@ class KubernetesDriver:
         maker: Maker,
         ender: Ender,
         *,
+        common: Common,
         walls: Walls,
         target: str,
         platform: str,
@@ -53,6 +55,7 @@ class KubernetesDriver:
         self.changed = changed
         self._cluster = cluster
         self._live = live
+        self._common = common
         self._pictures = pictures
         self._maker = maker
         self._ender = ender
@@ -64,7 +67,7 @@ class KubernetesDriver:
         self._tasks: set[asyncio.Task[Started | Refused]] = set()
         self._followers: dict[Replica, Follower] = {}
         self._changes = view.Changes()
-        self._known: set[Replica] = set()  # that we told of last
+        self._known: set[Replica] = set()  # told of last
         self._gone: dict[Replica, str] = {}  # those whose Deployment is, as the cluster says
 
     async def start(self, workload: Workload) -> Started | Refused:
@@ -138,6 +141,10 @@ class KubernetesDriver:
         held = view.numbers(self._pictures.held().values())
         ours = self._cluster.namespace, self._platform
         return nodes.inventory(self._target, machines, pods, ours, held)
+
+    async def tidy(self) -> None:
+        """Let go what nobody needs any more. For who acts alone."""
+        await self._common.sweep(self._pictures.held().values())
 
     async def close(self) -> None:
         """Leave alone what runs."""

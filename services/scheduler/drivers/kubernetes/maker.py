@@ -6,14 +6,14 @@ again after an answer that never came, has done it once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from services.scheduler.driver import Refused, Workload
 from services.scheduler.drivers.kubernetes import kinds, manifests, nodes, view
+from services.scheduler.drivers.kubernetes.common import Common
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.errors import Missing, Rejected
 from services.scheduler.drivers.kubernetes.images import Images
@@ -23,8 +23,6 @@ from services.scheduler.drivers.kubernetes.terms import Terms
 from services.scheduler.drivers.kubernetes.view import Held
 from shared.errors import Transient
 
-ENSURED: Final = 300.0  # seconds that we trust what is shared to be there
-
 _BUSY: Final = (
     *("exceeded quota", "is being terminated", "no kind is registered"),
     "metadata.uid",  # it is another one by now
@@ -33,11 +31,11 @@ _BUSY: Final = (
 
 
 class Maker:
-    def __init__(self, cluster: Cluster, images: Images, terms: Terms) -> None:
+    def __init__(self, cluster: Cluster, images: Images, terms: Terms, common: Common) -> None:
         self._cluster = cluster
+        self._common = common
         self._images = images
         self._terms = terms
-        self._ensured: dict[str, tuple[float, Any]] = {}
 
     async def make(
         self, workload: Workload, machines: Iterable[Node], before: Held
@@ -61,10 +59,9 @@ class Maker:
             return rest
         try:
             # before the first pod of a project comes, nobody may reach it
-            for shared in (policy, *pull):
-                await self._ensure(shared)
-            told = _told(anchor, workload, rest, room)
-            made = await self._cluster.apply(_same(told, before.anchor))
+            async with self._common.needed((policy, *pull)):
+                told = _told(anchor, workload, rest, room)
+                made = await self._cluster.apply(_same(told, before.anchor))
             rest = manifests.rest(
                 workload, image, settings, owner=made["metadata"]["uid"], room=room
             )
@@ -90,14 +87,6 @@ class Maker:
                 raise
             await self._cluster.delete(kinds.SERVICES, manifest["metadata"]["name"])
             await self._cluster.apply(manifest)
-
-    async def _ensure(self, manifest: manifests.Manifest) -> None:
-        """Have what is not of one replica alone."""
-        name = manifest["metadata"]["name"]
-        until, known = self._ensured.get(name, (0.0, None))
-        if known != manifest or until <= time.monotonic():
-            await self._cluster.apply(manifest)
-            self._ensured[name] = time.monotonic() + ENSURED, manifest
 
 
 def place(workload: Workload, machines: Iterable[Node], settled: Room | None = None) -> Room | None:

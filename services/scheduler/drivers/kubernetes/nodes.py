@@ -46,12 +46,14 @@ def inventory(
     `pods` are all of the cluster; those of this namespace and platform are `ours`. `held` are the
     numbers that our replicas hold, by node: they stay on a node that takes nobody else any more.
     """
-    others = _others(pods, *ours)
+    own, others = _taken(pods, *ours)
     found: list[Gpu] = []
     for node in sorted(nodes, key=lambda node: node.metadata.name):
         name = node.metadata.name
         kept = sorted(held.get(name, ()))
-        room = _count(node) - others[name] if usable(node) else 0
+        # pods that came here though their GPUs were given elsewhere: that machine was away
+        strays = max(0, own[name] - len(kept))
+        room = _count(node) - others[name] - strays if usable(node) else 0
         free = (number for number in range(_count(node)) if number not in kept)
         numbers = kept + [number for _, number in zip(range(room - len(kept)), free, strict=False)]
         found += [_gpu(target, node, number) for number in sorted(numbers)]
@@ -124,17 +126,19 @@ def _count(node: Node) -> int:
     return _whole((node.status and node.status.allocatable) or {})
 
 
-def _others(pods: Iterable[Pod], namespace: str, platform: str) -> Counter[str]:
-    """How many GPUs the pods of others take, by node: those of another target of the platform's, in
-    a namespace of its own, among them."""
-    taken: Counter[str] = Counter()
+def _taken(pods: Iterable[Pod], namespace: str, platform: str) -> tuple[Counter[str], Counter[str]]:
+    """How many GPUs our pods and those of others take, by node: those of another target of the
+    platform's, in a namespace of its own, are others. Of ours, those that leave are not counted:
+    their replica still holds their GPUs."""
+    own: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     for pod in pods:
         meta = pod.metadata
         labelled = (meta.labels or {}).get(names.PLATFORM) == names.label(platform)
         ours = labelled and meta.namespace == namespace
-        if pod.node and not pod.over and not ours:
-            taken[pod.node] += wants(pod)
-    return taken
+        if pod.node and not pod.over and not (ours and pod.leaving):
+            (own if ours else others)[pod.node] += wants(pod)
+    return own, others
 
 
 def wants(pod: Pod) -> int:

@@ -95,6 +95,10 @@ class Pod(Seen, frozen=True, kw_only=True):
         return self.status is not None and self.status.phase in ("Succeeded", "Failed")
 
     @property
+    def failed(self) -> bool:
+        return self.status is not None and self.status.phase == "Failed"
+
+    @property
     def leaving(self) -> bool:
         return bool(self.metadata.deletion_timestamp)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from services.scheduler.drivers import Kubernetes
 from services.scheduler.drivers.kubernetes import kinds
+from services.scheduler.drivers.kubernetes.common import Common
 from services.scheduler.drivers.kubernetes.door import open_cluster
 from services.scheduler.drivers.kubernetes.driver import KubernetesDriver
 from services.scheduler.drivers.kubernetes.ender import Ender
@@ -50,13 +51,15 @@ async def open_kubernetes(
         pictures = Pictures(cluster, told.platform, kinds.AUTOSCALERS_V1, changed)
         terms = Terms(cluster, settings, credentials)
         walls = Walls(cluster, terms, required=told.network_policies == "required")
+        common = Common(cluster, told.platform)
         live = Live(cluster, told.platform)
         driver = KubernetesDriver(
             cluster,
             live,
             pictures,
-            Maker(cluster, Images(registries), terms),
+            Maker(cluster, Images(registries), terms, common),
             Ender(cluster, live, pictures, settings),
+            common=common,
             walls=walls,
             target=told.target,
             platform=told.platform,

@@ -71,7 +71,7 @@ def _without(deployment: Deployment, pods: Sequence[Pod]) -> tuple[Phase, str]:
     failure = condition(deployment.status, "ReplicaFailure")
     if failure is not None and failure.status == "True":
         return reasons.of_refused_pods(failure)
-    failed = [pod for pod in pods if pod.over and pod.status and pod.status.phase == "Failed"]
+    failed = [pod for pod in pods if pod.failed]
     if failed:
         last = max(failed, key=lambda pod: (pod.metadata.creation_timestamp or "", _name(pod)))
         assert last.status is not None

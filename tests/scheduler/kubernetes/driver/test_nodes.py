@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from services.scheduler.drivers.kubernetes.metadata import Metadata
 from services.scheduler.drivers.kubernetes.nodes import inventory
 from services.scheduler.drivers.kubernetes.objects import Pod
 from tests.scheduler.kubernetes.driver.pods import node
@@ -48,7 +49,26 @@ def test_each_gpu_of_a_node_is_one_with_its_type() -> None:
 
 def test_those_that_pods_of_others_take_are_not_offered() -> None:
     others = (pod(1), pod(1, "theirs"), pod(9, name="node-2"), pod(9, phase="Succeeded"))
-    assert ids(node(gpus=4), pods=(*others, pod(2, "ours"))) == ["eu/node-1/0", "eu/node-1/1"]
+    ours = {"node-1": {0, 1}}
+    found = ids(node(gpus=4), pods=(*others, pod(2, "ours")), held=ours)
+    assert found == ["eu/node-1/0", "eu/node-1/1"]
+
+
+def test_s05_a_copy_that_came_to_another_machine_takes_gpus_there_too() -> None:
+    """The one before it may run on, where nobody hears of it: what it holds stays held."""
+    held = {"away": {0}}
+    away = msgspec.structs.replace(
+        node(gpus=2, ready=False), metadata=Metadata(name="away", labels={})
+    )
+    found = ids(away, node(gpus=2), pods=(pod(1, "ours"), pod(1, "ours", "away")), held=held)
+    assert found == ["eu/away/0", "eu/node-1/0"]
+
+
+def test_s08_a_gpu_that_is_gone_or_came_is_not_offered_or_is() -> None:
+    assert ids(node(gpus=3)) == ["eu/node-1/0", "eu/node-1/1", "eu/node-1/2"]
+    assert ids(node(gpus=2)) == ["eu/node-1/0", "eu/node-1/1"]
+    assert ids(node(gpus=1), held={"node-1": {0, 1}}) == ["eu/node-1/0", "eu/node-1/1"]
+    assert ids(node(gpus=2), held={"node-1": {2}}) == ["eu/node-1/0", "eu/node-1/2"]
 
 
 def test_those_that_another_target_of_the_platform_takes_are_not_offered() -> None:

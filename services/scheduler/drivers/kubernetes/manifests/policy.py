@@ -11,7 +11,7 @@ from services.scheduler.drivers.kubernetes.manifests.settings import PRIVATE, Pe
 
 
 def policy(project: str, settings: Settings) -> dict[str, Any]:
-    """`project` is `owner/name`. It is nobody's: it stays while there may be replicas."""
+    """`project` is `owner/name`. No replica owns it: it stays while there may be some."""
     ours = names.ours(settings.platform)
     whose = names.owner_and_project(project)
     return {
