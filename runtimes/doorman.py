@@ -41,6 +41,8 @@ SHARE = 20  # a look is followed by this many times the time it took
 PING, PING_AGAIN = 2.0, 0.5  # seconds for an answer to a ping, and until the next
 ASK = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+ANY = frozenset({(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")})
+OTHERS = 4  # addresses beside these at which a server may listen
 BACKLOG = 1024
 PIECE = 1 << 16  # bytes read at a time: a connection whose ends are slow holds two, and its buffers
 SPARE = 64  # files that are no connections
@@ -116,6 +118,20 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+class Listener(NamedTuple):
+    """A socket that listens. Another life of a server has another `inode`."""
+
+    inode: int
+    family: int
+    host: str
+
+
+def doors(life: frozenset[Listener]) -> tuple[tuple[int, str], ...]:
+    """Families and hosts at which those that listen may be reached from here."""
+    own = {(each.family, each.host) for each in life}
+    return (*HOSTS, *sorted(own - ANY - set(HOSTS))[:OTHERS])
+
+
 class Sockets:
     """The kernel's answer to `which TCP sockets are there`, by sock_diag: microseconds a look.
 
@@ -134,12 +150,14 @@ class Sockets:
         self._number = 0
         list(self._ask(self.DUMP, socket.AF_INET, 1 << self.LISTEN, 1))
 
-    def listeners(self, port: int) -> frozenset[int]:
-        """The inodes of the sockets that listen on `port`: another life has others."""
+    def listeners(self, port: int) -> frozenset[Listener]:
+        """The sockets that listen on `port`."""
         return frozenset(
-            inode
+            Listener(
+                inode, family, socket.inet_ntop(family, at[: 4 if family == socket.AF_INET else 16])
+            )
             for family, _ in HOSTS
-            for _, inode in self._ask(self.DUMP, family, 1 << self.LISTEN, port)
+            for _, inode, at in self._ask(self.DUMP, family, 1 << self.LISTEN, port)
         )
 
     def accepted(self, family: int, host: str, port: int, source: int) -> bool:
@@ -149,12 +167,12 @@ class Sockets:
         """
         at = socket.inet_pton(family, host)
         found = self._ask(0, family, 0xFFF, port, source, at)
-        return any(state != self.LISTEN and inode for state, inode in found)
+        return any(state != self.LISTEN and inode for state, inode, _ in found)
 
     def _ask(
         self, flags: int, family: int, states: int, port: int, source: int = 0, at: bytes = b""
-    ) -> Iterator[tuple[int, int]]:
-        """State and inode of each."""
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """State, inode and local address of each."""
         self._number += 1
         head = (72, self.BY_FAMILY, self.REQUEST | flags, self._number, 0)
         asked = self.ASKED.pack(*head, family, socket.IPPROTO_TCP, 0, 0, states)
@@ -173,7 +191,8 @@ class Sockets:
                     if flags:
                         raise OSError(-error, os.strerror(-error))
                     return
-                yield answer[body + 1], struct.unpack_from("=I", answer, body + 68)[0]
+                (inode,) = struct.unpack_from("=I", answer, body + 68)
+                yield answer[body + 1], inode, answer[body + 8 : body + 24]
                 if not flags:
                     return
 
@@ -183,31 +202,38 @@ class Tables:
 
     LISTEN = "0A"
 
-    def listeners(self, port: int) -> frozenset[int]:
+    def listeners(self, port: int) -> frozenset[Listener]:
         return frozenset(
-            inode
-            for local, _, state, inode in self._rows()
-            if (local, state) == (port, self.LISTEN)
+            Listener(inode, family, _host(family, local))
+            for family, local, _, state, inode in self._rows()
+            if (_tail(local), state) == (port, self.LISTEN)
         )
 
     def accepted(self, family: int, host: str, port: int, source: int) -> bool:
-        rows = self._rows()
-        return any((local, remote) == (port, source) and inode for local, remote, _, inode in rows)
+        return any(
+            (_tail(local), remote) == (port, source) and inode
+            for _, local, remote, _, inode in self._rows()
+        )
 
-    def _rows(self) -> Iterator[tuple[int, int, str, int]]:
-        for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+    def _rows(self) -> Iterator[tuple[int, str, int, str, int]]:
+        for family, name in zip((socket.AF_INET, socket.AF_INET6), ("tcp", "tcp6")):
             try:
-                with open(name) as table:
+                with open(f"/proc/net/{name}") as table:
                     next(table)
                     for line in table:
                         local, remote, state, *_, inode = line.split()[1:10]
-                        yield _tail(local), _tail(remote), state, int(inode)
+                        yield family, local, _tail(remote), state, int(inode)
             except FileNotFoundError:  # a kernel without IPv6
                 continue
 
 
 def _tail(address: str) -> int:
     return int(address.rsplit(":", 1)[1], 16)
+
+
+def _host(family: int, address: str) -> str:
+    words = re.findall("[0-9A-F]{8}", address.rsplit(":", 1)[0])
+    return socket.inet_ntop(family, b"".join(struct.pack("=I", int(word, 16)) for word in words))
 
 
 def looking() -> Sockets | Tables:
@@ -352,7 +378,7 @@ class Doorman:
         self._saw = saw  # told whenever the server is seen to listen
         self._settings = settings
         self._looks = looks
-        self._life: frozenset[int] = frozenset()  # the sockets that the server listens with
+        self._life: frozenset[Listener] = frozenset()  # what the server listens with
         self._accepted = 0  # in this life, up to the second
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -403,7 +429,7 @@ class Doorman:
                 self._life, self._accepted = life, 0
             if not life:
                 return None
-        for family, host in HOSTS:
+        for family, host in doors(self._life):
             upstream = await self._dial(family, host)
             if upstream is not None:
                 self._saw()
@@ -419,6 +445,8 @@ class Doorman:
             return None
         late = loop.call_later(self._settings.patience or PING, found.shutdown, socket.SHUT_RDWR)
         try:
+            if (family, host) not in HOSTS:  # then it comes from there as well
+                found.bind((host, 0))
             await loop.sock_connect(found, (host, self._settings.port))
             upstream = Upstream(family, host, found.getsockname()[1])
             await loop.create_connection(lambda: upstream, sock=found)
@@ -488,7 +516,7 @@ class Readiness:
         if self._settings.readiness == "listening":
             return ""
         answer = ""
-        for _, host in HOSTS:
+        for _, host in doors(self._looks.listeners(self._settings.port)):
             asking = _status_line(host, self._settings.port)
             try:
                 answer = (await asyncio.wait_for(asking, PING)).decode("latin-1")

@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 
 from shared.doorman import NONCE, PROOF, proven, secret
+from tests.acceptance.platform import free_ports
 from tests.runtimes.conftest import RUNTIMES, free_port
 
 PROGRAM = str(RUNTIMES / "doorman.py")
@@ -94,7 +95,7 @@ class Doorman:
 
 @asynccontextmanager
 async def doorman(files: int = 1024, **settings: str) -> AsyncIterator[Doorman]:
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     names = ("DOORMAN_LISTEN", "DOORMAN_STATUS", "DOORMAN_PORT_SERVER")
     given = dict(zip(names, map(str, ports), strict=True))
     given["DOORMAN_SECRET"] = SECRET
@@ -125,7 +126,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(port: int, speak: Speak) -> AsyncIterator[Server]:
+async def serving(port: int, speak: Speak, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     found = Server()
 
     async def meet(reader: Reader, writer: Writer) -> None:
@@ -138,7 +139,7 @@ async def serving(port: int, speak: Speak) -> AsyncIterator[Server]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(meet, "127.0.0.1", port)
+    server = await asyncio.start_server(meet, host, port)
     found.stop = server.close
     try:
         yield found
@@ -389,6 +390,29 @@ async def test_only_a_ping_answered_with_200_makes_it_ready(answer: str) -> None
         assert server.met == met
 
 
+@pytest.mark.parametrize("host", ["127.0.0.9", "0.0.0.0", "::", "::1"])
+@pytest.mark.parametrize("readiness", ["listening", "ping"])
+async def test_a_server_is_found_at_whatever_address_it_listens(host: str, readiness: str) -> None:
+    """127.0.0.9 is in the place of the pod's own address: neither is loopback's usual one."""
+
+    async def speak(reader: Reader, writer: Writer) -> None:
+        if await reader.readline() == b"GET /ping HTTP/1.1\r\n":
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        else:
+            writer.write(b"said: " + await reader.read())
+        await writer.drain()
+
+    async with doorman(readiness=readiness) as one, serving(one.server, speak, host) as server:
+        await one.until("200 ready")
+        for _ in range(5):
+            reader, writer = await one.enter()
+            writer.write(b"\none")
+            writer.write_eof()
+            assert await reader.read() == b"said: one"
+            writer.close()
+        assert server.met == 5 or (readiness == "ping" and server.met > 5)
+
+
 async def test_a_server_between_two_lives_stays_ready() -> None:
     async with doorman(patience="60") as one:
         async with serving(one.server, echo):
@@ -523,8 +547,9 @@ def test_both_ways_to_look_at_the_kernels_sockets_see_the_same() -> None:
         port = listener.getsockname()[1]
         assert [way.listeners(port) for way in ways] == [frozenset()] * 2
         listener.listen()
-        (inodes,) = {way.listeners(port) for way in ways}
-        assert inodes == {os.fstat(listener.fileno()).st_ino}
+        (found,) = {way.listeners(port) for way in ways}
+        inode = os.fstat(listener.fileno()).st_ino
+        assert found == {(inode, socket.AF_INET, "127.0.0.1")}
         client.connect(("127.0.0.1", port))
         asked = (socket.AF_INET, "127.0.0.1", port, client.getsockname()[1])
         assert [way.accepted(*asked) for way in ways] == [False] * 2

@@ -276,7 +276,7 @@ def test_some_workloads_can_never_run(changes: dict[str, Any], says: str) -> Non
         ({"volumes": (Volume(claim="models", mount_path="//proc/1"),)}, "mounted at"),
         ({"volumes": (Volume(claim="models", mount_path="/"),)}, "mounted at"),
         ({"volumes": (Volume(claim="models", mount_path="/m", sub_path="../x"),)}, "inside"),
-        ({"volumes": (Volume(claim="models", mount_path="/work"),)}, "same path"),
+        ({"volumes": (Volume(claim="models", mount_path="/work/"),)}, "same path"),
         ({"resources": Resources(memory=Range(max=float("nan")))}, "no amount"),
         ({"resources": Resources(cpu=Range(min=2, max=1))}, "more than at most"),
         ({"disk_gib": -1}, "size of a disk"),

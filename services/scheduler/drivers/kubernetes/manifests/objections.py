@@ -138,7 +138,7 @@ def _volumes(workload: Workload, settings: Settings) -> Objections:
         taken += ["/tmp"]
     if workload.devices:
         taken += ["/dev/shm"]
-    if len(set(taken)) < len(taken):
+    if len({str(PurePosixPath(path)) for path in taken}) < len(taken):
         yield "two things would be mounted at the same path"
 
 
