@@ -20,7 +20,7 @@ from services.scheduler.drivers.kubernetes import kinds, nodes, seen, view
 from services.scheduler.drivers.kubernetes.common import Common
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.ender import Ender
-from services.scheduler.drivers.kubernetes.follower import Follower
+from services.scheduler.drivers.kubernetes.follower import Follower, Heap
 from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.live import Live, is_seen
 from services.scheduler.drivers.kubernetes.maker import Maker
@@ -66,6 +66,7 @@ class KubernetesDriver:
         self._starting: set[Replica] = set()
         self._tasks: set[asyncio.Task[Started | Refused]] = set()
         self._followers: dict[Replica, Follower] = {}
+        self._heap = Heap()
         self._changes = view.Changes()
         self._known: set[Replica] = set()  # told of last
         self._gone: dict[Replica, str] = {}  # those whose Deployment is, as the cluster says
@@ -128,7 +129,9 @@ class KubernetesDriver:
             if not held.pods and follower is None:
                 return []
             await self._let_go(replica)
-            follower = self._followers[replica] = Follower(self._cluster, after, seen or {})
+            follower = self._followers[replica] = Follower(
+                self._cluster, after, seen or {}, self._heap
+            )
         follower.see(held.pods)
         lines = follower.take(after)
         if not lines:

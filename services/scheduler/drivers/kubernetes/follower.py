@@ -23,13 +23,26 @@ from shared.database.logs import Line
 PAGE: Final = 1000
 MOST: Final = 4000  # lines that wait
 BYTES: Final = 8 << 20  # of them
+ALL: Final = 64 << 20  # bytes of what waits of all replicas, ...
+SHARE: Final = 64 << 10  # ... beyond which each has but so many
+LINE: Final = 400  # bytes that a line takes beside its text
 SETTLE: Final = 2.0  # seconds that last lines may take to come
 
 
+class Heap:
+    """What waits of all replicas together."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Follower:
-    def __init__(self, logs: Logs, after: int, seen: Mapping[str, str]) -> None:
+    def __init__(
+        self, logs: Logs, after: int, seen: Mapping[str, str], heap: Heap | None = None
+    ) -> None:
         """Numbers lines from `after` + 1; `seen` is the last stamp of each source so far."""
         self._logs = logs
+        self._heap = heap or Heap()
         self._seen = dict(seen)
         self._next = after + 1
         self._lines: deque[Line] = deque()
@@ -60,11 +73,13 @@ class Follower:
             tail.see(pod)
         for name in self._tails.keys() - known.keys():
             self._tails[name].see(None)
+            if self._tails[name].task.done():
+                del self._tails[name]
 
     def take(self, after: int) -> Sequence[Line]:
         """Some lines after number `after`. Those up to it have been collected."""
         while self._lines and self._lines[0].line <= after:
-            self._bytes -= len(self._lines.popleft().text)
+            self._weigh(-_weight(self._lines.popleft()))
         self._is_full()
         return [self._lines[at] for at in range(min(PAGE, len(self._lines)))]
 
@@ -85,6 +100,7 @@ class Follower:
                 await self._empty.wait()
 
     async def close(self) -> None:
+        self._weigh(-self._bytes)
         for tail in self._tails.values():
             tail.close()
         await asyncio.gather(*(tail.task for tail in self._tails.values()), return_exceptions=True)
@@ -107,15 +123,20 @@ class Follower:
         line = Line(line=self._next, at=at, stream=stream, text=text, source=source, stamp=stamp)
         self._next += 1
         self._lines.append(line)
-        self._bytes += len(text)
+        self._weigh(_weight(line))
         self._is_full()
+
+    def _weigh(self, more: int) -> None:
+        self._bytes += more
+        self._heap.bytes += more
 
     def _is_full(self) -> None:
         if self._lines:
             self._empty.clear()
         else:
             self._empty.set()
-        if len(self._lines) >= MOST or self._bytes >= BYTES:
+        crowded = self._heap.bytes >= ALL and self._bytes >= SHARE
+        if len(self._lines) >= MOST or self._bytes >= BYTES or crowded:
             self._room.clear()
         else:
             self._room.set()
@@ -130,6 +151,10 @@ class Follower:
         name, reason = pod.metadata.name, reasons.of_failed(pod.status)
         stamp = normal(pod.metadata.creation_timestamp or "")
         self.say(f"{name}/end", stamp, f"its copy {name} {reason}")
+
+
+def _weight(line: Line) -> int:
+    return LINE + len(line.text)
 
 
 def _pod(source: str) -> str:

@@ -15,7 +15,9 @@ from services.scheduler.drivers.kubernetes.place import Place
 from shared.errors import Transient
 
 LONGEST: Final = 8192  # bytes of a line; the rest of it is cut off
-AGAIN: Final = 0.5  # seconds before a log is asked for again
+AGAIN: Final = 0.5  # seconds before a log is asked for again; doubles while that fails
+SELDOM: Final = 30.0  # seconds, at most
+WELL: Final = 60.0  # seconds of reading after which trouble is forgotten
 
 Put: TypeAlias = Callable[[str, str, str], Awaitable[None]]
 """Takes source, stamp and text of a line, when there is room for it."""
@@ -35,6 +37,8 @@ class Tail:
     """Reads the log of one copy: of the life that runs, and first of the one before it if nobody
     has. A node keeps no more than those two."""
 
+    _sleep = staticmethod(asyncio.sleep)
+
     def __init__(self, logs: Logs, pod: Pod, place: Place, put: Put) -> None:
         self.uid = pod.metadata.uid
         self._name = pod.metadata.name
@@ -44,6 +48,7 @@ class Tail:
         self._pod: Pod | None = pod
         self._news = asyncio.Event()
         self._read = -1  # the last life that was read to its end
+        self._failures = 0  # in a row
         self.caught_up = asyncio.Event()
         self.task = asyncio.create_task(self._run())
         self.task.add_done_callback(_report)
@@ -92,18 +97,30 @@ class Tail:
 
     async def _one(self, life: int, *, previous: bool, follow: bool) -> None:
         """The log of one life, from where we are. What can't be read is not there."""
+        clock = asyncio.get_running_loop().time
         while self._pod is not None:
+            began = clock()
             try:
                 await self._lines(life, previous=previous, follow=follow)
+                self._failures = 0
                 return
             except (Missing, Rejected) as error:
                 log.debug("%s has no log: %s", self._name, error)
+                if follow:
+                    await self._rest()
                 return
             except Transient as error:
                 log.debug("will read the log of %s again: %s", self._name, error)
-                await asyncio.sleep(AGAIN)
+                if clock() - began > WELL:  # it was quiet for long, and that is no trouble
+                    self._failures = 0
+                await self._rest()
                 if follow:  # perhaps it has ended
                     return
+
+    async def _rest(self) -> None:
+        """Else many copies on a machine that is away would use up all calls."""
+        self._failures += 1
+        await self._sleep(min(SELDOM, AGAIN * 2.0 ** min(self._failures - 1, 16)))
 
     async def _lines(self, life: int, *, previous: bool, follow: bool) -> None:
         self._place.begin()
@@ -113,6 +130,7 @@ class Tail:
         source = f"{self._name}/{life}"
         async with aclosing(reading) as lines:
             async for line in lines:
+                self._failures = 0
                 at, _, text = line.partition(b" ")
                 stamp = self._place.stamp(at[:64].decode(errors="replace"))
                 if stamp is not None:

@@ -8,7 +8,7 @@ import pytest
 from services.scheduler.drivers.kubernetes import follower as followers
 from services.scheduler.drivers.kubernetes import tail
 from services.scheduler.drivers.kubernetes.errors import Away, Missing, Rejected
-from services.scheduler.drivers.kubernetes.follower import Follower
+from services.scheduler.drivers.kubernetes.follower import Follower, Heap
 from services.scheduler.drivers.kubernetes.objects import Pod
 from shared.database.logs import Line
 from tests.scheduler.kubernetes.driver.pods import ended, pod, running, waiting
@@ -210,3 +210,72 @@ async def test_lines_that_are_long_or_no_text_are_tamed(
     lines = await taken(follower, 2)
     assert len(lines[0].text) == tail.LONGEST
     assert lines[1].text == ""
+
+
+async def test_a_log_that_can_not_be_read_is_asked_for_more_and_more_seldom(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    enough = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 12:
+            enough.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(tail.Tail, "_sleep", staticmethod(sleep))
+    for trouble in (Away("its machine is away"), Rejected("no such container")):
+        rests.clear()
+        enough.clear()
+        node.fails = [trouble] * 12
+        follower = Follower(node, 0, {})
+        follower.see([pod(server=running())])
+        async with asyncio.timeout(10):
+            while not enough.is_set():
+                follower.see([pod(server=running())])
+                await asyncio.sleep(0)
+        await follower.close()
+        assert rests == [min(tail.SELDOM, tail.AGAIN * 2**number) for number in range(12)]
+
+
+async def test_all_that_waits_is_bounded_and_each_still_has_its_share(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "ALL", 20_000)
+    monkeypatch.setattr(followers, "SHARE", 2_000)
+    heap = Heap()
+    several = [Follower(node, 0, {}, heap) for _ in range(5)]
+
+    async def fill(follower: Follower) -> None:
+        for number in range(200):
+            await follower.put("a/0", f"2026-01-01T00:00:00.{number:09}Z", "x" * 100)
+
+    filling = [asyncio.create_task(fill(one)) for one in several]
+    for _ in range(2000):
+        await asyncio.sleep(0)
+    share = 2_000 + followers.LINE + 100
+    assert heap.bytes <= 20_000 + 5 * share
+    after = [0] * 5
+    async with asyncio.timeout(10):
+        while not all(task.done() for task in filling):
+            for number, follower in enumerate(several):
+                if lines := follower.take(after[number]):
+                    after[number] = lines[-1].line
+            await asyncio.sleep(0)
+    for follower in several:
+        await follower.close()
+    assert heap.bytes == 0
+
+
+async def test_copies_that_are_gone_are_not_remembered(node: Node) -> None:
+    follower = Follower(node, 0, {})
+    node.over = True
+    for number in range(20):
+        follower.see([pod(name=f"p-{number}", server=running())])
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while len(follower._tails) > 1:
+            follower.see([pod(name="p-19", server=running())])
+            await asyncio.sleep(0.01)
+    await follower.close()
