@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 WORKERS ?= 3 # tests wait more than they work
+TESTS ?= tests/cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-kubernetes check bench bench-kubernetes drill drill-kubernetes format images lock setup
@@ -22,10 +23,10 @@ test: $(READY) ## every test that needs no cluster, with real servers, registrie
 	@$(RUN) -m tests.beds
 	@$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test-kubernetes: $(READY) ## what needs a cluster: on one of our own, or that of KUBECONFIG with REGISTRY
+test-kubernetes: $(READY) ## what needs a cluster: on one of our own, or that of KUBECONFIG with REGISTRY (TESTS: which files)
 	@$(RUN) -m tests.beds
 	@[ -n "$$KUBECONFIG" ] && [ -n "$$REGISTRY" ] || $(RUN) -m tests.beds.kubernetes up
-	@$(RUN) -m pytest -q tests/cluster
+	@$(RUN) -m pytest -q $(TESTS)
 
 check: $(READY) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check .

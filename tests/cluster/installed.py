@@ -21,11 +21,12 @@ from typing import Any, Final
 import helm_python
 
 from charts.images.recipe import ROOT
-from tests.acceptance.platform import Platform
+from tests.acceptance.platform import Platform, free_ports
 from tests.beds.bases import SERVERS
 from tests.beds.ground import NAMED
 from tests.beds.kubernetes.bed import Cluster, Failed
 from tests.beds.kubernetes.place import NODE
+from tests.cluster.forwarded import forwarded
 from tests.keys import pair
 
 CHART: Final = ROOT / "charts" / "slipway"
@@ -145,10 +146,13 @@ async def prepared(
         if cluster.host:  # our own, whose services have addresses that are reached from here
             api, router = (f"10.96.77.{last}" for last in random.sample(range(2, 250), 2))
             given["api"] |= {"service": {"clusterIP": api}}
-            given["router"] |= {
-                "service": {"clusterIP": router},
-                "url": f"http://{router}:{ROUTER}",
-            }
+            given["router"] |= {"service": {"clusterIP": router}}
+            urls = f"http://{api}:{API}", f"http://{router}:{ROUTER}"
+        else:  # by ports of this machine
+            one, two = free_ports(2)
+            urls = f"http://127.0.0.1:{one}", f"http://127.0.0.1:{two}"
+        for part, url in zip(("api", "router"), urls, strict=True):
+            given[part] |= {"url": url}
         yield namespace, given
 
 
@@ -188,52 +192,25 @@ async def installed(
             )
         except helm_python.HelmError as error:
             raise AssertionError(f"{error}\n{await _state(cluster, namespace)}") from error
-        if cluster.host:
-            api, router = given["api"]["service"]["clusterIP"], given["router"]["url"]
-            urls = f"http://{api}:{API}", router
-        else:
-            urls = (
-                await stack.enter_async_context(_forwarded(cluster, namespace, "api", API)),
-                await stack.enter_async_context(_forwarded(cluster, namespace, "router", ROUTER)),
-            )
+        if not cluster.host:
+            for name, port in (("api", API), ("router", ROUTER)):
+                service, url = f"{RELEASE}-{name}", given[name]["url"]
+                forwarding = forwarded(cluster, namespace, service, port, url)
+                await stack.enter_async_context(forwarding)
         token = await cluster.kubectl(
             *("--namespace", namespace, "exec", f"deployment/{RELEASE}-api", "-c", "api", "--"),
             *("python3", "-m", "services.api.first"),
         )
         platform = Platform(
             home=home,
-            api_url=urls[0],
-            router_url=urls[1],
+            api_url=given["api"]["url"],
+            router_url=given["router"]["url"],
             environ={**os.environ, **cluster.environment, "TARGET": TARGET},
             commands={},
             token=token.strip(),
             patience=PATIENCE,
         )
         yield Installed(cluster, platform, namespace, workloads, given)
-
-
-@asynccontextmanager
-async def _forwarded(cluster: Cluster, namespace: str, name: str, port: int) -> AsyncIterator[str]:
-    """A URL of this machine that leads to a service."""
-    process = await asyncio.create_subprocess_exec(
-        *(
-            "kubectl",
-            "--namespace",
-            namespace,
-            "port-forward",
-            f"service/{RELEASE}-{name}",
-            f":{port}",
-        ),
-        env={**os.environ, **cluster.environment},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        line = (await process.stdout.readline()).decode()
-        yield f"http://{line.removeprefix('Forwarding from ').partition(' ')[0]}"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _state(cluster: Cluster, namespace: str) -> str:

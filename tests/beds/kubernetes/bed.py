@@ -2,7 +2,8 @@
 
 It is our own, which starts when it is not up and stays up. With both KUBECONFIG and REGISTRY set it
 is the one of that kubeconfig (kind, k3d, a real one), whose nodes pull from that registry,
-`host:port[/prefix]`, which the tests push to: by TLS, or on this machine's loopback without.
+`host:port[/prefix]`, which the tests push to: by TLS, or on this machine's loopback without. With
+an authority of one's own for either, SSL_CERT_FILE names a file with it.
 KUBECONFIG alone changes nothing, since it may well name a cluster that is not for tests.
 """
 
@@ -115,6 +116,7 @@ def cluster() -> Cluster:
     """Up. Raises NotHad or NotUp; blocks, for minutes where it was never compiled."""
     kubeconfig, registry = os.environ.get("KUBECONFIG"), os.environ.get("REGISTRY")
     if kubeconfig and registry:
-        return Cluster(Path(kubeconfig), registry)
+        authorities = os.environ.get("SSL_CERT_FILE")  # whom we trust, the platform's pods do
+        return Cluster(Path(kubeconfig), registry, Path(authorities) if authorities else None)
     own.up()
     return Cluster(KUBECONFIG, REGISTRY, AUTHORITIES, HOST)
