@@ -76,7 +76,7 @@ async def test_a_request_reaches_the_server_behind_a_real_doorman_whole(router: 
 
 
 @pytest.mark.parametrize("says", [silent, guessing, http, short])
-async def test_a_stranger_at_an_address_hears_a_nonce_and_nothing_else(
+async def test_u10_a_stranger_at_an_address_hears_a_nonce_and_nothing_else(
     router: Router, says: Says
 ) -> None:
     async with foe(says) as stranger, keeper() as true:
@@ -92,7 +92,7 @@ async def test_a_stranger_at_an_address_hears_a_nonce_and_nothing_else(
         assert len(stranger.heard) == stranger.met * NONCE
 
 
-async def test_another_replicas_doorman_gets_nothing_of_the_request(router: Router) -> None:
+async def test_u10_another_replicas_doorman_gets_nothing_of_the_request(router: Router) -> None:
     async with origin() as theirs, keeper() as true:
         port = port_of(theirs)
         for other in (secret(KEY, "j000000000002", 1), secret(KEY, JOB, 2)):

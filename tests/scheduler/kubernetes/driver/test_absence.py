@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,11 +10,12 @@ import msgspec
 import pytest
 
 from services.scheduler.driver import Phase
-from services.scheduler.drivers.kubernetes import kinds
+from services.scheduler.drivers.kubernetes import kinds, pictures
 from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.manifests import names
 from shared.errors import Transient
 from tests.scheduler.kubernetes.driver.scene import Scene
+from tests.scheduler.kubernetes.fake import Fault
 
 
 def without(label: str) -> Callable[[Any], None]:
@@ -48,6 +50,37 @@ async def test_k09_what_lost_its_labels_is_ended_all_the_same(on: Scene) -> None
     for kind in (kinds.DEPLOYMENTS, kinds.PODS, kinds.CONFIGMAPS):
         assert on.all(kind) == []
     assert await on.driver.observe() == {}
+
+
+async def test_k07_while_the_api_server_is_away_nothing_is_decided_and_then_all_is_known(
+    on: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await on.ready(msgspec.structs.replace(on.work, copies=2))
+    uids = {pod["metadata"]["uid"] for pod in on.all(kinds.PODS)}
+    monkeypatch.setattr(pictures, "FRESH", 0.2)
+    on.fake.trouble.arm(Fault.UNAVAILABLE, times=100_000)
+    on.fake.trouble.arm(Fault.CUT)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await on.driver.observe()
+            except Transient:
+                break
+            await asyncio.sleep(0.02)
+    with pytest.raises(Transient):
+        await on.driver.inventory()
+    gone = on.all(kinds.PODS)[0]["metadata"]
+    on.fake.remove(kinds.PODS, gone["name"])  # a machine that fails meanwhile
+    monkeypatch.setattr(pictures, "FRESH", 60.0)
+    before = on.writes()
+    on.fake.trouble.calm()
+    async with asyncio.timeout(20):
+        while {pod.metadata.uid for pod in on.driver._pictures.pods.objects.values()} == uids:
+            await asyncio.sleep(0.02)
+    await on.until(lambda seen: len(seen.addresses) == 2 and seen.phase is Phase.READY)
+    left = {pod["metadata"]["uid"] for pod in on.all(kinds.PODS)}
+    assert uids - {gone["uid"]} < left, "nothing healthy was ended"
+    assert on.writes() == before
 
 
 async def test_a_look_says_how_it_is_whatever_pictures_show(on: Scene) -> None:

@@ -274,3 +274,35 @@ def test_what_is_missing_or_odd_does_no_harm(odd: dict[str, Any]) -> None:
     looked = look(msgspec.convert(odd, Pod))
     assert looked.addresses == ()
     assert BEFORE not in looked.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1, "its server ended with exit code 1"),
+        (137, "killed (SIGKILL), perhaps for want of memory (its limit is 512 MB)"),
+        (139, "its server was ended by signal 11"),
+    ],
+)
+def test_s15_each_end_of_a_server_has_its_own_reason(code: int, reason: str) -> None:
+    looked = look(pod(server={"restartCount": 1, "state": ended(code)}))
+    assert looked.phase is Phase.CRASHING
+    assert reason in looked.reason
+
+
+def test_s15_one_that_never_answers_and_one_that_answered_and_hangs_are_not_ready() -> None:
+    for restarts in (0, 1):
+        looked = look(pod(server=running(restartCount=restarts)))
+        assert (looked.phase, looked.addresses, looked.failures) == (Phase.STARTING, (), 0)
+
+
+def test_s07_a_machine_that_is_started_anew_goes_on_with_the_same_attempt() -> None:
+    """Its kubelet starts the same pods again, and their lives before count as one failed end."""
+    before = pod(ready=True, server=running())
+    after = pod(server=running(restartCount=1, lastState=ended(255, "Unknown")))
+    again = pod(ready=True, server=running(restartCount=1, lastState=ended(255, "Unknown")))
+    found = [look(each) for each in (before, after, again)]
+    assert Phase.GONE not in {each.phase for each in found}
+    assert max(each.failures for each in found) == 1
+    assert found[2].phase is Phase.READY
+    assert found[2].restarts == 1

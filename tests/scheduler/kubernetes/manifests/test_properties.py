@@ -46,7 +46,7 @@ MAPS: Final = {
 
 @MANY
 @given(those.workloads(), those.images, those.settings, those.rooms)
-def test_every_valid_workload_gives_manifests_that_pass(
+def test_k11_every_valid_workload_gives_manifests_that_pass(
     workload: Workload, image: ContainerConfig, settings: Settings, room: Room | None
 ) -> None:
     made = manifests.manifests(workload, image, settings, owner=UID, room=room)
@@ -59,7 +59,7 @@ def test_every_valid_workload_gives_manifests_that_pass(
 
 @how(MANY, max_examples=500)
 @given(those.hostile(), those.images, those.settings)
-def test_every_other_workload_is_refused_or_gives_manifests_that_pass(
+def test_k11_every_other_workload_is_refused_or_gives_manifests_that_pass(
     workload: Workload, image: ContainerConfig, settings: Settings
 ) -> None:
     made = manifests.manifests(workload, image, settings, owner=UID)
