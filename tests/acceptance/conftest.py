@@ -21,6 +21,7 @@ from tests.keys import pair
 SETTINGS = {"SLIPWAY_GPUS": "rtx3090:2,a100:1", "SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
 
 
+OVER = ("stopped", "failed", "terminated")
 PLATFORMS = ["embedded", "distributed", "container"]
 
 
@@ -71,10 +72,11 @@ async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
     async with Patient(platform) as client:
         yield client
         for job in await client.jobs():
-            if job.state not in ("stopped", "failed", "terminated"):
+            if job.state not in OVER:
                 await client.stop(job.id)
         for job in await client.jobs():
-            if job.state not in ("stopped", "failed", "terminated"):
+            # the next test needs the GPUs, and nothing else of them
+            if job.state not in OVER and (job.gpus or not platform.swept):
                 await client.wait_for_job(job.id, "stopped", timeout=30)
 
 

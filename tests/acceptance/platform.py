@@ -61,6 +61,7 @@ class Platform:
     commands: dict[str, list[str]]
     token: str = ""
     patience: float = 1.0  # how much longer things may take there than on this machine alone
+    swept: bool = False  # whether all that runs on it goes with it, ended or not
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     async def start(self, name: str) -> None:

@@ -209,6 +209,7 @@ async def installed(
             commands={},
             token=token.strip(),
             patience=PATIENCE,
+            swept=True,
         )
         yield Installed(cluster, platform, namespace, workloads, given)
 
