@@ -11,27 +11,24 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from services.scheduler.driver import Gpu, Observed, Refused, Replica, Started, Workload
-from services.scheduler.drivers.kubernetes import kinds, nodes, seen, view
+from services.scheduler.drivers.kubernetes import nodes, seen, view
+from services.scheduler.drivers.kubernetes.absence import Absence
 from services.scheduler.drivers.kubernetes.common import Common
 from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.ender import Ender
 from services.scheduler.drivers.kubernetes.follower import Follower, Heap
-from services.scheduler.drivers.kubernetes.kinds import Kind
-from services.scheduler.drivers.kubernetes.live import Live, is_seen
+from services.scheduler.drivers.kubernetes.live import Live
 from services.scheduler.drivers.kubernetes.maker import Maker
-from services.scheduler.drivers.kubernetes.objects import Deployment, Part
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from services.scheduler.drivers.kubernetes.view import Held
 from services.scheduler.drivers.kubernetes.walls import Walls
 from shared.database.logs import Line
 from shared.errors import Transient
-
-P = TypeVar("P", bound=Part)
 
 SOON: Final = 10.0  # seconds that news of what we did may take
 
@@ -69,7 +66,7 @@ class KubernetesDriver:
         self._heap = Heap()
         self._changes = view.Changes()
         self._known: set[Replica] = set()  # told of last
-        self._gone: dict[Replica, str] = {}  # those whose Deployment is, as the cluster says
+        self._absence = Absence(live, platform)
 
     async def start(self, workload: Workload) -> Started | Refused:
         # once begun, a start is finished even if nobody waits for it any more
@@ -169,7 +166,7 @@ class KubernetesDriver:
         replica = workload.replica
         before = self._pictures.of(replica)
         if replica in self._known:
-            before, _ = await self._completed(replica, before)
+            before, _ = await self._absence.completed(replica, before)
         if before.deployment is not None and before.deployment.metadata.deletion_timestamp:
             raise Transient(f"{replica} is being ended")
         refused = self.walls.objection() if before.anchor is None else None
@@ -181,7 +178,7 @@ class KubernetesDriver:
             if before.anchor is None:
                 await self._ender.forget(replica)
             return refused
-        self._gone.pop(replica, None)
+        self._absence.forget(replica)
         deadline = time.monotonic() + SOON
         while not self._shows(workload) and time.monotonic() < deadline:
             await self._pictures.news(deadline - time.monotonic())
@@ -199,7 +196,7 @@ class KubernetesDriver:
         """None of what is only about to be there."""
         busy = replica in self._starting
         if not busy:
-            held, reason = await self._completed(replica, held)
+            held, reason = await self._absence.completed(replica, held)
             if reason:
                 return seen.gone(held.pods, reason)
         if held.deployment is None:
@@ -213,44 +210,15 @@ class KubernetesDriver:
             autoscaled=held.autoscaled,
         )
 
-    async def _completed(self, replica: Replica, held: Held) -> tuple[Held, str]:
-        """With the main parts that pictures lack though the cluster has them, for somebody took
-        their labels away; and why nothing of it will run any more, "" where that is not so."""
-        if held.deployment is not None and held.anchor is not None:
-            self._gone.pop(replica, None)
-            ending = held.deployment.metadata.deletion_timestamp
-            return held, "its Deployment is being deleted" if ending else ""
-        reason = "its Deployment is gone" if held.deployment is None else "its ConfigMap is gone"
-        if self._gone.get(replica) != reason:
-            deployment = held.deployment or await self._unlabelled(
-                kinds.DEPLOYMENTS, Deployment, replica
-            )
-            anchor = held.anchor or await self._live.part(kinds.CONFIGMAPS, Part, replica)
-            held = msgspec.structs.replace(held, deployment=deployment, anchor=anchor)
-            if deployment is not None and anchor is not None:
-                return held, ""
-            self._gone[replica] = reason
-        return held, f"{reason}: somebody deleted it"
-
     async def _see_gone(self, replica: Replica) -> Observed | None:
         """Of what we knew and see no more: how it is, if it is only without its labels."""
-        self._gone.pop(replica, None)
+        self._absence.forget(replica)
         if replica in self._starting:
             return None
-        deployment = await self._unlabelled(kinds.DEPLOYMENTS, Deployment, replica)
+        deployment = await self._absence.unlabelled(replica)
         if deployment is None:
             return None
         return await self._look(replica, Held(deployment=deployment))
-
-    async def _unlabelled(self, kind: Kind, type: type[P], replica: Replica) -> P | None:
-        """One that pictures lack for want of labels. Raises Transient when it has them, and
-        pictures should have it."""
-        found = await self._live.part(kind, type, replica)
-        if found is not None and is_seen(found.metadata, self._platform):
-            raise Transient(
-                f"the cluster is out of sight: {replica} is there, but we do not see it"
-            )
-        return found
 
     async def _let_go(self, replica: Replica) -> None:
         follower = self._followers.pop(replica, None)

@@ -1,4 +1,7 @@
-"""Kubernetes' quantities: `500m`, `1.5`, `2Gi`, `1e3` are numbers, and one has many spellings."""
+"""Kubernetes' quantities: `500m`, `1.5`, `2Gi`, `1e3` are numbers, and one has many spellings.
+
+We write them as Kubernetes itself would: what was applied must look like what is stored.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Final
 _FORM: Final = re.compile(
     r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}))(?:([eE][+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i))?"
 )
+MB: Final = 1 << 20
+MOST: Final = 1e12  # more vCPUs or MB than anything has; below what fits 64 bits
 _UNITS: Final = {
     "": Decimal(1),
     **{unit: Decimal(10) ** power for unit, power in zip("num", (-9, -6, -3), strict=True)},
@@ -37,4 +42,32 @@ def size(text: str | float | None) -> str:
     ('512 MB', '1024 MB', 'none')
     """
     found = quantity(text)
-    return "none" if found is None else f"{found / (1 << 20):.0f} MB"
+    return "none" if found is None else f"{found / MB:.0f} MB"
+
+
+def cpu(cores: float) -> str:
+    """At least a thousandth: none would mean as many as there are.
+
+    >>> cpu(0.5), cpu(2), cpu(1.25), cpu(4000), cpu(0)
+    ('500m', '2', '1250m', '4k', '1m')
+    """
+    return _largest(max(1, round(cores * 1000)), 1000, ("m", "", "k", "M", "G", "T"))
+
+
+def memory(mb: float) -> str:
+    """At least 1 MB: none would mean as much as there is.
+
+    >>> memory(512), memory(2048), memory(1.5), memory(0)
+    ('512Mi', '2Gi', '1536Ki', '1Mi')
+    """
+    size = max(MB, round(mb * MB))
+    return _largest(size, 1024, ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))
+
+
+def _largest(amount: int, step: int, units: tuple[str, ...]) -> str:
+    """In the largest unit in which it is a whole number."""
+    unit = 0
+    while amount % step == 0 and unit + 1 < len(units):
+        amount //= step
+        unit += 1
+    return f"{amount}{units[unit]}"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.scheduler.drivers.kubernetes.manifests import names, quantity
+from services.scheduler.drivers.kubernetes import quantity
+from services.scheduler.drivers.kubernetes.manifests import names
 from shared.affinity import VALUE
 
 UNITS = {"": 1, "m": Decimal("0.001"), "k": 1000, "M": 10**6, "G": 10**9, "T": 10**12}

@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import Refused, Workload
+from services.scheduler.drivers.kubernetes import quantity
 from services.scheduler.drivers.kubernetes.manifests import (
     anchor,
     environment,
     init,
     placement,
-    quantity,
     secret,
     security,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.scheduler.driver import Workload
-from services.scheduler.drivers.kubernetes.manifests import quantity
+from services.scheduler.drivers.kubernetes import quantity
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
 from shared.endpoint import Range
 

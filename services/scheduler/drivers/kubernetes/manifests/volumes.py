@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from services.scheduler.driver import Workload
+from services.scheduler.drivers.kubernetes import quantity
 from services.scheduler.drivers.kubernetes.manifests import (
     anchor,
     init,
     names,
-    quantity,
     resources,
 )
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
