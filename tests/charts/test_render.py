@@ -157,6 +157,23 @@ def test_what_is_external_has_nothing_bundled():
     }
 
 
+def test_whoever_uses_a_password_starts_anew_with_a_new_one():
+    def marks(values):
+        return {
+            one["metadata"]["name"]: one["spec"]["template"]["metadata"]["annotations"]
+            for one in render(values)
+            if one["kind"] in ("Deployment", "StatefulSet")
+        }
+
+    def bundled(password):
+        return {**LEAST, "database": {"bundled": {"image": "postgres:17", "password": password}}}
+
+    before, after = marks(bundled("x" * 20)), marks(bundled("y" * 20))
+    assert before == marks(bundled("x" * 20))
+    same = {name for name in before if before[name] == after[name]}
+    assert same == {"slipway-rabbitmq"}
+
+
 def test_with_secrets_of_ones_own_nothing_is_made_up_at_rendering():
     own = {part: {"existingSecret": part} for part in ("database", "broker", "doorman")}
     objects = render({**LEAST, **own})

@@ -50,7 +50,7 @@ spec:
     metadata:
       labels: {{- include "slipway.podLabels" . | nindent 8 }}
       annotations:
-        slipway.dev/script: {{ list ($root.Files.Get (printf "scripts/%s.sh" .component)) .values | toJson | sha256sum }}
+        slipway.dev/script: {{ include "slipway.fingerprint" (dict "given" (list ($root.Files.Get (printf "scripts/%s.sh" .component)) .values) "hidden" .values.password) }}
     spec:
       serviceAccountName: {{ include "slipway.name" $root }}-none
       automountServiceAccountToken: false

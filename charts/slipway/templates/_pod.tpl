@@ -47,6 +47,15 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/*
+Changes with what is `given`. Whoever may see pods sees it, so where there are passwords, all of them
+in `hidden`, it is dear to make: trying what they are takes too long.
+*/}}
+{{- define "slipway.fingerprint" -}}
+{{- $plain := toJson .given | sha256sum -}}
+{{- if .hidden }}{{ derivePassword 1 "maximum" $plain "slipway" "fingerprint" | sha256sum }}{{ else }}{{ $plain }}{{ end -}}
+{{- end }}
+
 {{- define "slipway.databaseEnvironment" -}}
 - name: DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ include "slipway.databaseSecret" . }}, key: DATABASE_URL}}

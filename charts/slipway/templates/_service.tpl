@@ -13,6 +13,7 @@ account, secrets (name of a Secret -> folder), work (size of a scratch volume), 
   {{- $own = set $own "BLOBS_URL" "memory:///" -}}
 {{- end }}
 {{- $environment := dict "root" $root "own" $own "settings" (.settings | default .values.settings) "doorman" .doorman -}}
+{{- $hidden := cat $root.Values.database.url $root.Values.database.bundled.password $root.Values.broker.url $root.Values.broker.bundled.password $root.Values.doorman.key | nospace -}}
 {{- $volume := and .blobs (not $root.Values.blobs.url) | not | not -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -34,7 +35,7 @@ spec:
       labels: {{- include "slipway.podLabels" . | nindent 8 }}
       annotations:
         # secrets are read at the start; what is made by the chart itself never changes
-        slipway.dev/secrets: {{ list $root.Values.database $root.Values.broker $root.Values.doorman | toJson | sha256sum }}
+        slipway.dev/secrets: {{ include "slipway.fingerprint" (dict "given" (list $root.Values.database $root.Values.broker $root.Values.doorman) "hidden" $hidden) }}
     spec:
       serviceAccountName: {{ .account | default (printf "%s-none" (include "slipway.name" $root)) }}
       automountServiceAccountToken: {{ if .account }}true{{ else }}false{{ end }}
