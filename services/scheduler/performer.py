@@ -170,6 +170,10 @@ class Performer:
         await self._jobs.advance(fact)
 
     async def _stop(self, replica: Replica, drain: float) -> None:
+        job = await self._jobs.get(replica.job)
+        if job is not None and job.target != self._store.target:
+            # two targets in one place: neither may take the other's for what is left over
+            raise Transient(f"it is of target {job.target}, and not ours to end")
         await asyncio.sleep(drain)
         await self._ship_all(replica)
         ended = asyncio.Event()

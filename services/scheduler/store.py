@@ -42,16 +42,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Store:
     def __init__(self, database: Database, target: str) -> None:
         self._database = database
-        self._target = target
+        self.target = target
 
     async def snapshot(self) -> Snapshot:
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            waiting = await connection.fetch(WAITING, self._target, WITHOUT_GPU, WITH_GPU)
-            works = await connection.fetch(AT_WORK, self._target)
-            gpus = await connection.fetch(GPUS, self._target)
+            waiting = await connection.fetch(WAITING, self.target, WITHOUT_GPU, WITH_GPU)
+            works = await connection.fetch(AT_WORK, self.target)
+            gpus = await connection.fetch(GPUS, self.target)
         return Snapshot(
             waiting=msgspec.convert([dict(row) for row in waiting], list[Waiting]),
             works=msgspec.convert([dict(row) for row in works], list[Work]),
@@ -74,7 +74,7 @@ class Store:
         """The GPUs of so many of its copies: by what CUDA calls them, or in a cluster, where a
         device's number says little, by their ids."""
         rows = await self._database.fetch(DEVICES, replica.job, replica.attempt, copies)
-        column = "id" if kind(self._target) == CLUSTER else "device"
+        column = "id" if kind(self.target) == CLUSTER else "device"
         return tuple(row[column] for row in rows)
 
     async def explain(
@@ -118,4 +118,4 @@ class Store:
         return [row["text"] for row in reversed(rows)]
 
     async def purge_logs(self) -> None:
-        await self._database.execute(PURGE_LOGS, self._target)
+        await self._database.execute(PURGE_LOGS, self.target)

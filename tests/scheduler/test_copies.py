@@ -326,6 +326,21 @@ async def test_what_can_not_be_adjusted_runs_on_as_it_is(stage, scheduler, drive
     assert (await stage.state(job), driver.workloads[Replica(job, 1)].copies) == ("running", 1)
 
 
+async def test_what_another_target_runs_in_the_same_place_is_not_ended(
+    stage, scheduler, database, driver
+):
+    job = await running(stage, scheduler)
+    other = Scheduler(database, driver, target="elsewhere", options=OPTIONS)
+    await turns(other)
+    assert driver.stops == []
+    assert await stage.state(job) == "running"
+    await stage.say(JobStopping(job=job))
+    await turns(other)
+    assert driver.stops == []
+    await turns(scheduler)
+    assert driver.stops == [Replica(job, 1)]
+
+
 async def test_a_lost_job_starts_anew_with_its_copies(stage, scheduler, driver):
     await stage.has(t4=3)
     job = await running(stage, scheduler, gpus=1, types=["t4"], copies=3)
