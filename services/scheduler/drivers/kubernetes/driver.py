@@ -108,6 +108,7 @@ class KubernetesDriver:
         if held.deployment is None or held.anchor is None:
             some = held.deployment or held.anchor or held.pods
             return seen.gone(held.pods, "part of it is gone") if some else None
+        self._known.add(replica)  # `observe` has to tell of it, too, or why it can't
         look = seen.observed(
             held.deployment,
             held.pods,

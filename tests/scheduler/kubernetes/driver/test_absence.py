@@ -94,6 +94,23 @@ async def test_a_look_says_how_it_is_whatever_pictures_show(on: Scene) -> None:
     assert (look.phase, look.copies, look.wanted) == (Phase.READY, 2, 2)
 
 
+async def test_what_was_looked_at_is_told_of_from_then_on(on: Scene) -> None:
+    await on.ready()
+    async with on.opened() as other:
+        for informer in (
+            other._pictures.anchors,
+            other._pictures.deployments,
+            other._pictures.pods,
+        ):
+            assert isinstance(informer.objects, dict)
+            informer.objects.clear()
+        other._pictures._held = None
+        assert await other.observe() == {}
+        assert await other.look(on.replica) is not None
+        with pytest.raises(Transient, match="out of sight"):
+            await other.observe()
+
+
 async def test_a_look_waits_until_the_cluster_has_acted(on: Scene) -> None:
     await on.ready()
 
