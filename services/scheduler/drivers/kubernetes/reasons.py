@@ -113,14 +113,14 @@ def in_a_row(message: str, restarts: int) -> int:
     ...  for wait in ("10s", "20s", "40s", "1m20s", "2m40s", "5m0s", "4s")]
     [2, 3, 4, 5, 6, 7, 4]
     >>> in_a_row("back-off 40s restarting", 1), in_a_row("something else", 3)
-    (1, 1)
+    (2, 1)
     """
     found = _BACK_OFF.search(message)
     if found is None:
         return min(1, restarts)
     seconds = int((found[1] or "0")[:4]) * 60 + int((found[2] or "0")[:4])
     first = 10 if seconds % 10 == 0 and seconds != 60 else 1
-    return min(restarts, 2 + max(0, (seconds + first - 1) // first - 1).bit_length())
+    return min(restarts + 1, 2 + max(0, (seconds + first - 1) // first - 1).bit_length())
 
 
 def of_end(ended: Terminated, limit: str | int | float | None) -> str:
