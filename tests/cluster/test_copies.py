@@ -297,6 +297,9 @@ async def test_each_target_has_a_queue_of_its_own_and_no_gpu_is_given_by_both(
     one = await create(gpu_type=gpus.type, gpu_count=2, target=TARGET)
     other = await create(gpu_type=gpus.type, gpu_count=2, target=OTHER)
     assert (one.target, other.target) == (TARGET, OTHER)
+    async with asyncio.timeout(90):  # a target looks every few seconds what others have taken
+        while await there(slipway, gpus.type) > 2:
+            await asyncio.sleep(0.5)
     waits = await create(gpu_type=gpus.type, target=TARGET, wait=False)
     beside = await create(target=OTHER)
     waits = await slipway.wait_for_job(waits.id, "queued", timeout=60)
@@ -304,3 +307,9 @@ async def test_each_target_has_a_queue_of_its_own_and_no_gpu_is_given_by_both(
     await slipway.stop(other.id)
     waits = await slipway.wait_for_job(waits.id, timeout=60)
     assert waits.gpus[0] not in one.gpus
+
+
+async def there(slipway: Patient, type: str) -> int:
+    """How many GPUs the target `kubernetes` has, held or not."""
+    [target] = [each for each in await slipway.targets() if each.name == TARGET]
+    return sum(each.total for each in target.gpus if each.type == type)

@@ -83,12 +83,14 @@ class Cluster:
         if self.host:
             await asyncio.to_thread(gpus.offer, count, product)
             return
-        name = (await self._node())["metadata"]["name"]
-        status, labels = json.dumps(gpus.operations(count)), json.dumps(gpus.labels(count, product))
-        # needs a kubectl of 1.24 or newer
-        await self.kubectl(
-            "patch", "node", name, "--subresource=status", "--type=json", "-p", status
-        )
+        node = await self._node()
+        name = node["metadata"]["name"]
+        del node["metadata"]["resourceVersion"]  # whoever wrote to it meanwhile
+        for part in ("capacity", "allocatable"):
+            node["status"][part][gpus.RESOURCE] = str(count)
+        at = f"/api/v1/nodes/{name}/status"
+        await self.kubectl("replace", "--raw", at, "-f", "-", stdin=json.dumps(node))
+        labels = json.dumps(gpus.labels(count, product))
         await self.kubectl("patch", "node", name, "--type=merge", "-p", labels)
 
     async def _node(self) -> Any:
