@@ -139,7 +139,7 @@ async def test_a_node_is_cordoned(standing: Standing) -> None:
         ("Deployment", {"spec": {"replicas": 4}}),
         ("Deployment", {"metadata": {"labels": {"slipway.dev/project": "somebody"}}}),
         ("Service", {"spec": {"ports": [{"port": 9, "name": "door", "protocol": "TCP"}]}}),
-        ("Secret", {"stringData": {"MODE": "other"}, "data": {".doorman": "AAAA"}}),
+        ("Secret", {"data": {".doorman": "AAAA"}}),
     ],
     ids=["fewer", "more", "label", "port", "secret"],
 )

@@ -32,6 +32,8 @@ metadata:
   labels: {{- include "slipway.labels" . | nindent 4 }}
 spec:
   selector: {{- include "slipway.selector" . | nindent 4 }}
+  # there is no other pod to go to, and after its own absence a cluster calls all of them not ready
+  publishNotReadyAddresses: true
   ports:
     - {name: {{ .portName }}, port: {{ .port }}, protocol: TCP, targetPort: {{ .portName }}}
 ---

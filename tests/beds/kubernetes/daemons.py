@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -35,6 +36,8 @@ def start(name: str, command: Sequence[str], **environment: str) -> None:
             start_new_session=True,
         )
     _note(name).write_text(f"{process.pid} {_began(process.pid)}")
+    # it outlives us, but must not stay about as a zombie when it ends first
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def stop(name: str, how: signal.Signals = signal.SIGTERM) -> None:

@@ -50,13 +50,11 @@ def copy(pod: Pod, now: datetime, nodes: Mapping[str, Node]) -> Copy:
     state, last = server.state or State(), server.last_state or State()
     ended = state.terminated or last.terminated
     restarts = max(0, server.restart_count or 0)
-    silent = _silent(pod, nodes)
-    ready = pod.ready or (bool(silent) and pod.was_ready)
-    phase, reason, failures = _life(pod, state, ended, restarts, now, ready=ready)
+    phase, reason, failures = _life(pod, state, ended, restarts, now)
     if pod.leaving:
         phase = Phase.STARTING if phase is Phase.READY else phase
         reason = _stuck(pod, now) or reason
-    elif phase is not Phase.BROKEN and silent:
+    elif phase is not Phase.BROKEN and (silent := _silent(pod, nodes)):
         reason = silent
     return Copy(
         phase=phase,
@@ -71,7 +69,7 @@ def copy(pod: Pod, now: datetime, nodes: Mapping[str, Node]) -> Copy:
 
 
 def _life(
-    pod: Pod, state: State, ended: Terminated | None, restarts: int, now: datetime, *, ready: bool
+    pod: Pod, state: State, ended: Terminated | None, restarts: int, now: datetime
 ) -> tuple[Phase, str, int]:
     """Phase, reason and failures in a row."""
     failed = ended is not None and bool(ended.exit_code)
@@ -83,7 +81,7 @@ def _life(
         if ended.reason in ("StartError", "ContainerCannotRun"):
             unfit = reasons.unfit(ended.message or "")
             return Phase.BROKEN if unfit else Phase.CRASHING, why, max(1, restarts)
-    if ready:
+    if pod.ready:
         return Phase.READY, "", 1 if failed and lived < backoff.HEALTHY else 0
     if state.waiting is not None and (told := reasons.of_waiting(state.waiting)) is not None:
         phase, words = told

@@ -108,14 +108,13 @@ class Pod(Seen, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        found = condition(self.status, "Ready")
-        return found is not None and found.status == "True"
-
-    @property
-    def was_ready(self) -> bool:
         """Whether it was when its machine last spoke. The cluster itself calls every pod of a
-        silent machine not ready, also when it was the cluster that could not listen for a while.
+        silent machine not ready, also when it was the cluster that could not listen for a while;
+        what is said of the containers is the machine's word.
         """
+        found = condition(self.status, "Ready")
+        if found is not None and found.status == "True":
+            return True
         statuses = (self.status and self.status.container_statuses) or ()
         return bool(statuses) and all(one.ready for one in statuses)
 
