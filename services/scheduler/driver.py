@@ -21,7 +21,8 @@ from shared.ids import JobId
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One GPU of a target. `device` is what CUDA_VISIBLE_DEVICES calls it."""
+    """One GPU of a target. `device` is what a workload that holds it is told: on this machine, what
+    CUDA_VISIBLE_DEVICES calls it; in a cluster, its machine and a number."""
 
     id: str
     type: str

@@ -14,7 +14,6 @@ from shared.database.jobs import RELEASE, advance
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.events import GpuReleased, JobStopped
-from shared.target import CLUSTER, kind
 
 WAITING = sql(__package__, "waiting")
 AT_WORK = sql(__package__, "at_work")
@@ -71,11 +70,9 @@ class Store:
         )
 
     async def devices(self, replica: Replica, copies: int) -> tuple[str, ...]:
-        """The GPUs of so many of its copies: by what CUDA calls them, or in a cluster, where a
-        device's number says little, by their ids."""
+        """The GPUs of so many of its copies, by what the driver's inventory calls them."""
         rows = await self._database.fetch(DEVICES, replica.job, replica.attempt, copies)
-        column = "id" if kind(self.target) == CLUSTER else "device"
-        return tuple(row[column] for row in rows)
+        return tuple(row["device"] for row in rows)
 
     async def explain(
         self, queued: Mapping[Replica, str], begun: Mapping[Replica, str] | None = None

@@ -10,11 +10,14 @@ import pytest
 
 from services.scheduler.driver import Phase, Replica
 from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.drivers.kubernetes.nodes import inventory, place
+from services.scheduler.inventory import Inventory
 from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy, Release
 from services.scheduler.scheduler import Scheduler
 from shared.database.pool import Database
 from shared.events import JobRestarted, JobStopping
+from tests.scheduler.kubernetes.driver.pods import node
 from tests.scheduler.stage import Stage
 
 OPTIONS = Options(policy=Policy(drain=0.0, patience=0.0), again_after=0.0, repair_every=0.0)
@@ -70,6 +73,21 @@ async def test_all_copies_start_together_when_there_is_room(stage, scheduler, dr
     found = await stage.get(job)
     assert (found.copies, found.granted, len(found.addresses)) == (2, 2, 2)
     assert await stage.facts(job) == ["building", "queued", "placed", "started"]
+
+
+async def test_a_cluster_is_told_its_gpus_as_its_own_inventory_calls_them(stage, database, driver):
+    """Else it takes them for free, and what runs on them for strays that take others."""
+    found = inventory("eu", [node(gpus=4)], [], ("workloads", "ours"), {})
+
+    async def source():
+        return found
+
+    await Inventory(database, "eu", source, {}).refresh()
+    scheduler = Scheduler(database, driver, target="eu", options=OPTIONS)
+    job = await running(stage, scheduler, gpus=2, types=["gpu"], target="eu")
+    devices = driver.workloads[Replica(job, 1)].devices
+    assert devices == (found[0].device, found[1].device)
+    assert [place(device) for device in devices] == [("node-1", 0), ("node-1", 1)]
 
 
 async def test_a_copy_never_has_gpus_of_two_machines(stage, scheduler):

@@ -1,7 +1,7 @@
--- The GPUs that one attempt of a job holds for the copies that may run, copy by copy, and what CUDA
--- calls each.
+-- What the driver calls each GPU that one attempt of a job holds for the copies that may run, copy by
+-- copy.
 -- $1 job  $2 attempt  $3 how many copies
-SELECT gpus.id, gpus.device
+SELECT gpus.device
   FROM allocations
   JOIN gpus ON gpus.id = allocations.gpu
  WHERE allocations.job = $1
