@@ -49,6 +49,14 @@ async def test_a_server_that_answers_once_answers_again_and_again(on: Target) ->
     assert (seen.failures, seen.exit_code) == (0, 0)
 
 
+async def test_a_servers_own_variables_are_the_same_in_each_of_its_lives(on: Target) -> None:
+    mine = {"code": "a", "server": "b", "now": "c", "mark": "d", "first": "e", "restarts": "f"}
+    script = "echo $code $server $now $mark $first $restarts"
+    work = await on.shell(script, environment=mine)
+    await on.started(work)
+    assert await on.texts(work.replica, 3) == ["a b c d e f"] * 3
+
+
 async def test_the_one_request_server_of_the_standard_library_answers_two_in_a_row(
     on: Target,
 ) -> None:

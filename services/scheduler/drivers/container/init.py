@@ -14,12 +14,12 @@ SHELL: Final = "/bin/sh"
 
 _PROGRAM: Final = Path(__file__).with_name("init.sh").read_text()
 _TIMES: Final = {
-    "hopeless": backoff.CAN_NEVER_START,
-    "healthy": round(backoff.HEALTHY * 100),
-    "hastily": round(backoff.HASTY * 100),
-    "free": backoff.FREE,
-    "first": round(backoff.FIRST * 100),
-    "most": round(backoff.MOST * 100),
+    "_hopeless": backoff.CAN_NEVER_START,
+    "_healthy": round(backoff.HEALTHY * 100),
+    "_hastily": round(backoff.HASTY * 100),
+    "_free": backoff.FREE,
+    "_first": round(backoff.FIRST * 100),
+    "_most": round(backoff.MOST * 100),
 }
 
 

@@ -5,21 +5,22 @@
 #   init MARK COMMAND ARGUMENT…
 #
 # Plain POSIX and `sleep`: it has to run in every image that has a shell. Times are in hundredths.
+# Its variables begin with `_`, or it would change those of the server that have the same names.
 
-mark=$1
+_mark=$1
 shift
-stopping=
-restarts=0
-failures=0
-hasty=0
+_stopping=
+_restarts=0
+_failures=0
+_hasty=0
 
 report() {
-    printf '%s %s\n' "$mark" "$*" >&2
+    printf '%s %s\n' "$_mark" "$*" >&2
 }
 
-now() { # in $now
-    read -r up _ </proc/uptime
-    now=${up%.*}${up#*.}
+now() { # in $_now
+    read -r _up _idle </proc/uptime
+    _now=${_up%.*}${_up#*.}
 }
 
 rest() { # for $1 hundredths, or until told to stop
@@ -33,65 +34,65 @@ alone() { # wait until no process but this one is left, sending them signal $1
     done
 }
 
-growing() { # in $delay: 0 for 0 and less, then $first, doubling up to $most, give or take a quarter
-    delay=0
+growing() { # in $_delay: 0 for 0 and less, then $_first, doubling up to $_most, give or take a quarter
+    _delay=0
     [ "$1" -gt 0 ] || return 0
-    delay=$first
-    times=$1
-    while [ "$times" -gt 1 ] && [ "$delay" -lt "$most" ]; do
-        delay=$((delay * 2))
-        times=$((times - 1))
+    _delay=$_first
+    _times=$1
+    while [ "$_times" -gt 1 ] && [ "$_delay" -lt "$_most" ]; do
+        _delay=$((_delay * 2))
+        _times=$((_times - 1))
     done
-    [ "$delay" -lt "$most" ] || delay=$most
-    delay=$((delay * (75 + now % 51) / 100))
+    [ "$_delay" -lt "$_most" ] || _delay=$_most
+    _delay=$((_delay * (75 + _now % 51) / 100))
 }
 
 never() { # started again
-    report "never $1 $((failures + 1))"
-    while [ -z "$stopping" ]; do
+    report "never $1 $((_failures + 1))"
+    while [ -z "$_stopping" ]; do
         rest 360000
     done
 }
 
-trap 'stopping=1; kill -TERM -1 2>/dev/null' TERM
+trap '_stopping=1; kill -TERM -1 2>/dev/null' TERM
 
-while [ -z "$stopping" ]; do
-    report "began $restarts $failures"
+while [ -z "$_stopping" ]; do
+    report "began $_restarts $_failures"
     now
-    began=$now
+    _began=$_now
     if ! command -v "$1" >/dev/null; then
         printf 'slipway: %s: no such program in the image\n' "$1" >&2
-        never "$hopeless"
+        never "$_hopeless"
         break
     fi
     "$@" &
-    server=$!
+    _server=$!
     while :; do # a signal to stop ends `wait`, but not the server
-        wait "$server"
-        code=$?
-        kill -0 "$server" 2>/dev/null || break
+        wait "$_server"
+        _code=$?
+        kill -0 "$_server" 2>/dev/null || break
     done
     now
-    lived=$((now - began))
-    [ -n "$stopping" ] && break
+    _lived=$((_now - _began))
+    [ -n "$_stopping" ] && break
     alone KILL # what a life leaves behind must not hold the port
-    printf '%s\n' "$mark"
-    if [ "$code" -eq "$hopeless" ]; then
-        never "$code"
+    printf '%s\n' "$_mark"
+    if [ "$_code" -eq "$_hopeless" ]; then
+        never "$_code"
         break
     fi
-    restarts=$((restarts + 1))
-    if [ "$code" -eq 0 ]; then
-        if [ "$lived" -lt "$hastily" ]; then hasty=$((hasty + 1)); else hasty=0; fi
-        if [ "$lived" -ge "$healthy" ]; then failures=0; fi
-        growing "$((hasty - free))"
+    _restarts=$((_restarts + 1))
+    if [ "$_code" -eq 0 ]; then
+        if [ "$_lived" -lt "$_hastily" ]; then _hasty=$((_hasty + 1)); else _hasty=0; fi
+        if [ "$_lived" -ge "$_healthy" ]; then _failures=0; fi
+        growing "$((_hasty - _free))"
     else
-        hasty=0
-        if [ "$lived" -ge "$healthy" ]; then failures=1; else failures=$((failures + 1)); fi
-        growing "$failures"
+        _hasty=0
+        if [ "$_lived" -ge "$_healthy" ]; then _failures=1; else _failures=$((_failures + 1)); fi
+        growing "$_failures"
     fi
-    report "ended $code $restarts $failures $delay"
-    if [ "$delay" -gt 0 ]; then rest "$delay"; fi
+    report "ended $_code $_restarts $_failures $_delay"
+    if [ "$_delay" -gt 0 ]; then rest "$_delay"; fi
 done
 
 alone 0
