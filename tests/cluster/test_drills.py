@@ -204,7 +204,8 @@ async def test_what_a_platform_made_goes_with_its_jobs(standing: Standing) -> No
         for job in running:
             await slipway.stop(job.id)
         for job in running:
-            await slipway.wait_for_job(job.id, "stopped", timeout=60)
+            # kubelet hears of it late when the API server was away just before
+            await slipway.wait_for_job(job.id, "stopped", timeout=180)
     sight, _ = await check.settled(standing.place)
     assert [str(each) for each in sight.things] == []
 
