@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from shared.errors import Transient, translate
 
 ENDING: Final = 20.0  # seconds that a keeper may take to end what it holds
+LEFT: Final = 1.0  # seconds in which its pipes end after it
 LONGEST: Final = 1 << 14  # bytes of a line before it is cut
 CHUNK: Final = 1 << 16
 
@@ -35,7 +36,7 @@ async def spawn(*words: str, **how: Any) -> Process:
 
 
 async def end(process: Process) -> None:
-    """Have its keeper end everything, and wait for it."""
+    """Have its keeper end everything, and wait for it. Nobody reads from it any more."""
     assert process.stdin is not None
     process.stdin.close()
     try:
@@ -45,6 +46,12 @@ async def end(process: Process) -> None:
         with suppress(ProcessLookupError):
             process.kill()  # where the keeper is an init, the kernel then ends what is inside
         await process.wait()
+    for pipe in (process.stdout, process.stderr):  # who is gone may have left something in them
+        assert pipe is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEFT):
+                while await pipe.read(CHUNK):
+                    pass
 
 
 async def hear(process: Process, write: Write) -> int:

@@ -85,9 +85,9 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
             if code:
                 raise Refused(code, said)
         finally:
-            await asyncio.shield(child.end(process))
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+            await asyncio.shield(child.end(process))
 
 
 async def _said(reader: StreamReader) -> str:
