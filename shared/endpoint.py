@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.affinity import Affinity
+from shared.contract import Contract
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,9 +55,23 @@ class Routes(Struct, frozen=True, kw_only=True, tag_field="kind", tag="routes"):
     routes: tuple[Route, ...]
 
 
-Entry = Command | Wsgi | Routes
+class Model(Struct, frozen=True, kw_only=True, tag_field="kind", tag="model"):
+    """A model that answers `PredictionService` over gRPC, and what it takes and gives.
 
-Format = Literal["valohai", "proximl"]
+    `server` is who speaks gRPC: the runtime that its owner named, as it is, or ours
+    (runtimes/model_server.py), which calls the function named by the signature in
+    `src/func_main.py`: with TensorProto messages, or with numpy's arrays.
+    """
+
+    contract: Contract
+    server: Literal["runtime", "platform"] = "runtime"
+    calls: Literal["tensors", "arrays"] = "arrays"
+    metadata: dict[str, str] = {}
+
+
+Entry = Command | Wsgi | Routes | Model
+
+Format = Literal["valohai", "proximl", "hydrosphere"]
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -178,6 +193,13 @@ class Origin(Struct, frozen=True, kw_only=True):
     commit: str  # what that was: 40 or 64 hex digits
 
 
+class Training(Struct, frozen=True, kw_only=True):
+    """The data that a model was made from: an uploaded CSV file, or where such a file is."""
+
+    digest: str = ""
+    uri: str = ""  # s3://bucket/key
+
+
 class Definition(Struct, frozen=True, kw_only=True):
     """All that a version is made of: the same definition builds the same images."""
 
@@ -185,6 +207,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...]
     files: dict[str, dict[str, str]] = {}  # endpoint -> file name -> digest
     origin: Origin | None = None
+    training: Training | None = None
 
     def endpoint(self, name: str) -> Endpoint:
         return next(endpoint for endpoint in self.endpoints if endpoint.name == name)

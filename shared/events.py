@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from shared.ids import JobId, SourceId, VersionId
+from shared.ids import ApplicationId, JobId, SourceId, VersionId
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 
@@ -217,11 +217,67 @@ class AliasMoved(Fact, frozen=True, kw_only=True):
         return f"{self.deployment}/{self.alias}"
 
 
+class ModelDrifted(Fact, frozen=True, kw_only=True):
+    """Of late, what a version is asked (or answers) is not like its training data."""
+
+    version: VersionId
+    model: str
+    version_name: str
+    field: str  # `inputs.age`
+    metric: str  # how the two were compared
+    value: float
+    threshold: float  # that it exceeds
+
+    @property
+    def subject(self) -> str:
+        return self.version
+
+
+class ApplicationFact(Fact, frozen=True, kw_only=True):
+    """About an application; `revision` is the one that it is about."""
+
+    application: ApplicationId
+    name: str
+    revision: int
+
+    @property
+    def subject(self) -> str:
+        return self.application
+
+
+class ApplicationSubmitted(ApplicationFact, frozen=True, kw_only=True):
+    by: str = ""
+
+
+class ApplicationReady(ApplicationFact, frozen=True, kw_only=True):
+    """The revision answers from now on, and no other."""
+
+
+class ApplicationFailed(ApplicationFact, frozen=True, kw_only=True):
+    """The revision can't answer; one that did goes on."""
+
+    reason: str
+
+
+class ApplicationRemoved(ApplicationFact, frozen=True, kw_only=True):
+    by: str = ""
+
+
+class ConfigurationWritten(Fact, frozen=True, kw_only=True):
+    """How servables that are made from now on run when they name it."""
+
+    configuration: str
+
+    @property
+    def subject(self) -> str:
+        return self.configuration
+
+
 def _concrete(kind: type[Fact]) -> list[type[Fact]]:
     return [kind, *(leaf for sub in kind.__subclasses__() for leaf in _concrete(sub))]
 
 
-_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact, SourceFact)
+_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact, SourceFact, ApplicationFact)
 FACTS: Final[dict[str, type[Fact]]] = {
     kind.type: kind for kind in _concrete(Fact) if kind not in _ABSTRACT
 }

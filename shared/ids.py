@@ -9,6 +9,7 @@ JobId = NewType("JobId", str)
 VersionId = NewType("VersionId", str)
 DeploymentId = NewType("DeploymentId", str)
 SourceId = NewType("SourceId", str)
+ApplicationId = NewType("ApplicationId", str)
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: nothing that reads like something else
 LENGTH = 12  # 60 bits: a billion things collide with a chance of one in two

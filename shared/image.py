@@ -6,6 +6,8 @@ digest is the image's name. Inside:
 
     /valohai/code      Valohai: source and files, writable, the working directory
     /opt/ml/models     proxiML: the same
+    /model/files       Hydrosphere: the payload, writable
+    /model/contract.protobin   its contract, a serialized hydrosphere.contract.ModelContract
     /slipway/python    third-party packages as a Python user base (lib/pythonX.Y/site-packages,
                        bin): PYTHONUSERBASE points here, and ~/.local is a link to it
     /slipway/runtime   our own files that start the server (from runtimes/)
@@ -30,7 +32,12 @@ MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
 
-CODE: Final[dict[Format, str]] = {"valohai": "/valohai/code", "proximl": "/opt/ml/models"}
+CODE: Final[dict[Format, str]] = {
+    "valohai": "/valohai/code",
+    "proximl": "/opt/ml/models",
+    "hydrosphere": "/model/files",
+}
+CONTRACT: Final = "/model/contract.protobin"
 PYTHON: Final = "/slipway/python"
 RUNTIME: Final = "/slipway/runtime"
 ENDPOINT: Final = "/slipway/endpoint.json"
