@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from shared.affinity import Affinity
@@ -36,7 +37,7 @@ class Quantities(Struct, frozen=True, kw_only=True):
     gpus: Annotated[int, Meta(ge=0, le=64)] | None = None
 
 
-class Configuration(Struct, frozen=True, kw_only=True):
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A DeploymentConfiguration: how a servable runs, whatever its model. None: nothing is said."""
 
     replicas: Annotated[int, Meta(ge=0, le=100)] | None = None
