@@ -29,7 +29,7 @@ TOKEN_MAKE = sql(__package__, "token_make")
 TOKENS = sql(__package__, "tokens")
 TOKEN_REVOKE = sql(__package__, "token_revoke")
 
-RESERVED = frozenset({"livez", "readyz", "metrics", "endpoints", "gateway", "v1"})
+RESERVED = frozenset({"livez", "readyz", "metrics", "endpoints", "gateway", "v1", "v2"})
 """First words of addresses that belong to the platform."""
 
 
