@@ -1,4 +1,5 @@
-"""What a driver is told to run for a job: its environment, its GPUs, its files. Pure."""
+"""What a driver is told to run for a job: its endpoint, configured, and its environment, GPUs and
+files. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from services.scheduler.driver import Replica, Workload
+from shared.application import Configuration, Quantities
 from shared.database.jobs import Job
 from shared.database.versions import Version
-from shared.endpoint import Endpoint
+from shared.endpoint import Endpoint, Model, Range, Resources
 from shared.image import CODE
 
 METADATA: Final = "valohai-metadata.json"
+
+MODEL: Final = "/model"  # where Hydrosphere's runtimes look for their contract and their files
+
+PROMISED: Final = ("PATH", "HOME", "PORT", "PYTHONPATH", "PYTHONUSERBASE")
+"""Variables by which an image finds its own parts: they stay as it has them."""
 
 
 def workload(
@@ -23,6 +30,7 @@ def workload(
     endpoint, image = next(found, None), version.images.get(job.endpoint)
     if endpoint is None or image is None:
         return None
+    endpoint = configured(endpoint, job.configuration)
     return Workload(
         replica=Replica(job.id, job.attempt),
         image=image,
@@ -42,12 +50,47 @@ def prefix(version: Version, endpoint: str) -> str:
 
 
 def environment(job: Job, version: Version, endpoint: Endpoint) -> dict[str, str]:
-    """What the platform adds. What its owner set is in the image, below what that promises."""
+    """What the platform adds, and under it what its owner gives at the start.
+
+    What its owner set before is in the image, below what that promises.
+    """
     ours = {"SLIPWAY_JOB": job.id, "SLIPWAY_ATTEMPT": str(job.attempt)}
     if endpoint.format == "valohai":
         ours["VH_DEFAULT_PREFIX"] = prefix(version, endpoint.name)
         ours["VALOHAI_PORT"] = str(endpoint.port)
-    return ours
+    if isinstance(endpoint.entry, Model):
+        ours |= {"APP_PORT": str(endpoint.port), "MODEL_DIR": MODEL}
+    return endpoint.variables | ours
+
+
+def configured(endpoint: Endpoint, said: Configuration) -> Endpoint:
+    """An endpoint with what its servable's configuration says on top. How many copies there are is
+    the job's to say, and GPUs are given to it as a whole."""
+    return msgspec.structs.replace(
+        endpoint,
+        resources=_resources(endpoint.resources, said.requests, said.limits),
+        autoscaling=said.autoscaling or endpoint.autoscaling,
+        affinity=said.affinity or endpoint.affinity,
+        node_labels=endpoint.node_labels | said.node_labels,
+        tolerations=(*endpoint.tolerations, *said.tolerations),
+        variables=endpoint.variables | _given(said.variables),
+    )
+
+
+def _given(variables: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in variables.items() if name not in PROMISED}
+
+
+def _resources(under: Resources, requests: Quantities, limits: Quantities) -> Resources:
+    return msgspec.structs.replace(
+        under,
+        cpu=_range(under.cpu, requests.cpu, limits.cpu),
+        memory=_range(under.memory, requests.memory, limits.memory),
+    )
+
+
+def _range(under: Range, least: float | None, most: float | None) -> Range:
+    return Range(min=under.min if least is None else least, max=under.max if most is None else most)
 
 
 def files(job: Job, version: Version, endpoint: Endpoint, router_url: str) -> dict[str, bytes]:

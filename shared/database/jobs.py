@@ -10,10 +10,11 @@ import asyncpg
 import msgspec
 
 from shared.address import Address
+from shared.application import Configuration
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
 from shared.events import GpuReleased, JobFact, JobMoved, JobPlaced, JobScaled, JobStarted
-from shared.ids import JobId, VersionId
+from shared.ids import ApplicationId, JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
 
 ADVANCE = sql(__package__, "advance")
@@ -49,6 +50,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
     queued_at: datetime | None
+    servable: str | None = None  # the name by which the gateway knows it: it serves a model
+    application: ApplicationId | None = None  # that made it
+    configuration: Configuration = Configuration()  # what is laid over its endpoint
 
 
 class Jobs(Protocol):

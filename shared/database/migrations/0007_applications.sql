@@ -37,7 +37,7 @@ CREATE TABLE applications (
 -- Its address has no owner in it, so there is one of a name on the platform.
 CREATE UNIQUE INDEX one_application_per_name ON applications (name) WHERE state <> 'removed';
 CREATE INDEX applications_of_project ON applications (project, seq);
-CREATE INDEX applications_assembling ON applications (target) WHERE state = 'assembling';
+CREATE INDEX applications_of_target ON applications (target) WHERE state <> 'removed';
 
 CREATE TABLE revisions (
     application text        NOT NULL REFERENCES applications (id),
@@ -48,7 +48,7 @@ CREATE TABLE revisions (
     retired_at  timestamptz, -- since when it neither answers nor will: its servables may stop
     PRIMARY KEY (application, revision)
 );
-CREATE INDEX revisions_in_use ON revisions (application) WHERE retired_at IS NULL;
+CREATE INDEX revisions_in_use ON revisions (application, retired_at);
 
 ALTER TABLE jobs
     ADD COLUMN servable      text, -- the name by which the gateway knows it, if it does
@@ -57,3 +57,5 @@ ALTER TABLE jobs
 CREATE UNIQUE INDEX one_servable_per_name ON jobs (servable)
     WHERE servable IS NOT NULL AND state NOT IN ('terminated', 'purged');
 CREATE INDEX jobs_of_application ON jobs (application) WHERE application IS NOT NULL;
+CREATE INDEX servables_of_applications ON jobs (target)
+    WHERE application IS NOT NULL AND state NOT IN ('terminated', 'purged');
