@@ -8,7 +8,7 @@ WORKERS ?= 3 # tests wait more than they work
 TESTS ?= tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kubernetes check bench bench-kubernetes drill drill-kubernetes format images lock setup
+.PHONY: help demo up test test-kubernetes check bench bench-kubernetes drill drill-kubernetes format images lock protos setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ lock: $(READY) ## resolve the dependencies of pyproject.toml anew
 			--constraint requirements.lock --group pyproject.toml:$$service --no-annotate \
 			--no-header --output-file charts/images/$$service.lock || exit 1; \
 	done
+
+protos: $(READY) ## write the Python of shared/protos/ anew
+	@$(RUN) -m shared.protos
 
 setup: $(READY) ## the virtual environment with all it needs
 

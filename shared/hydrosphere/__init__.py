@@ -1,0 +1,1 @@
+"""Hydrosphere's wire, beside the values of shared/contract.py."""
