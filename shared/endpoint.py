@@ -64,6 +64,7 @@ class Model(Struct, frozen=True, kw_only=True, tag_field="kind", tag="model"):
     """
 
     contract: Contract
+    runtime: str = ""  # the image as its owner named it, whatever the model stands on
     server: Literal["runtime", "platform"] = "runtime"
     calls: Literal["tensors", "arrays"] = "arrays"
     metadata: dict[str, str] = {}
