@@ -86,6 +86,13 @@ class BadSource(_Here):
     name = "bad-source"
 
 
+class BadDocument(_Here):
+    """A resource definition can't be read, or says what can't be. Each error names its document."""
+
+    name = "bad-document"
+    title = "The resource definitions are not valid"
+
+
 class BadUsage(_Here):
     """What was asked for makes no sense, whatever the platform's state."""
 

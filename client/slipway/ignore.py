@@ -8,7 +8,7 @@ nothing below an ignored folder comes back. Files named .gitignore count in ever
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -34,20 +34,24 @@ def rules(folder: str, text: str) -> list[Rule]:
     return [rule for line in text.splitlines() if (rule := _rule(folder, line)) is not None]
 
 
-def read(folder: Path, inside: str) -> list[Rule]:
+def read(folder: Path, inside: str, names: Sequence[str] = NAMES) -> list[Rule]:
     """The rules that the files in `folder` add."""
     found: list[Rule] = []
-    for name in NAMES:
+    for name in names:
         path = folder / name
         if path.is_file():
             found += rules(inside, path.read_text("utf-8", "replace"))
     return found
 
 
+def left_behind(name: str) -> bool:
+    """Whether a tool made it, and nobody wants it elsewhere."""
+    return name in ALWAYS or name.endswith((".pyc", ".pyo"))
+
+
 def ignored(path: str, is_folder: bool, given: Iterable[Rule]) -> bool:
     """Whether `path` (relative, with /) stays at home. Its parents have been asked already."""
-    name = path.rpartition("/")[2]
-    if name in ALWAYS or name.endswith((".pyc", ".pyo")):
+    if left_behind(path.rpartition("/")[2]):
         return True
     decided = False
     for rule in given:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -44,13 +44,24 @@ def pack(folder: Path, out: IO[bytes], progress: Progress = lambda name, size: N
     """Write `folder` to `out` as a tar.gz. Raises BadSource with the name of what is wrong."""
     found = members(folder)
     hashed = _Hashing(out)
-    with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=hashed, mtime=0, compresslevel=6) as zipped,
-        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
+    with gzip.GzipFile(filename="", mode="wb", fileobj=hashed, mtime=0, compresslevel=6) as zipped:
+        _write(found, zipped, progress)
+    return Packed(digest=hashed.digest, size=hashed.size, files=len(found))
+
+
+def bundle(
+    found: Sequence[Member], out: IO[bytes], progress: Progress = lambda name, size: None
+) -> Packed:
+    """Write `found` to `out` as a tar: the same bytes whatever version of zlib is here."""
+    hashed = _Hashing(out)
+    _write(found, hashed, progress)
+    return Packed(digest=hashed.digest, size=hashed.size, files=len(found))
+
+
+def _write(found: Sequence[Member], out: gzip.GzipFile | _Hashing, progress: Progress) -> None:
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for member in found:
             progress(member.name, _add(archive, member))
-    return Packed(digest=hashed.digest, size=hashed.size, files=len(found))
 
 
 def digest(path: Path) -> Packed:
@@ -71,19 +82,21 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and path.name.endswith(ARCHIVES)
 
 
-def members(folder: Path) -> list[Member]:
-    """What of `folder` is packed, in order."""
+def members(folder: Path, rules: Sequence[str] = ignore.NAMES) -> list[Member]:
+    """What of `folder` is packed, in order. `rules`: the files that say what stays at home."""
     root = folder.resolve()
     if not root.is_dir():
         raise BadSource(f"{folder} is not a folder", "give a folder with code, or a .tar.gz of one")
-    found = sorted(_walk(root, root, "", []))
+    found = sorted(_walk(root, root, "", [], rules))
     if not found:
         raise BadSource(f"{folder} holds no files", "is everything in .gitignore?")
     return found
 
 
-def _walk(root: Path, folder: Path, inside: str, above: list[ignore.Rule]) -> Iterator[Member]:
-    rules = above + ignore.read(folder, inside)
+def _walk(
+    root: Path, folder: Path, inside: str, above: list[ignore.Rule], names: Sequence[str]
+) -> Iterator[Member]:
+    rules = above + ignore.read(folder, inside, names)
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -97,7 +110,7 @@ def _walk(root: Path, folder: Path, inside: str, above: list[ignore.Rule]) -> It
         if entry.is_symlink():
             yield Member(name=name, path=path, link=_link(root, path, name))
         elif is_folder:
-            yield from _walk(root, path, f"{name}/", rules)
+            yield from _walk(root, path, f"{name}/", rules, names)
         elif entry.is_file():
             yield Member(name=name, path=path)
         else:
@@ -158,6 +171,9 @@ class _Hashing:
         self._hash.update(content)
         self.size += len(content)
         return self._out.write(content)
+
+    def tell(self) -> int:
+        return self.size
 
     def flush(self) -> None:
         self._out.flush()
