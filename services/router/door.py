@@ -23,8 +23,9 @@ from services.router.reply import Reply
 from services.router.resolve import Ambiguous, Match, Resolved, Unknown, job_of, resolve
 from services.router.table import Route, Table
 from services.router.tunnel import accept, tunnel
-from services.router.upstream import Failed, bad
+from services.router.upstream import bad
 from services.router.vet import Refused, Vetted, content_length, values, vet
+from shared.dial import Failed
 from shared.ids import JobId
 from shared.lifecycle import State
 from shared.telemetry import CONTENT_TYPE, Telemetry

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import msgspec
 
 from services.router.table import Route
-from services.router.upstream import Failed, Trouble
+from shared.dial import Failed, Trouble
 from shared.lifecycle import State
 from shared.problems import Problem, problem
 

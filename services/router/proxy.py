@@ -17,9 +17,10 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from services.router.copies import Copies, Copy
-from services.router.upstream import Connection, Failed, Head, Trouble
+from services.router.upstream import Connection, Head
 from services.router.vet import CHUNKED, Header
 from shared.address import has_doorman
+from shared.dial import Failed, Trouble
 
 SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 CONNECT: Final = 5.0  # seconds for a connection ...

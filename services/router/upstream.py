@@ -8,20 +8,16 @@ refused, not repaired.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Sequence
-from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from services.router.headers import lines
 from services.router.vet import CHUNKED, Header, bad_line, content_length, values
-from shared.address import Address, has_doorman, unix_path
-from shared.doorman import NONCE, PROOF, proven
-from shared.errors import Transient
+from shared.address import Address
+from shared.dial import Failed, Trouble, dial
 
 CHUNK: Final = 1 << 16
 LINES: Final = 200  # header lines of an answer
@@ -30,23 +26,6 @@ INTERIM: Final = 20  # answers 1xx before the real one
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t \x21-\x7e\x80-\xff]*))?\r\n")
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t \x21-\x7e\x80-\xff]*)?\r\n")
-
-
-class Trouble(StrEnum):
-    REFUSED = "refused"  # nothing was sent
-    AWAY = "away"  # nothing was sent, and there is no address left to send it to
-    DROPPED = "dropped"  # it closed before a byte of an answer
-    BAD = "bad"  # what it sent is not an answer that we would pass on
-    SILENT = "silent"  # it gave no sign of life in time
-
-
-class Failed(Transient):
-    """The endpoint did not do its part."""
-
-    def __init__(self, trouble: Trouble, detail: str) -> None:
-        super().__init__(f"{trouble}: {detail}")
-        self.trouble = trouble
-        self.detail = detail
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,41 +48,13 @@ class Connection:
     async def open(
         cls, address: Address, seconds: float, secrets: Sequence[str] = ()
     ) -> Connection:
-        """Raises Failed: REFUSED when nobody listens, or somebody who has none of `secrets`,
-        though there is a doorman to be; SILENT when it takes too long; AWAY without `secrets`."""
-        if has_doorman(address) and not secrets:
-            raise Failed(Trouble.AWAY, "DOORMAN_KEY is empty.")
-        try:
-            async with asyncio.timeout(seconds):
-                if path := unix_path(address):
-                    return cls(*await asyncio.open_unix_connection(path, limit=CHUNK))
-                where = urlsplit(address)
-                connection = cls(
-                    *await asyncio.open_connection(where.hostname, where.port or 80, limit=CHUNK)
-                )
-                if has_doorman(address):
-                    await connection._meet(secrets)
-                return connection
-        except TimeoutError as error:
-            raise Failed(Trouble.SILENT, "It does not take connections.") from error
-        except OSError as error:
-            raise Failed(Trouble.REFUSED, "It refuses connections.") from error
-
-    async def _meet(self, secrets: Sequence[str]) -> None:
-        """Return once the doorman has proven himself; else close."""
-        nonce = os.urandom(NONCE)
-        try:
-            self.writer.write(nonce)
-            given = await self.reader.readexactly(PROOF)
-            host, port = self.writer.get_extra_info("peername")[:2]
-            if not proven(given, secrets, nonce, host, port):
-                raise Failed(Trouble.REFUSED, "Somebody else is at its address.")
-        except asyncio.IncompleteReadError as error:
-            self.close()
-            raise Failed(Trouble.REFUSED, "Its doorman lets nobody in.") from error
-        except BaseException:
-            self.close()
-            raise
+        """Raises Failed, as dial does."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(CHUNK, loop)
+        transport, protocol = await dial(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), address, seconds, secrets
+        )
+        return cls(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     def close(self) -> None:
         """At once; the endpoint sees it now, whatever was under way."""
