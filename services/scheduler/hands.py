@@ -24,6 +24,14 @@ LONGEST: Final = 30.0
 Work = Callable[[], Awaitable[None]]
 
 
+class Later(Transient):
+    """It is too early, and no trouble: look again after so many seconds."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class Hands:
     def __init__(self, done: Callable[[], None], *, first: float = FIRST) -> None:
         self._done = done  # told after each step, as it may have made the next one possible
@@ -62,9 +70,9 @@ class Hands:
 
     def forget(self, alive: Collection[Replica]) -> None:
         """Trouble with what is no longer there need not be remembered."""
-        for key in [key for key in self._tries if key[0] not in alive]:
-            del self._tries[key]
-            self._not_before.pop(key, None)
+        for key in [key for key in self._not_before if key[0] not in alive]:
+            del self._not_before[key]
+            self._tries.pop(key, None)
 
     async def _perform(
         self, replica: Replica, name: str, step: Work, at_once: asyncio.Semaphore
@@ -72,6 +80,9 @@ class Hands:
         try:
             async with at_once:
                 await step()
+        except Later as error:
+            log.debug("%s of %s: %s", name, replica, error)
+            self._rest(replica, name, error.seconds)
         except Transient as error:
             log.warning("%s of %s: will try again: %s", name, replica, error)
             self._wait(replica, name)
@@ -80,13 +91,16 @@ class Hands:
             self._wait(replica, name)
         else:
             self._tries.pop((replica, name), None)
+            self._not_before.pop((replica, name), None)
 
     def _wait(self, replica: Replica, name: str) -> None:
         key = (replica, name)
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         seconds = min(LONGEST, self._first * 2.0 ** min(tries - 1, 16))
-        now = asyncio.get_running_loop().time()
-        self._not_before[key] = now + seconds * random.uniform(0.5, 1.0)
+        self._rest(replica, name, seconds * random.uniform(0.5, 1.0))
+
+    def _rest(self, replica: Replica, name: str, seconds: float) -> None:
+        self._not_before[replica, name] = asyncio.get_running_loop().time() + seconds
 
     def _end(self, replica: Replica) -> None:
         del self._tasks[replica]

@@ -13,7 +13,8 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from services.scheduler import cluster, inventory, trust
+from services.scheduler import applications, cluster, inventory, trust
+from services.scheduler.applications import Applications
 from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Settings, open_driver
 from services.scheduler.inventory import Inventory, Source
@@ -23,7 +24,8 @@ from services.scheduler.nvml import Nvml
 from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
-from shared import ids, service
+from services.scheduler.status import Patience
+from shared import doorman, ids, service
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
 from shared.events import (
@@ -75,6 +77,8 @@ class Config(cluster.Config, frozen=True, kw_only=True):
     router_url: str = "http://127.0.0.1:8000"
     start_deadline: float = 600.0  # seconds from a job's place to its readiness
     drain: float = 0.5  # seconds that the last requests of a stopping job have
+    ping_deadline: float = 60.0  # seconds that a model may listen without serving
+    retire: float = 15.0  # seconds that an application's servables outlive their revision
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
@@ -107,12 +111,15 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             target=config.target,
             options=Options(
                 policy=Policy(start_deadline=config.start_deadline, drain=config.drain),
+                patience=Patience(deadline=config.ping_deadline),
                 stop_grace=config.stop_grace,
                 router_url=config.router_url,
             ),
             metrics=metrics,
             vet=vet,
+            keys=doorman.keys(config.doorman_key) if kind(config.target) == CLUSTER else (),
         )
+        settler = Applications(floor.database, target=config.target, retire=config.retire)
         leader = Leader(
             config.database_url,
             config.target,
@@ -120,15 +127,22 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             every(PURGE_EVERY, scheduler.purge),
             *((every(TIDY_EVERY, driver.tidy),) if isinstance(driver, Tidy) else ()),
             partial(scheduler.act, every=config.look_every),
+            partial(settler.act, every=config.look_every),
         )
-        # a queue of its own, so that one who stands by takes no news from one who acts
-        wake = floor.bus.subscribe(
-            ids.new(f"scheduler-{config.target}-"),
-            [fact.type for fact in WAKE],
-            scheduler.on_event,
-            lasting=False,
+        # queues of its own, so that one who stands by takes no news from one who acts
+        wakes = (
+            floor.bus.subscribe(
+                ids.new(f"{who}-{config.target}-"),
+                [fact.type for fact in facts],
+                told,
+                lasting=False,
+            )
+            for who, facts, told in (
+                ("scheduler", WAKE, scheduler.on_event),
+                ("applications", applications.WAKE, settler.on_event),
+            )
         )
-        loops: list[Loop] = [leader.loop, wake]
+        loops: list[Loop] = [leader.loop, *wakes]
         if config.scheduler_port:
             loops.append(_door(config, scheduler, leader, telemetry))
         yield loops

@@ -16,6 +16,7 @@ import msgspec
 
 from services.scheduler import reconcile
 from services.scheduler.driver import Driver, Phase, Refused, Replica, Workload
+from services.scheduler.hands import Later
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.reconcile import (
     Adjust,
@@ -29,6 +30,7 @@ from services.scheduler.reconcile import (
     Step,
     Stop,
 )
+from services.scheduler.status import Patience, Statuses
 from services.scheduler.store import Store
 from services.scheduler.workload import workload
 from shared.database import versions
@@ -42,6 +44,7 @@ from shared.run import pause
 log = logging.getLogger(__name__)
 
 QUOTED: Final = 5  # lines of the log in the reason of a failure
+TIMEOUT: Final = "Ping timeout exceeded. Info:"  # as Hydrosphere's users know it
 WHILE_STOPPING: Final = 0.2  # seconds between two looks at what a stopping replica prints
 
 Vet = Callable[[Workload], Awaitable[str | None]]
@@ -53,6 +56,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     router_url: str = ""  # how people reach endpoints, for what is written into them
     again_after: float = 0.5  # seconds to the second try of what met trouble; doubles
+    patience: Patience = Patience()
     repair_every: float = 10.0  # seconds between two repairs of one replica: others may fight us
 
 
@@ -63,6 +67,7 @@ class Performer:
         driver: Driver,
         store: Store,
         shipper: Shipper,
+        statuses: Statuses,
         *,
         options: Options,
         vet: Vet | None,
@@ -74,6 +79,7 @@ class Performer:
         self._jobs = PostgresJobs(database)
         self._store = store
         self._shipper = shipper
+        self._statuses = statuses
         self._repaired: dict[Replica, float] = {}  # when
 
     def forget(self, alive: Collection[Replica]) -> None:
@@ -86,15 +92,8 @@ class Performer:
                 await self._start(replica)
             case Stop(replica=replica, drain=drain):
                 await self._stop(replica, drain)
-            case RecordStarted(replica=replica, addresses=addresses):
-                await self._jobs.advance(
-                    JobStarted(
-                        job=replica.job,
-                        attempt=replica.attempt,
-                        address=addresses[0] if addresses else "",
-                        addresses=addresses,
-                    )
-                )
+            case RecordStarted():
+                await self._started(step)
             case RecordMoved(replica=replica, addresses=addresses):
                 await self._jobs.moved(
                     JobMoved(job=replica.job, attempt=replica.attempt, addresses=addresses)
@@ -113,6 +112,22 @@ class Performer:
         refused = job and await self._run(job)
         if refused:
             await self._fail(replica, refused, quote=False)
+
+    async def _started(self, step: RecordStarted) -> None:
+        replica, addresses = step.replica, step.addresses
+        why = await self._statuses.why_not(replica, addresses) if step.model else ""
+        if not why:
+            fact = JobStarted(
+                job=replica.job,
+                attempt=replica.attempt,
+                address=addresses[0] if addresses else "",
+                addresses=addresses,
+            )
+            await self._jobs.advance(fact)
+        elif self._statuses.waited(replica) >= self._statuses.patience.deadline:
+            await self._fail(replica, f"{TIMEOUT} {why}", quote=True)
+        else:
+            raise Later(why, self._statuses.patience.again)
 
     async def _adjust(self, replica: Replica, drift: str) -> None:
         job = await self._wanted(replica, State.STARTING, State.RUNNING)

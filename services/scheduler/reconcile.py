@@ -44,6 +44,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     grants: int = 0  # how often that was set
     held: int = 0  # copies that hold GPUs
     reason: str = ""  # that is written down
+    model: bool = False  # whether it has to answer `Status`, too
 
     @property
     def replica(self) -> Replica:
@@ -72,6 +73,7 @@ class Stop(Step, frozen=True, kw_only=True):
 
 class RecordStarted(Step, frozen=True, kw_only=True):
     addresses: tuple[Address, ...]
+    model: bool = False  # then it has started once it answers `Status`, too
 
 
 class RecordMoved(Step, frozen=True, kw_only=True):
@@ -140,25 +142,6 @@ def unready(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> set[
     }
 
 
-def told(
-    works: Sequence[Work], observed: Mapping[Replica, Observed], waits: Mapping[JobId, str]
-) -> dict[Replica, str]:
-    """What is wrong with jobs that have begun, or why they wait for more copies (`waits`), where
-    something else is written down. Nothing, once all is well."""
-    return {
-        work.replica: reason
-        for work in works
-        if work.state in (State.STARTING, State.RUNNING)
-        and (reason := _told(work, observed.get(work.replica), waits)) != work.reason
-    }
-
-
-def _told(work: Work, seen: Observed | None, waits: Mapping[JobId, str]) -> str:
-    well = seen is None or (seen.phase is Phase.READY and len(seen.addresses) >= seen.copies)
-    trouble = "" if well or seen is None else seen.reason
-    return "; ".join(filter(None, (trouble, waits.get(work.job, ""))))
-
-
 def quoting(reason: str, lines: Sequence[str]) -> str:
     """`reason` with the end of the log, oldest line first."""
     if not lines:
@@ -181,7 +164,8 @@ def _step(work: Work, seen: Observed | None, policy: Policy, nowhere: float) -> 
 def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
     if seen is not None:
         if seen.phase is Phase.READY and seen.addresses:
-            return RecordStarted(replica=work.replica, addresses=tuple(sorted(seen.addresses)))
+            addresses = tuple(sorted(seen.addresses))
+            return RecordStarted(replica=work.replica, addresses=addresses, model=work.model)
         if (failed := _failed(work, seen)) is not None:
             return failed
     if work.age > policy.start_deadline:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -21,8 +21,10 @@ from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
 from services.scheduler.performer import Options, Performer, Vet
-from services.scheduler.reconcile import Start, Step, Stop
+from services.scheduler.reconcile import RecordStarted, Start, Step, Stop
+from services.scheduler.status import ASKS, Ask, Statuses, unasked
 from services.scheduler.store import Snapshot, Store
+from services.scheduler.why import told
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.errors import Transient
@@ -48,7 +50,10 @@ class Scheduler:
         options: Options | None = None,
         metrics: Metrics | None = None,
         vet: Vet | None = None,
+        ask: Ask = unasked,
+        keys: Sequence[str] = (),
     ) -> None:
+        """`keys` are those by which doormen prove themselves."""
         self.trouble: str | None = None  # why the last look failed
         self._options = options or Options()
         self._metrics = metrics or Metrics(Telemetry())
@@ -56,14 +61,24 @@ class Scheduler:
         self._jobs = PostgresJobs(database)
         self._store = Store(database, target)
         self._shipper = Shipper(database, driver)
-        self._performer = Performer(
-            database, driver, self._store, self._shipper, options=self._options, vet=vet
-        )
         self._wake = asyncio.Event()
+        self._statuses = Statuses(
+            ask, changed=self._wake.set, keys=keys, patience=self._options.patience
+        )
+        self._performer = Performer(
+            database,
+            driver,
+            self._store,
+            self._shipper,
+            self._statuses,
+            options=self._options,
+            vet=vet,
+        )
         self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
+        self._asks = asyncio.Semaphore(ASKS)
         self._nowhere: dict[Replica, float] = {}  # since when nothing of it takes requests
 
     async def on_event(self, event: Event) -> None:
@@ -84,6 +99,7 @@ class Scheduler:
             await self._hands.drain()
         finally:
             await self._hands.drop()
+            await self._statuses.drop()
 
     async def turn(self) -> None:
         """Look once, and begin what has to be done."""
@@ -95,6 +111,7 @@ class Scheduler:
         waits = await self._admit(snapshot)
         await self._tell(waits, snapshot, observed)
         await self._store.count(reconcile.restarted(works, observed))
+        self._statuses.watch(works)
         nowhere = self._ages(reconcile.unready(works, observed))
         for step in reconcile.reconcile(
             works, observed, snapshot.holders, self._options.policy, nowhere
@@ -165,7 +182,7 @@ class Scheduler:
             for job in snapshot.waiting
             if job.granted == 0 and waits.get(job.job, job.reason) != job.reason
         }
-        begun = reconcile.told(snapshot.works, observed, waits)
+        begun = told(snapshot.works, observed, waits, self._statuses.unwell)
         await self._store.explain(queued, {each: clean(why) for each, why in begun.items()})
 
     def _ages(self, unready: Collection[Replica]) -> dict[Replica, float]:
@@ -177,6 +194,7 @@ class Scheduler:
     def _forget(self, alive: Collection[Replica]) -> None:
         self._hands.forget(alive)
         self._performer.forget(alive)
+        self._statuses.forget(alive)
 
     async def _grow(self, placement: Placement) -> None:
         fact = JobScaled(job=placement.job, attempt=placement.attempt, copies=placement.copies)
@@ -198,7 +216,13 @@ class Scheduler:
     def _begin(self, step: Step) -> None:
         if step.replica in self._hands.busy:
             return
-        at_once = self._stops if isinstance(step, Stop) else self._starts
         name = type(step).__name__
         self._metrics.began(name)
-        self._hands.begin(step.replica, name, partial(self._performer.perform, step), at_once)
+        perform = partial(self._performer.perform, step)
+        self._hands.begin(step.replica, name, perform, self._room(step))
+
+    def _room(self, step: Step) -> asyncio.Semaphore:
+        """What it shares with others of its kind. Models that don't answer hold up models alone."""
+        if isinstance(step, Stop):
+            return self._stops
+        return self._asks if isinstance(step, RecordStarted) and step.model else self._starts

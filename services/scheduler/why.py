@@ -1,4 +1,4 @@
-"""What a job that waits is told: one line for a person. Pure."""
+"""What is said of a job that waits, or of which something is wrong: one line for a person. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.scheduler.driver import Observed, Phase, Replica
+from services.scheduler.reconcile import Work
 from services.scheduler.shelf import Shelf, Waiting, fitting
+from shared.ids import JobId
+from shared.lifecycle import State
 
 FAR: Final = 100
 """Beyond so many jobs ahead, the exact number is not told: it would be rewritten for nobody."""
@@ -45,6 +49,29 @@ def why(
         named = [f"{number} {t}" for number, t in zip(numbers, types, strict=True)]
         state = f"{', '.join(named[:-1])} and {named[-1]} are free"
     return f"{wants}; {state}; {_queue(ahead)}"
+
+
+def told(
+    works: Sequence[Work],
+    observed: Mapping[Replica, Observed],
+    waits: Mapping[JobId, str],
+    unwell: Mapping[Replica, str] = {},
+) -> dict[Replica, str]:
+    """What is wrong with jobs that have begun, or why they wait for more copies (`waits`), where
+    something else is written down. Nothing, once all is well. `unwell` is what models say of
+    themselves."""
+    found: dict[Replica, str] = {}
+    for work in works:
+        trouble = _trouble(observed.get(work.replica)) or unwell.get(work.replica, "")
+        reason = "; ".join(filter(None, (trouble, waits.get(work.job, ""))))
+        if work.state in (State.STARTING, State.RUNNING) and reason != work.reason:
+            found[work.replica] = reason
+    return found
+
+
+def _trouble(seen: Observed | None) -> str:
+    well = seen is None or (seen.phase is Phase.READY and len(seen.addresses) >= seen.copies)
+    return "" if well or seen is None else seen.reason
 
 
 def totals(shelf: Shelf) -> Counter[str]:

@@ -20,9 +20,9 @@ from services.scheduler.reconcile import (
     quoting,
     reconcile,
     restarted,
-    told,
     unready,
 )
+from services.scheduler.why import told
 from shared.address import Address
 from shared.ids import JobId
 from shared.lifecycle import State
@@ -154,6 +154,19 @@ def test_only_what_runs_can_be_unready():
 def test_what_is_wrong_is_told_until_it_is_well(wanted, there, waits, expected):
     found = told([wanted], {R: there} if there else {}, {R.job: waits} if waits else {})
     assert found == ({} if expected is None else {R: expected})
+
+
+def test_a_model_that_listens_and_does_not_serve_says_why():
+    there, loading = {R: seen("ready")}, {R: "loading"}
+    assert told([work("starting", model=True)], there, {}, loading) == {R: "loading"}
+    assert told([work("running", model=True, reason="loading")], there, {}) == {R: ""}
+    worse = {R: seen("crashing", reason="back-off")}
+    assert told([work("running", model=True)], worse, {}, loading) == {R: "back-off"}
+
+
+def test_a_model_that_is_ready_has_to_say_so_itself():
+    [step] = steps([work("starting", model=True)], seen("ready"))
+    assert step == RecordStarted(replica=R, addresses=(HERE,), model=True)
 
 
 def test_what_nobody_wants_is_stopped():

@@ -1,0 +1,106 @@
+"""Settles applications, and ends servables that nobody needs any more.
+
+One `turn` is one look, and belongs to the scheduler who acts for the target. Whatever it does is a
+statement that is guarded by what is written down, so a turn may come late, twice, or be cut short
+anywhere: the next one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+
+from services.scheduler.settle import Assembly, Unneeded, ended, settled
+from shared.database import applications
+from shared.database.jobs import PostgresJobs
+from shared.database.pool import Database
+from shared.database.sqlfile import sql
+from shared.errors import Transient
+from shared.events import (
+    ApplicationReady,
+    ApplicationRemoved,
+    ApplicationSubmitted,
+    Event,
+    Fact,
+    JobFailed,
+    JobRestarted,
+    JobStarted,
+    JobStopped,
+)
+from shared.lifecycle import LIVE
+from shared.run import chain, pause
+
+UNSETTLED = sql(__package__, "unsettled")
+UNNEEDED = sql(__package__, "unneeded")
+
+log = logging.getLogger(__name__)
+
+WAKE: Final[tuple[type[Fact], ...]] = (
+    ApplicationSubmitted,
+    ApplicationRemoved,
+    JobStarted,
+    JobFailed,
+    JobStopped,
+    JobRestarted,
+)
+"""The facts after which there may be something to do."""
+
+RETIRE: Final = 15.0
+AT_ONCE: Final = 100  # jobs that one turn ends
+LONGEST: Final = 10.0  # seconds to the next look while the tables are away
+
+
+class Applications:
+    def __init__(self, database: Database, *, target: str, retire: float = RETIRE) -> None:
+        """`retire` is for how many seconds a revision that was replaced may still be asked."""
+        self._database = database
+        self._target = target
+        self._retire = retire
+        self._jobs = PostgresJobs(database)
+        self._wake = asyncio.Event()
+
+    async def on_event(self, event: Event) -> None:
+        """Something happened: look soon. What it was, the tables say."""
+        self._wake.set()
+
+    async def act(self, stopping: asyncio.Event, *, every: float = 1.0) -> None:
+        """Turn after turn until told to stop."""
+        told = asyncio.create_task(chain(stopping, self._wake))
+        away = every
+        try:
+            while not stopping.is_set():
+                self._wake.clear()
+                try:
+                    await self.turn()
+                    away = every
+                except Transient:
+                    log.warning("applications: will look again", exc_info=True)
+                    await pause(away, stopping)
+                    away = min(away * 2, max(every, LONGEST))
+                await pause(every, self._wake)
+                await pause(0.01, stopping)  # news comes in bunches
+        finally:
+            told.cancel()
+
+    async def turn(self) -> None:
+        """Look once, and write down what follows."""
+        await self._settle()
+        await self._end()
+
+    async def _settle(self) -> None:
+        rows = await self._database.fetch(UNSETTLED, self._target, list(LIVE))
+        for assembly in msgspec.convert([dict(row) for row in rows], list[Assembly]):
+            fact = settled(assembly)
+            if isinstance(fact, ApplicationReady):
+                await applications.ready(self._database, fact)
+            elif fact is not None:
+                await applications.fail(self._database, fact)
+
+    async def _end(self) -> None:
+        rows = await self._database.fetch(UNNEEDED, self._target, self._retire, AT_ONCE)
+        for unneeded in msgspec.convert([dict(row) for row in rows], list[Unneeded]):
+            if (fact := ended(unneeded)) is not None:
+                await self._jobs.advance(fact)

@@ -1,0 +1,22 @@
+-- The jobs of a target that were made for an application and that none of its revisions needs, for
+-- so long that every router knows. A revision that is retired never comes back, and only jobs of
+-- the one that answers are shared with the next, so what nobody needs nobody will.
+-- $1 target  $2 seconds since a revision was retired in which it is still in use  $3 how many
+SELECT jobs.id AS job, jobs.attempt, jobs.state
+  FROM jobs
+  JOIN applications ON applications.id = jobs.application
+ WHERE jobs.target = $1
+   AND jobs.state NOT IN ('stopping', 'finished', 'terminated', 'purged')
+   AND (applications.state = 'removed'
+        OR NOT EXISTS (
+           SELECT
+             FROM revisions
+            WHERE revisions.application = jobs.application
+              AND (revisions.retired_at IS NULL
+                   OR revisions.retired_at > clock_timestamp() - make_interval(secs => $2))
+              AND revisions.graph @> jsonb_build_object(
+                      'stages', jsonb_build_array(jsonb_build_object(
+                          'variants', jsonb_build_array(jsonb_build_object('job', jobs.id)))))
+           ))
+ ORDER BY jobs.seq
+ LIMIT $3;
