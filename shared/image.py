@@ -37,7 +37,8 @@ CODE: Final[dict[Format, str]] = {
     "proximl": "/opt/ml/models",
     "hydrosphere": "/model/files",
 }
-CONTRACT: Final = "/model/contract.protobin"
+MODEL: Final = "/model"  # Hydrosphere's servers find all of a model below this
+CONTRACT: Final = f"{MODEL}/contract.protobin"
 PYTHON: Final = "/slipway/python"
 RUNTIME: Final = "/slipway/runtime"
 ENDPOINT: Final = "/slipway/endpoint.json"

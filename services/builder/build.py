@@ -33,7 +33,7 @@ from services.builder.said import Said, said
 from services.builder.stages import Limits, Stages
 from shared import image
 from shared.blobs import Blob, digest_of
-from shared.endpoint import Endpoint
+from shared.endpoint import Endpoint, Model
 from shared.errors import Permanent, Transient, translate
 from shared.image import BaseRecord, Record
 from shared.registry import Reference
@@ -43,12 +43,16 @@ NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 TAG: Final = 128  # characters
 
 
+DEFAULT_BASE: Final = "python:3.11"
+
+
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """What every build of this builder uses."""
 
     tools: Tools
     host: Host  # this machine
     bases: Bases
+    default_base: str = DEFAULT_BASE  # of endpoints that name none, or an environment
     depot: Depot | None = None  # None: images stay in the blob store
     signer: Signer | None = None
     limits: Limits = Limits()
@@ -128,15 +132,16 @@ class Build:
         if not image.has_base(self._held.target):
             return Footing(host=self._shop.host)
         wanted = image.Platform(architecture=self._shop.host.architecture, os=self._shop.host.os)
-        if endpoint.image not in self._bases:
+        name = endpoint.image or self._shop.default_base
+        if name not in self._bases:
             owner, _, _ = self._held.project.partition("/")
             async with self._stages.stage("base"):
-                found = await self._shop.bases.find(endpoint.image, wanted, owner)
-            self._write(f"base image {endpoint.image} is {found.reference}", "platform")
+                found = await self._shop.bases.find(name, wanted, owner)
+            self._write(f"base image {name} is {found.reference}", "platform")
             if found.look.no_python:
                 self._write(f"it has no Python of use: {found.look.no_python}", "platform")
-            self._bases[endpoint.image] = found
-        base = self._bases[endpoint.image]
+            self._bases[name] = found
+        base = self._bases[name]
         return Footing(host=base.host, base=base)
 
     async def _image(self, endpoint: Endpoint, footing: Footing) -> tuple[Kept, bool]:
@@ -146,15 +151,16 @@ class Build:
         if known is not None:
             return known, True
         base = footing.base
+        container = recipe.container(  # first: it may be that nothing can start it
+            endpoint,
+            footing.host,
+            base.config.config if base else None,
+            config_labels(endpoint, footing.record),
+        )
         made = await self._parts.made(endpoint, footing.host, base)
         manifest = await images.keep(
             blobs,
-            recipe.container(
-                endpoint,
-                footing.host,
-                base.config.config if base else None,
-                config_labels(endpoint, footing.record),
-            ),
+            container,
             footing.host,
             made.layers,
             under=images.under(base.manifest, base.config) if base else images.ON_NOTHING,
@@ -178,7 +184,12 @@ class Build:
             "" if footing.base is None else footing.base.digest,
             self._tools.indexes,
             own,
+            *self._called(endpoint),
         )
+
+    def _called(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """A model's name, which is in its image."""
+        return (self._held.deployment,) if isinstance(endpoint.entry, Model) else ()
 
     async def _said(
         self, endpoint: Endpoint, footing: Footing, kept: Kept, into: Reference | None

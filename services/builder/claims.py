@@ -50,6 +50,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     lease: str
     project: str  # owner/name
     target: str
+    deployment: str = ""  # what its deployment, or its model, is called
     definition: Definition
     claims: int  # of this version that ended without a word, with this one
     errors: int  # builds of it that ended in an error of our own

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -16,13 +16,17 @@ from services.builder.base.look import Look
 from services.builder.base.scan import Spent, scan
 from services.builder.cache import Cache
 from services.builder.engines import Engine, Step
-from services.builder.layers import threaded
+from services.builder.layers import small, threaded
 from services.builder.logbook import Write
+from services.builder.python.reason import masked
 from services.builder.stages import Stages
 from shared.blobs import CHUNK, Blob, Blobs
 from shared.endpoint import Endpoint
 from shared.errors import Invalid, Transient, translate
-from shared.image import CODE
+from shared.image import CODE, USER
+
+NONE: Final[Mapping[str, str]] = {}
+NO_FILES: Final[Mapping[str, bytes]] = {}
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,28 +53,50 @@ class Inside:
         self._engine = engine
         self._project = project
         self._folder = folder
+        self._private = folder / "private.tar"
         self._write = write
         self._stages = stages
 
-    async def changed(self, endpoint: Endpoint, base: Base, below: Sequence[Blob]) -> Changed:
-        """`below` are our layers that the owner's lines may read, the lowest first."""
+    async def changed(
+        self,
+        endpoint: Endpoint,
+        base: Base,
+        below: Sequence[Blob],
+        environment: Mapping[str, str] = NONE,
+        private: Mapping[str, bytes] = NO_FILES,
+    ) -> Changed:
+        """`below` are our layers that the owner's lines may read, the lowest first.
+
+        They run with `environment`, and with `private` files that the image does not have.
+        """
         if not needed(endpoint):
             return Changed()
         under = below if endpoint.install else ()
-        asked = (endpoint.apt_packages, endpoint.conda_packages, endpoint.install)
+        asked: list[object] = [endpoint.apt_packages, endpoint.conda_packages, endpoint.install]
         layers = [blob.digest for blob in under]
+        if environment:
+            asked.append(dict(environment))
+        if private:
+            asked.append({path: masked(body.decode()) for path, body in private.items()})
         key = recipe.key("install", self._project, base.digest, *asked, layers)
         found = await self._cache.known(key, Changed, self._is_whole)
         if found is None:
             async with self._stages.stage("install"):
-                made = await self._run(endpoint, base, under)
+                made = await self._run(endpoint, base, under, environment, private)
             found = await self._cache.agree(key, made, self._is_whole)
         return found
 
     async def _is_whole(self, found: Changed) -> bool:
         return found.layer is None or await self._cache.has(found.layer)
 
-    async def _run(self, endpoint: Endpoint, base: Base, under: Sequence[Blob]) -> Changed:
+    async def _run(
+        self,
+        endpoint: Endpoint,
+        base: Base,
+        under: Sequence[Blob],
+        environment: Mapping[str, str],
+        private: Mapping[str, bytes],
+    ) -> Changed:
         if self._engine is None:
             raise Invalid(
                 "install",
@@ -79,10 +105,11 @@ class Inside:
             )
         step = Step(
             base=str(base.reference),
-            layers=await self.below(under),
+            layers=(*await self.below(under), *self._beside(private)),
             lines=endpoint.install,
             apt=endpoint.apt_packages,
             conda=endpoint.conda_packages,
+            env=dict(environment),
             cwd=CODE[endpoint.format] if under else "/",
         )
         made = await self._engine.run(step, self._folder, self._write)
@@ -94,6 +121,15 @@ class Inside:
             return Changed(layer=layer, look=added, left=left)
         finally:
             made.path.unlink(missing_ok=True)
+            self._private.unlink(missing_ok=True)
+
+    def _beside(self, private: Mapping[str, bytes]) -> tuple[Path, ...]:
+        """Files as a layer that lies under what a step changes, so the change has none of them."""
+        if not private:
+            return ()
+        with translate({OSError: Transient}), self._private.open("wb") as file:
+            file.writelines(small(private, owner=USER))
+        return (self._private,)
 
     async def below(self, blobs: Sequence[Blob]) -> tuple[Path, ...]:
         """Layers as the files that a step takes."""

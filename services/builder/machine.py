@@ -42,8 +42,12 @@ def host() -> Host:
 
 
 def runtime_files(folder: Path = RUNTIME) -> dict[str, bytes]:
-    """The files that start servers, by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
+    """The files that start servers, and packages for the code that they run, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*.py"))
+        if "__pycache__" not in path.parts
+    }
 
 
 def public_index(uv: str) -> str:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from services.builder import engines, machine, place, stages
 from services.builder.base.bases import Bases
-from services.builder.build import Build, Workshop
+from services.builder.build import DEFAULT_BASE, Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
@@ -59,6 +59,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     registry_auth: str = ""  # a docker-style config.json with logins
     base_registry: str = ""  # `host[:port][/prefix]` of base images that name none
     base_images: str = "{}"  # JSON: name of an environment -> its base image
+    default_base: str = DEFAULT_BASE  # the base image, or environment, of who names none
     signing_key: str = ""  # a PEM file; empty: what is said about images is not signed
     collect_every: float = 3600.0  # seconds between two times that what nobody needs is removed
     keep_blobs: float = 1.0  # days, after they were written
@@ -227,6 +228,7 @@ def workshop(
             place=place.read(config.registry) if config.registry else None,
             timeout=steps.base,
         ),
+        default_base=config.default_base,
         depot=Depot(registries, floor.blobs, config.registry) if config.registry else None,
         signer=signer(config),
         limits=steps,

@@ -5,7 +5,7 @@ They are asked for endpoint by endpoint; what two endpoints share is made once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -16,9 +16,11 @@ from services.builder.base.bases import Base
 from services.builder.cache import Cache
 from services.builder.claims import Claim
 from services.builder.engines import Engine
+from services.builder.here import Here
 from services.builder.image import Layer
 from services.builder.inside import Changed, Inside
 from services.builder.logbook import Write
+from services.builder.plan import Plan, plan
 from services.builder.python.install import Installer
 from services.builder.python.packages import Installed, Packages
 from services.builder.python.wheels.wheels import Wheels
@@ -27,7 +29,7 @@ from services.builder.source import Source
 from services.builder.stages import Stages
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
-from shared.errors import Invalid, Permanent
+from shared.errors import Invalid, Permanent, Transient, translate
 from shared.image import CODE, USER
 
 OWNED: Final = USER  # by the server: what it may write to
@@ -66,6 +68,16 @@ class Parts:
         self._inside = Inside(
             tools.blobs, tools.cache, tools.engine, held.project, folder, write, stages
         )
+        self._here = Here(
+            tools.blobs,
+            tools.cache,
+            tools.installer,
+            self._source,
+            held.project,
+            folder,
+            write,
+            stages,
+        )
         wheels = Wheels(
             tools.blobs,
             tools.cache,
@@ -93,9 +105,18 @@ class Parts:
 
     async def made(self, endpoint: Endpoint, host: Host, base: Base | None) -> Made:
         """What changes least lies lowest."""
-        code = await self._code(endpoint)  # first: installing may write into the source
-        packages = await self._packages.installed(endpoint, host, code, base)
-        own = recipe.runtime_files(endpoint, self._tools.runtime)
+        look = None if base is None else base.look
+        todo = plan(endpoint, look, engine=self._tools.engine is not None)
+        private = await self._packages.private(todo.request)
+        code = await self._code(endpoint, private)  # first: installing may write into the source
+        packages = await self._packages.installed(endpoint, host, code, base, todo.request)
+        if base is None and todo.request is not None and todo.shell:
+            left = await self._here.left(endpoint, todo, host, packages.layer, code, private)
+            code = left.code
+            packages = msgspec.structs.replace(
+                packages, layer=left.python, distributions=left.distributions
+            )
+        own = recipe.runtime_files(endpoint, self._tools.runtime, self._held.deployment)
         home = recipe.home_files(endpoint)
         parts = [
             Layer(role="python", blob=packages.layer),
@@ -105,14 +126,33 @@ class Parts:
         ]
         changed = Changed()
         if base is not None:
-            changed = await self._inside.changed(endpoint, base, (packages.layer, code))
+            changed = await self._inside.changed(
+                msgspec.structs.replace(endpoint, install=todo.lines),
+                base,
+                (packages.layer, code),
+                todo.environment,
+                await self._hidden(endpoint, todo, private),
+            )
         if changed.layer is not None:  # lines may change the code, packages are there before it
-            at = len(parts) if endpoint.install else 0
+            at = len(parts) if todo.lines else 0
             parts.insert(at, Layer(role="install", blob=changed.layer))
         files = await self._files(endpoint)
         if files is not None:
             parts.append(Layer(role="files", blob=files))
         return Made(layers=tuple(parts), packages=packages, changed=changed)
+
+    async def _hidden(
+        self, endpoint: Endpoint, todo: Plan, private: Iterable[str]
+    ) -> dict[str, bytes]:
+        """What a model's own lines read that its image does not have, by absolute path."""
+        if todo.request is None or not todo.shell:
+            return {}
+        source = await self._source.unpacked()
+        with translate({OSError: Transient}):
+            return {
+                f"{CODE[endpoint.format]}/{name}": (source / name).read_bytes()
+                for name in sorted(private)
+            }
 
     def given(self, endpoint: Endpoint) -> Mapping[str, str]:
         """Digests of the files that were given for an endpoint, by absolute path."""
@@ -123,10 +163,10 @@ class Parts:
     ) -> Blob:
         return await self._tools.blobs.put_bytes(b"".join(layers.small(files, links, owner=owner)))
 
-    async def _code(self, endpoint: Endpoint) -> Blob:
+    async def _code(self, endpoint: Endpoint, private: frozenset[str]) -> Blob:
         at = CODE[endpoint.format]
-        key = recipe.code_key(self._held.project, self._held.definition.source, at)
-        source, private = await self._source.unpacked(), await self._packages.private()
+        key = recipe.code_key(self._held.project, self._held.definition.source, at, private)
+        source = await self._source.unpacked()
 
         async def pack() -> AsyncIterable[bytes]:
             return layers.threaded(layers.folder(source, at, owner=OWNED, without=private))

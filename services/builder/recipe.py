@@ -13,9 +13,12 @@ from typing import Final
 
 import msgspec
 
+from services.builder.python.reason import masked
 from services.builder.script import script
 from shared import image
-from shared.endpoint import Command, Endpoint, Routes, Wsgi
+from shared.endpoint import Command, Endpoint, Model, Routes, Wsgi
+from shared.errors import Invalid
+from shared.hydrosphere import contracts
 
 VERSION: Final = 2
 """Part of every key; it grows when the same inputs shall give other layers than before."""
@@ -30,8 +33,12 @@ ML_FOLDERS: Final = {
 }
 ML_PREFIXES: Final = ("ML", "TRAINML", "PROXIML")
 
-SERVER: Final = "gunicorn"
+SERVER: Final = ("gunicorn",)
+MODEL_SERVER: Final = ("grpcio", "numpy", "protobuf")
 """What the platform's own launchers need; it is installed unless the project asks for it."""
+
+SOURCES: Final = f"{image.CODE['hydrosphere']}/src"
+"""Where a model's own modules are, in whatever runtime."""
 
 
 OWN_BIN: Final = "/slipway/bin"
@@ -68,8 +75,10 @@ def key(kind: str, *parts: object) -> str:
     return f"{kind}:{hashlib.sha256(body).hexdigest()}"
 
 
-def code_key(project: str, source: str, at: str) -> str:
-    return key("code", project, source, at)
+def code_key(project: str, source: str, at: str, without: Iterable[str] = ()) -> str:
+    """`without` are the files of the source that no image has."""
+    left_out = sorted(without)
+    return key("code", project, source, at, *([left_out] if left_out else []))
 
 
 def python_key(
@@ -90,10 +99,16 @@ def files_key(project: str, files: Mapping[str, str]) -> str:
     return key("files", project, dict(files))
 
 
-def runtime_files(endpoint: Endpoint, runtime: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What the runtime layer holds, by absolute path."""
+def runtime_files(
+    endpoint: Endpoint, runtime: Mapping[str, bytes], deployment: str = ""
+) -> dict[str, bytes]:
+    """What the runtime layer holds, by absolute path. `deployment` is what a model is called."""
     own = {f"{image.RUNTIME}/{name}": body for name, body in runtime.items()}
-    return own | {image.ENDPOINT: msgspec.json.encode(endpoint, order="sorted")}
+    if isinstance(endpoint.entry, Model):
+        own[image.CONTRACT] = contracts.encode(endpoint.entry.contract, deployment)
+    # an index may be named in a line, with a password: whoever pulls an image reads this
+    shown = msgspec.structs.replace(endpoint, install=tuple(map(masked, endpoint.install)))
+    return own | {image.ENDPOINT: msgspec.json.encode(shown, order="sorted")}
 
 
 def home_files(endpoint: Endpoint) -> dict[str, bytes]:
@@ -115,8 +130,18 @@ def file_paths(endpoint: Endpoint, given: Mapping[str, str]) -> dict[str, str]:
 
 def packages(endpoint: Endpoint, asked_for: Iterable[str]) -> tuple[str, ...]:
     """Requirements beside those of the project's file, which asks for the names `asked_for`."""
-    runs_here = isinstance(endpoint.entry, Wsgi | Routes) and SERVER not in set(asked_for)
-    return (*endpoint.pip_packages, *((SERVER,) if runs_here else ()))
+    known = set(asked_for)
+    return (*endpoint.pip_packages, *(name for name in server(endpoint) if name not in known))
+
+
+def server(endpoint: Endpoint) -> tuple[str, ...]:
+    """The packages without which the platform itself can't start it; none where it doesn't."""
+    match endpoint.entry:
+        case Wsgi() | Routes():
+            return SERVER
+        case Model(server="platform"):
+            return MODEL_SERVER
+    return ()
 
 
 def runtime_links(host: Host) -> dict[str, str]:
@@ -126,12 +151,9 @@ def runtime_links(host: Host) -> dict[str, str]:
     return {f"{OWN_BIN}/{name}": host.executable for name in ("python", "python3")}
 
 
-def needs_python(endpoint: Endpoint) -> bool:
-    """Whether the platform itself starts Python for it."""
-    return isinstance(endpoint.entry, Wsgi | Routes)
-
-
-def entrypoint(endpoint: Endpoint, host: Host) -> tuple[str, ...]:
+def entrypoint(
+    endpoint: Endpoint, host: Host, base: image.ContainerConfig | None = None
+) -> tuple[str, ...]:
     match endpoint.entry:
         case Command(lines=lines):
             return ("/bin/sh", "-c", script(lines))
@@ -139,6 +161,23 @@ def entrypoint(endpoint: Endpoint, host: Host) -> tuple[str, ...]:
             return (host.executable, f"{image.RUNTIME}/wsgi.py", app)
         case Routes():
             return (host.executable, f"{image.RUNTIME}/routes.py")
+        case Model(server="platform"):
+            return (host.executable, f"{image.RUNTIME}/model_server.py")
+        case Model():
+            return _own_command(base)
+
+
+def _own_command(base: image.ContainerConfig | None) -> tuple[str, ...]:
+    """That of a runtime which is its owner's image. Raises Invalid when there is none."""
+    if base is None:
+        raise Invalid(
+            "runtime",
+            "is an image, and this target runs none; choose a target with containers, or one of "
+            "the runtimes that the platform has itself",
+        )
+    if not base.entrypoint:
+        raise Invalid("runtime", "is an image without a command; give it an ENTRYPOINT or a CMD")
+    return base.entrypoint
 
 
 def inherited(base: image.ContainerConfig) -> dict[str, str]:
@@ -153,7 +192,6 @@ def environment(
     """What the server sees: what the platform promises, over the owner's, over the base's."""
     under = {} if base is None else inherited(base)
     own = {name: value for name, value in endpoint.environment.items() if name not in UNSAFE}
-    code = image.CODE[endpoint.format]
     path = [
         f"{image.PYTHON}/bin",
         f"{image.HOME}/.local/bin",
@@ -165,22 +203,41 @@ def environment(
         "HOME": image.HOME,
         "PYTHONUSERBASE": image.PYTHON,
         "PORT": str(endpoint.port),
+        **_of_format(endpoint),
     }
-    if endpoint.format == "valohai":
-        promised["VALOHAI_PORT"] = str(endpoint.port)
-    else:
-        promised |= {
-            f"{prefix}_{name}_PATH": path
-            for prefix in ML_PREFIXES
-            for name, path in ML_FOLDERS.items()
-        }
-    first = code if endpoint.format == "proximl" else ""
-    last = f"{image.PYTHON}/{host.site_packages}" if host.venv else ""
-    further = own.get("PYTHONPATH") or under.get("PYTHONPATH")
-    if first or last:
-        promised["PYTHONPATH"] = ":".join(filter(None, (first, further, last)))
+    further = own.get("PYTHONPATH") or under.get("PYTHONPATH", "")
+    modules = _modules(endpoint, host, further)
+    if modules != further:
+        promised["PYTHONPATH"] = modules
     defaults = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # the layer is shared
+    if is_own_runtime(endpoint):  # an image that is run as it is
+        defaults |= under
     return dict(sorted((under | defaults | own | promised).items()))
+
+
+def is_own_runtime(endpoint: Endpoint) -> bool:
+    """Whether its base image itself is what serves, with its own command."""
+    return isinstance(endpoint.entry, Model) and endpoint.entry.server == "runtime"
+
+
+def _of_format(endpoint: Endpoint) -> dict[str, str]:
+    match endpoint.format:
+        case "valohai":
+            return {"VALOHAI_PORT": str(endpoint.port)}
+        case "proximl":
+            folders = ML_FOLDERS.items()
+            return {f"{prefix}_{name}_PATH": at for prefix in ML_PREFIXES for name, at in folders}
+        case "hydrosphere":
+            return {"APP_PORT": str(endpoint.port), "MODEL_DIR": image.MODEL}
+
+
+def _modules(endpoint: Endpoint, host: Host, further: str) -> str:
+    """PYTHONPATH: the code's before what its owner or its base says, packages after it."""
+    first = image.CODE["proximl"] if endpoint.format == "proximl" else ""
+    if endpoint.format == "hydrosphere" and not (further and is_own_runtime(endpoint)):
+        first = SOURCES
+    last = f"{image.PYTHON}/{host.site_packages}" if host.venv else ""
+    return ":".join(filter(None, (first, further, last)))
 
 
 def container(
@@ -189,11 +246,15 @@ def container(
     base: image.ContainerConfig | None = None,
     labels: Mapping[str, str] = NONE,
 ) -> image.ContainerConfig:
-    """How it starts. Of a base only its variables count: not its user, volumes or ports."""
+    """How it starts. Of a base only its variables count: not its user, volumes or ports.
+
+    Where the base is what serves, its command and its working directory do, too.
+    """
+    own = base.working_dir if base is not None and is_own_runtime(endpoint) else ""
     return image.ContainerConfig(
-        entrypoint=entrypoint(endpoint, host),
+        entrypoint=entrypoint(endpoint, host, base),
         env=tuple(f"{name}={value}" for name, value in environment(endpoint, host, base).items()),
-        working_dir=image.CODE[endpoint.format],
+        working_dir=own or image.CODE[endpoint.format],
         user=f"{image.USER}:{image.USER}",
         labels=dict(labels),
     )

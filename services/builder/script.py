@@ -36,7 +36,7 @@ def script(lines: Sequence[str]) -> str:
 
 
 def _handed_over(line: str) -> str:
-    blank = _without_quotes(line)
+    blank = without_quotes(line)
     if "trap" in line or not complete(line) or "\\" in blank or EVALUATED.search(line):
         return line
     at = blank.rfind("&&") + 2 if "&&" in blank else 0
@@ -73,6 +73,6 @@ def _is_one_program(words: Sequence[str], blank: str) -> bool:
     return bool(WORD.fullmatch(words[0])) and words[0] not in BUILTINS | RESERVED
 
 
-def _without_quotes(text: str) -> str:
+def without_quotes(text: str) -> str:
     """The text, just as long, with what is quoted blanked: operators mean nothing there."""
     return QUOTED.sub(lambda found: "_" * len(found[0]), text)

@@ -11,7 +11,18 @@ from typing import Final
 
 import msgspec
 
-from shared.endpoint import Command, Endpoint, Format, Gpus, Readiness, Route, Routes, Wsgi
+from shared import contract as contracts
+from shared.endpoint import (
+    Command,
+    Endpoint,
+    Format,
+    Gpus,
+    Model,
+    Readiness,
+    Route,
+    Routes,
+    Wsgi,
+)
 from shared.image import BASE_NAME, BaseRecord
 
 BASE_DIGEST: Final = "org.opencontainers.image.base.digest"
@@ -30,6 +41,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     routes: tuple[Route, ...] = ()
     files: tuple[str, ...] = ()  # names of those that come with a version
     gpus: Gpus | None = None
+    model: contracts.Contract | None = None  # what it takes and gives
 
 
 def contract(endpoint: Endpoint) -> Contract:
@@ -42,6 +54,7 @@ def contract(endpoint: Endpoint) -> Contract:
         routes=endpoint.entry.routes if isinstance(endpoint.entry, Routes) else (),
         files=tuple(file.name for file in endpoint.files),
         gpus=endpoint.gpus if endpoint.gpus.count else None,
+        model=endpoint.entry.contract if isinstance(endpoint.entry, Model) else None,
     )
 
 
@@ -53,6 +66,8 @@ def _entry(endpoint: Endpoint) -> str:
             return "wsgi"
         case Routes():
             return "routes"
+        case Model():
+            return "model"
 
 
 def config_labels(endpoint: Endpoint, base: BaseRecord | None = None) -> dict[str, str]:

@@ -95,6 +95,8 @@ def _materials(made: Made) -> Iterator[dict[str, Any]]:
             **({"digest": _digest(digest)} if at else {}),
             "annotations": {"asked": made.base.name},
         }
+    if definition.training is not None and definition.training.digest:
+        yield {"name": "training", "digest": _digest(definition.training.digest)}
     if made.lock:
         yield {"name": "lock", "digest": _digest(made.lock)}
     for name, digest in sorted(definition.files.get(made.endpoint, {}).items()):

@@ -139,8 +139,11 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         foreign = self.confined and room.base is None  # what is built may write to the cache
         if not room.own and not foreign:
             return self.cache / "shared"
-        name = hashlib.sha256(room.project.encode()).hexdigest()[:16]
-        return self.cache / "own" / name
+        return self.own_cache(room.project)
+
+    def own_cache(self, project: str) -> Path:
+        """Where code of a project may write what it fetched and built."""
+        return self.cache / "own" / hashlib.sha256(project.encode()).hexdigest()[:16]
 
     @property
     def _limits(self) -> Limits:

@@ -15,10 +15,12 @@ from services.builder.base.look import Package
 from services.builder.cache import Cache
 from services.builder.logbook import Write
 from services.builder.python import lock as locks
-from services.builder.python import pipconf, requirements
+from services.builder.python import requirements
 from services.builder.python import wanted as wants
 from services.builder.python.install import Installer
 from services.builder.python.lock import Lock
+from services.builder.python.reason import masked
+from services.builder.python.request import Request
 from services.builder.python.requirements import Asked
 from services.builder.python.wanted import NoWheel, Wanted
 from services.builder.python.wheels.wheels import Job, Wheels
@@ -63,16 +65,25 @@ class Packages:
         self._write = write
         self._stages = stages
         self._wheels = wheels
-        self._asked: Asked | None = None
+        self._asked: dict[Request | None, Asked] = {}
 
     async def installed(
-        self, endpoint: Endpoint, host: Host, code: Blob, base: Base | None
+        self,
+        endpoint: Endpoint,
+        host: Host,
+        code: Blob,
+        base: Base | None,
+        request: Request | None = None,
     ) -> Installed:
-        """`code` is the layer of the source, which requirements may point into."""
-        wanted = await self._wanted(endpoint, host)
+        """`code` is the layer of the source, which requirements may point into.
+
+        `request` is what is asked for where a source does not say so by itself.
+        """
+        wanted = await self._wanted(endpoint, host, request)
         asked = wanted.asked
         tree = code.digest if asked.local else ""
-        key = recipe.python_key(self._project, host, asked.files, wanted.extra, self._indexes, tree)
+        extra = (*wanted.extra, *told(request))
+        key = recipe.python_key(self._project, host, asked.files, extra, self._indexes, tree)
         found = await self._known(key)
         if found is not None:
             return found
@@ -88,15 +99,17 @@ class Packages:
         except NoWheel as missing:
             return await self._install_built(job, with_wheels, missing)
 
-    async def private(self) -> frozenset[str]:
+    async def private(self, request: Request | None = None) -> frozenset[str]:
         """Files of the source that hold passwords for indexes: no image has them."""
-        return (await self._read()).private
+        return (await self._read(request)).private
 
-    async def _wanted(self, endpoint: Endpoint, host: Host) -> Wanted:
-        asked = await self._read()
-        names = asked.names | {requirements.vet_package(name) for name in endpoint.pip_packages}
-        extra = recipe.packages(endpoint, names)
-        added = frozenset(extra) - frozenset(endpoint.pip_packages)
+    async def _wanted(self, endpoint: Endpoint, host: Host, request: Request | None) -> Wanted:
+        asked = await self._read(request)
+        requested = () if request is None else request.packages
+        own = (*requested, *endpoint.pip_packages)
+        names = asked.names | {requirements.vet_package(name) for name in own}
+        extra = (*requested, *recipe.packages(endpoint, names))
+        added = frozenset(extra) - frozenset(own)
         return Wanted(host=host, asked=asked, project=self._project, extra=extra, added=added)
 
     async def _known(self, key: str) -> Installed | None:
@@ -105,10 +118,11 @@ class Packages:
     async def _is_whole(self, found: Installed) -> bool:
         return await self._cache.has(found.layer)
 
-    async def _read(self) -> Asked:
-        if self._asked is None:
-            self._asked = await asyncio.to_thread(requirements.read, await self._source.unpacked())
-        return self._asked
+    async def _read(self, request: Request | None) -> Asked:
+        if request not in self._asked:
+            source = await self._source.unpacked()
+            self._asked[request] = await asyncio.to_thread(requirements.read, source, request)
+        return self._asked[request]
 
     async def _install(self, wanted: Wanted, key: str) -> Installed:
         source, scratch, into = await self._folders(wanted.asked)
@@ -138,8 +152,8 @@ class Packages:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             folder.mkdir()
         source = await (self._source.copied() if asked.local else self._source.unpacked())
-        if asked.local and pipconf.NAME in asked.private:
-            (source / pipconf.NAME).unlink()  # a package of the source might take it along
+        if asked.local and asked.conf in asked.private:
+            (source / asked.conf).unlink()  # a package of the source might take it along
         return source, scratch, into
 
     async def _fill(
@@ -169,3 +183,8 @@ class Packages:
             known = await self._cache.keep(key, await self._blobs.put_bytes(made.text.encode()))
         text = await self._blobs.read(known.digest)
         return locks.read(text.decode()), known.digest
+
+
+def told(request: Request | None) -> tuple[str, ...]:
+    """All of a request but its passwords, for a key."""
+    return () if request is None else (masked(msgspec.json.encode(request).decode()),)

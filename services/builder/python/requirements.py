@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ import msgspec
 from services.builder.python import pipconf
 from services.builder.python.pipconf import Own
 from services.builder.python.reason import masked
+from services.builder.python.request import Request
 from shared.errors import Invalid
 
 NAMES: Final = ("requirements-deployment.txt", "requirements.txt")
@@ -51,7 +52,7 @@ COMMENT: Final = re.compile(r"(^|\s)#.*$")
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A project's requirements, and where it wants them from."""
 
-    name: str = ""  # of the file at the root, or "" when there is none
+    main: tuple[str, ...] = ()  # files that are asked for; they may include others
     files: dict[str, str] = {}  # what was read: path in the source -> text without passwords
     names: frozenset[str] = frozenset()  # of the distributions asked for, normalised
     local: bool = False  # something in the source itself is to be installed
@@ -59,9 +60,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     hashes: dict[str, tuple[str, ...]] = {}  # that its owner demands: name or address -> any of
     all_hashes: bool = False  # nothing without one may be installed
     own: Own = Own()
+    conf: str = pipconf.NAME  # the settings file, if there is one
     fetches: bool = False  # it names addresses itself
     private: frozenset[str] = frozenset()  # files of the source that hold passwords
     unused: tuple[str, ...] = ()  # options of its pip.conf that have no effect here
+
+    @property
+    def name(self) -> str:
+        """For a person; "" when there is none."""
+        return " and ".join(self.main)
 
 
 class _Found(msgspec.Struct):
@@ -75,21 +82,27 @@ class _Found(msgspec.Struct):
     fetches: bool = False
 
 
-def read(root: Path) -> Asked:
-    """The requirements of the source in `root`. Raises Invalid for what may not be asked for."""
-    conf = pipconf.NAME
+def read(root: Path, request: Request | None = None) -> Asked:
+    """The requirements of the source in `root`. Raises Invalid for what may not be asked for.
+
+    Without a request they are those of the first of NAMES that there is.
+    """
+    conf = pipconf.NAME if request is None else request.conf
     texts: dict[str, str] = {}
     own, unused = Own(), tuple[str, ...]()
-    if os.path.lexists(root / conf):
-        texts[conf] = _text(root, conf, said_by=conf)
+    if conf != pipconf.NAME or os.path.lexists(root / conf):
+        texts[conf] = _text(root, conf, said_by="PIP_CONFIG_FILE" if request else conf)
         own, unused = pipconf.read(texts[conf])
-    name = next((name for name in NAMES if os.path.lexists(root / name)), "")
-    found = _follow(root, name, texts) if name else _Found()
+    if request is None:
+        main = tuple(name for name in NAMES if os.path.lexists(root / name))[:1]
+    else:
+        main, own = request.files, own.with_(request.own)
+    found = _follow(root, main, texts, asked_by="install-command" if request else "")
     own = pipconf.check(own.with_(found.own))
     for place in (*(link for link in own.links if "://" not in link), *filter(None, [own.cert])):
         inside(root, "", place, conf)
     return Asked(
-        name=name,
+        main=main,
         files={path: masked(text) for path, text in texts.items()},
         names=frozenset(found.names),
         local=bool(found.places) or any("://" not in link for link in own.links),
@@ -97,6 +110,7 @@ def read(root: Path) -> Asked:
         hashes={what: tuple(sorted(set(some))) for what, some in found.hashes.items()},
         all_hashes=found.all_hashes,
         own=own,
+        conf=conf,
         fetches=found.fetches or any("://" in address for address in own.addresses),
         private=frozenset(
             way
@@ -108,19 +122,19 @@ def read(root: Path) -> Asked:
     )
 
 
-def _follow(root: Path, name: str, texts: dict[str, str]) -> _Found:
-    """What a requirements file and all those that it includes say; their texts are added."""
+def _follow(root: Path, main: Sequence[str], texts: dict[str, str], asked_by: str = "") -> _Found:
+    """What requirements files and all those that they include say; their texts are added."""
     every = _Found()
-    waiting = [name]
+    waiting = [(name, asked_by or name) for name in main]
     while waiting:
-        path = waiting.pop()
+        path, name = waiting.pop()
         if path in texts:
             continue
         if len(texts) >= MOST_FILES:
             raise Invalid(name, f"includes more than {MOST_FILES} files")
         texts[path] = _text(root, path, said_by=name)
         found = vet(path, texts[path])
-        waiting += [inside(root, os.path.dirname(path), to, path) for to in found.included]
+        waiting += [(inside(root, os.path.dirname(path), to, path), name) for to in found.included]
         for place in found.places:
             # the installer takes a place from where it runs: the root
             inside(root, "", place, path)

@@ -89,7 +89,7 @@ async def lock(
     with translate({OSError: Transient}):
         (scratch / EXTRA).write_text("".join(f"{line}\n" for line in wanted.extra))
         (scratch / LOCK).unlink(missing_ok=True)
-    files = (*filter(None, [wanted.asked.name]), str(scratch / EXTRA))
+    files = (*wanted.asked.main, str(scratch / EXTRA))
     room = wanted.room(source, scratch)
     await _run(wanted, installer.lock(room, files, write))
     with translate({OSError: Transient}):
@@ -119,8 +119,8 @@ async def install(
             (scratch / LOCK).write_text(locked.text, "utf-8")
         arguments = ("--no-deps", "--require-hashes", "-r", str(scratch / LOCK))
     else:
-        name = wanted.asked.name
-        arguments = (*(("-r", name) if name else ()), *wanted.extra)
+        main = (word for name in wanted.asked.main for word in ("-r", name))
+        arguments = (*main, *wanted.extra)
     if wanted.shown:
         work = installer.install(room, into, arguments, write)
         await _run(wanted, work)

@@ -38,6 +38,12 @@ WITH busy AS (
 SELECT taken.id, taken.definition, taken.claims, taken.errors, taken.troubles,
        coalesce(extract(epoch FROM now() - taken.troubled_at), 0)::double precision AS troubled,
        projects.owner || '/' || projects.name AS project,
-       coalesce((SELECT target FROM jobs WHERE version = taken.id LIMIT 1), '') AS target
+       coalesce(deployments.name, '') AS deployment,
+       coalesce(
+           (SELECT target FROM jobs WHERE version = taken.id LIMIT 1), -- none of a model as such
+           deployments.target,
+           ''
+       ) AS target
   FROM taken
-  JOIN projects ON projects.seq = taken.project;
+  JOIN projects ON projects.seq = taken.project
+  LEFT JOIN deployments ON deployments.id = taken.deployment;

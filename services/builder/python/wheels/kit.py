@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from services.builder import layers
-from services.builder.python import indexes, pipconf
+from services.builder.python import indexes
 from services.builder.python.install import Installer
 from services.builder.python.wanted import Wanted
 from services.builder.sandbox import gates
@@ -104,7 +104,7 @@ class Kit:
             (self._folder / NEEDED).write_text(needed)
             (self._folder / EXTRA).write_text("".join(f"{line}\n" for line in wanted.extra))
             for path in wanted.asked.files:
-                if path != pipconf.NAME:
+                if path != wanted.asked.conf:
                     (self._folder / ASKED / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source / path, self._folder / ASKED / path)
             if certificates := settings.get("SSL_CERT_FILE"):

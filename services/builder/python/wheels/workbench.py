@@ -59,7 +59,7 @@ class Workbench:
         Some may only be known when they are built: then their wheels are in the folder, too.
         """
         host, asked = self._bench.wanted.host, self._bench.wanted.asked
-        files = [f"{PLACE}/{EXTRA}", *([f"{PLACE}/{ASKED}/{asked.name}"] if asked.name else [])]
+        files = [f"{PLACE}/{EXTRA}", *(f"{PLACE}/{ASKED}/{name}" for name in asked.main)]
         taken = await self._run(
             "",
             self._uv(

@@ -10,17 +10,22 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import Workload
-from shared.image import CODE, ENDPOINT, HOME, PYTHON, ContainerConfig
+from shared.image import CODE, ENDPOINT, HOME, MODEL, PYTHON, ContainerConfig
 
 LINKS: Final = "/slipway/bin"
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MARK: Final = "SLIPWAY_REPLICA"  # by it strays are found where no PID namespace holds them
 BASICS: Final = ("LANG", "LC_ALL", "TZ")
-PLACES: Final = re.compile(
-    r"(?<![\w./~-])(?=(?:"
-    + "|".join(re.escape(place) for place in ("/slipway", "/valohai", CODE["proximl"]))
-    + r")(?![\w.-]))"
-)
+
+
+def places(*folders: str) -> re.Pattern[str]:
+    """Where a text names a path into one of the folders."""
+    names = "|".join(map(re.escape, folders))
+    return re.compile(rf"(?<![\w./~-])(?=(?:{names})(?![\w.-]))")
+
+
+PLACES: Final = places("/slipway", "/valohai", CODE["proximl"])
+OF_MODELS: Final = places("/slipway", MODEL)  # a name that others use for things of their own
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +101,10 @@ def plain(
 ) -> Spec:
     """Without namespaces: the image is in the folder `root`, and paths into it are rewritten."""
 
+    known = OF_MODELS if workload.endpoint.format == "hydrosphere" else PLACES
+
     def moved(text: str) -> str:
-        return PLACES.sub(lambda _: str(root), text)
+        return known.sub(lambda _: str(root), text)
 
     env = {name: moved(value) for name, value in environment(config, workload, platform).items()}
     return Spec(

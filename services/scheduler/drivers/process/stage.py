@@ -108,9 +108,10 @@ def _write_files(root: Path, files: Mapping[str, bytes]) -> None:
 def _link(root: Path, shared: Sequence[Path], python: str) -> None:
     """Without mounts, links stand for the shared layers and for the interpreter."""
     for tree in shared:
-        for place in (tree / "slipway").iterdir():
-            (root / "slipway").mkdir(exist_ok=True)
-            (root / "slipway" / place.name).symlink_to(place)
+        for top in tree.iterdir():
+            (root / top.name).mkdir(exist_ok=True)
+            for place in top.iterdir():
+                (root / top.name / place.name).symlink_to(place)
     links = root / spec.LINKS.lstrip("/")
     links.mkdir(parents=True, exist_ok=True)
     for name in ("python", "python3"):
