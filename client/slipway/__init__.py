@@ -4,6 +4,7 @@ from slipway.client import AsyncClient
 from slipway.config import Settings, find
 from slipway.errors import (
     Ambiguous,
+    BadDocument,
     BadSource,
     Failed,
     SlipwayError,
@@ -15,6 +16,7 @@ from slipway.sync import Client
 __all__ = [
     "Ambiguous",
     "AsyncClient",
+    "BadDocument",
     "BadSource",
     "Client",
     "Failed",

@@ -3,6 +3,7 @@ running version in one call."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ from typing import Any
 from slipway.calls.accounts import Accounts
 from slipway.calls.base import given
 from slipway.calls.events import Events
-from slipway.calls.jobs import Jobs
+from slipway.calls.predictions import Predictions
 from slipway.config import Settings, find
 from slipway.deploy import Plan, Step, Watcher, code_from, name_for, submit
 from slipway.deploy import wait as wait_until_running
+from slipway.resources.files import documents
+from slipway.resources.prepare import prepare
+from slipway.resources.submit import submit as submit_resources
+from slipway.resources.wait import wait as wait_until_ready
 from slipway.types import Job, Version
+from slipway.types_models import Change
 
 
-class AsyncClient(Accounts, Jobs, Events):
+class AsyncClient(Accounts, Predictions, Events):
     """The platform, asynchronously. Open it with `async with`.
 
     Without arguments it finds the platform as the command line does (see slipway.find).
@@ -105,6 +111,47 @@ class AsyncClient(Accounts, Jobs, Events):
         Raises Failed with the reason when that can't happen any more, Slow after `timeout` seconds.
         """
         return await wait_until_running(self, version, timeout, watch)
+
+    async def apply(
+        self,
+        *paths: str | Path,
+        recursive: bool = False,
+        dry_run: bool = False,
+        target: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+        project: str | None = None,
+        watch: Watcher = lambda step: None,
+    ) -> list[Change]:
+        """Make the platform what resource definitions say: models, applications, configurations.
+
+        `paths` are YAML files of one or more documents, folders of such files (`recursive`: with
+        the folders in them), or `-` for standard input. All is checked before anything changes,
+        and doing it again changes nothing. `dry_run`: only say what would change. `wait`: until
+        models are released and applications ready. Raises BadDocument with all that is wrong here,
+        SlipwayError with what the platform says is wrong, Failed when waiting is in vain.
+        """
+        prepared = await asyncio.to_thread(lambda: prepare(documents(paths, recursive=recursive)))
+        changes = await submit_resources(
+            self, prepared, dry_run=dry_run, target=target, project=project, watch=watch
+        )
+        if wait and not dry_run:
+            await self.wait_for_resources(changes, timeout=timeout, project=project, watch=watch)
+        return changes
+
+    async def wait_for_resources(
+        self,
+        changes: Sequence[Change],
+        *,
+        timeout: float | None = None,
+        project: str | None = None,
+        watch: Watcher = lambda step: None,
+    ) -> None:
+        """Wait until the models of these changes are released and the applications ready.
+
+        Raises Failed with the reason when that can't happen any more, Slow after `timeout` seconds.
+        """
+        await wait_until_ready(self, changes, project=project, timeout=timeout, watch=watch)
 
     async def running(self, version: Version) -> list[Job]:
         """The jobs of a version's endpoints, as they are now."""

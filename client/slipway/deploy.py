@@ -13,6 +13,7 @@ import msgspec
 
 from slipway.errors import BadSource, BadUsage, Failed, SlipwayError, Slow
 from slipway.types import Alias, Deployment, Job, LogLine, Source, Upload, Version
+from slipway.types_models import Application, ModelVersion
 
 if TYPE_CHECKING:
     from slipway.client import AsyncClient
@@ -34,8 +35,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         "built",
         "job",
         "aliased",
+        "model",
+        "application",
     ]
-    text: str = ""  # packing: a file; uploaded: what
+    text: str = ""  # packing: a file; uploaded: what; line: whose it is, where there are several
     source: Source | None = None  # fetching and fetched
     upload: Upload | None = None
     deployment: Deployment | None = None
@@ -43,6 +46,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     line: LogLine | None = None
     job: Job | None = None
     alias: Alias | None = None
+    model: ModelVersion | None = None  # as its build has left it
+    application: Application | None = None
 
 
 Watcher = Callable[[Step], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,19 @@ class Deployments(Sources):
             return await self._send(path, await asyncio.to_thread(source.digest, path), project)
         with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar.gz") as file:
             packed = await asyncio.to_thread(source.pack, path, file, progress)
+            file.flush()
+            return await self._send(Path(file.name), packed, project)
+
+    async def upload_bundle(
+        self,
+        members: Sequence[source.Member],
+        *,
+        project: str | None = None,
+        progress: source.Progress = lambda name, size: None,
+    ) -> Upload:
+        """Upload files from several places, as one archive."""
+        with tempfile.NamedTemporaryFile(prefix="slipway-", suffix=".tar") as file:
+            packed = await asyncio.to_thread(source.bundle, members, file, progress)
             file.flush()
             return await self._send(Path(file.name), packed, project)
 

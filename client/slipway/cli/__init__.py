@@ -15,9 +15,9 @@ from slipway.cli.context import Context
 from slipway.cli.output import Output
 from slipway.cli.parser import parse
 from slipway.client import AsyncClient
-from slipway.errors import BadSource, BadUsage, SlipwayError, Unconfigured
+from slipway.errors import BadDocument, BadSource, BadUsage, SlipwayError, Unconfigured
 
-WRONG = (BadSource, BadUsage, Unconfigured)
+WRONG = (BadDocument, BadSource, BadUsage, Unconfigured)
 """Errors that are told with exit code 2: nothing was asked of the platform, or in vain."""
 
 

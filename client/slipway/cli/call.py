@@ -5,7 +5,6 @@ The token stays here: what an endpoint runs is none of its business to know it.
 
 from __future__ import annotations
 
-import base64
 import sys
 import time
 from contextlib import ExitStack
@@ -15,10 +14,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from slipway.cli import values
+from slipway.cli import predict, values
+from slipway.cli.answer import is_json, pretty, readable
 from slipway.cli.context import Commands, Context, command
 from slipway.client import AsyncClient
-from slipway.errors import BadSource, NotFound, Unreachable
+from slipway.errors import BadSource, BadUsage, NotFound, Unreachable
 from slipway.request import Request, Typed, compose
 from slipway.types import Route
 
@@ -28,16 +28,19 @@ def add(commands: Commands) -> None:
         commands,
         "test",
         test,
-        "send a request to an endpoint and show what comes back",
+        "send a request to an endpoint, an application or a servable, and show what comes back",
         "slipway test iris/production/predict --field petal=5.1",
         "slipway test iris/20261121.0/predict --file image=cat.jpg --query top=3",
         "slipway test churn --path /predict --field age=41 --field plan=pro",
         'slipway test churn --body \'{"age": 41, "plan": "pro"}\'',
+        "slipway test claims",
+        "slipway test claims --data @claim.json",
     )
     parser.add_argument(
         "endpoint",
         metavar="ENDPOINT",
-        help="DEPLOYMENT/VERSION/ENDPOINT (or an alias for the version), or a job's id or name",
+        help="DEPLOYMENT/VERSION/ENDPOINT (or an alias for the version), a job's id or name,"
+        " an application or a servable",
     )
     parser.add_argument("--method", metavar="M", help="[POST when something is sent, else GET]")
     parser.add_argument("--query", metavar="Q", help="what comes after ? in the URL")
@@ -54,11 +57,27 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--body", metavar="JSON", type=values.json, default=msgspec.UNSET, help="sent as it is"
     )
+    parser.add_argument(
+        "--data",
+        metavar="JSON|@FILE|-",
+        type=values.data,
+        dest="body",
+        default=msgspec.UNSET,
+        help="the same, or from a file or standard input [for an application: made for it]",
+    )
+    parser.add_argument(
+        "--sample", action="store_true", help="print what would be sent to an application"
+    )
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, default=300)
 
 
 async def test(context: Context) -> int:
     args = context.args
+    asked = await predict.find(context.client, args.endpoint, args.project)
+    if asked is not None:
+        return await predict.test(context, asked)
+    if args.sample:
+        raise BadUsage(f"{args.endpoint} is no application", "an endpoint has no contract")
     url, routes = await find(context.client, args.endpoint)
     typed = Typed(
         method=args.method,
@@ -147,14 +166,14 @@ async def _show(context: Context, response: aiohttp.ClientResponse, began: float
                 "status": response.status,
                 "seconds": round(time.monotonic() - began, 6),
                 "content_type": kind,
-                "body": _readable(body, kind),
+                "body": readable(body, kind),
             }
         )
         return
     colour = "green" if response.status < 400 else "red"
     out.say(f"{response.status} {response.reason or ''}  {head * 1000:.0f} ms  {kind}", colour)
-    if kind == "application/json" or kind.endswith("+json"):
-        out.line(_pretty(await response.read()))
+    if is_json(kind):
+        out.line(pretty(await response.read()))
         return
     textual = kind.startswith("text/")
     async for chunk in response.content.iter_any():  # as it comes: it may be a stream
@@ -170,19 +189,3 @@ def _write(context: Context, chunk: bytes, textual: bool) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(chunk)
     sys.stdout.buffer.flush()
-
-
-def _pretty(body: bytes) -> str:
-    try:
-        return msgspec.json.format(body, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return body.decode("utf-8", "replace")
-
-
-def _readable(body: bytes, kind: str) -> Any:
-    try:
-        if kind == "application/json" or kind.endswith("+json"):
-            return msgspec.json.decode(body)
-        return body.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {"base64": base64.b64encode(body).decode()}

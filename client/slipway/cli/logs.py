@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from slipway.cli import values
 from slipway.cli.context import Commands, Context, command
@@ -24,7 +25,7 @@ def add(commands: Commands) -> None:
         "slipway logs jx0k2 -f",
     )
     job.add_argument("job", metavar="JOB", help="an id, the beginning of one, or a name")
-    _how(job)
+    how(job)
     build = command(
         commands,
         "build-log",
@@ -36,10 +37,10 @@ def add(commands: Commands) -> None:
     )
     build.add_argument("deployment", metavar="DEPLOYMENT", help="or a JOB, alone")
     build.add_argument("version", metavar="VERSION", nargs="?", help="its name, or an alias")
-    _how(build)
+    how(build)
 
 
-def _how(parser: argparse.ArgumentParser) -> None:
+def how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="and what comes, until the end")
     parser.add_argument(
         "-n", "--lines", metavar="N", type=values.positive, default=200, help="the last N [200]"
@@ -74,6 +75,21 @@ async def build_log(context: Context) -> None:
     else:
         found = await client.build_log(args.deployment, args.version, limit=args.lines)
         _print(context.out, found)
+
+
+async def show_log(
+    context: Context,
+    coming: AsyncGenerator[LogLine, None],
+    printed: Coroutine[Any, Any, list[LogLine]],
+    again: str,
+) -> None:
+    """What comes, if that was asked for, else what was printed so far."""
+    if context.args.follow:
+        printed.close()
+        context.hint = f"go on with `{again}`"
+        await _follow(context.out, coming)
+    else:
+        _print(context.out, await printed)
 
 
 async def _follow(out: Output, lines: AsyncGenerator[LogLine, None]) -> None:

@@ -24,6 +24,8 @@ COLOURS = {
     "running": "green",
     "ready": "green",
     "failed": "red",
+    "create": "green",
+    "update": "yellow",
     "queued": "yellow",
     "building": "cyan",
     "starting": "cyan",
@@ -80,7 +82,7 @@ class Output:
         self, values: Sequence[Any], columns: Sequence[str], row: Callable[[Any], Sequence[Any]]
     ) -> None:
         """A list: JSON, a drawn table, or plain columns."""
-        self.value(list(values), lambda: self._table(columns, [row(value) for value in values]))
+        self.value(list(values), lambda: self.table(columns, [row(value) for value in values]))
 
     def fields(self, value: Any, given: Sequence[tuple[str, Any]]) -> None:
         """One thing: JSON, or a line for each field that has something to say."""
@@ -111,7 +113,8 @@ class Output:
     def interrupted(self, hint: str) -> None:
         self.say(f"\ninterrupted. {hint}".rstrip())
 
-    def _table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Drawn on a terminal, else plain columns."""
         cells = [[plain(cell(value)) for value in row] for row in rows]
         if self.pretty:
             self._draw(columns, cells)

@@ -9,12 +9,15 @@ from typing import Any, NoReturn
 from slipway.cli import (
     accounts,
     alias,
+    applications,
+    apply,
     call,
     deploy,
     endpoint,
     events,
     jobs,
     logs,
+    models,
     platform,
     versions,
 )
@@ -24,6 +27,7 @@ ABOUT = "Deploy models and look after them."
 EPILOG = """\
 examples:
   slipway deploy examples/iris --alias production
+  slipway apply -f claims/
   slipway jobs
   slipway logs JOB -f
   slipway test iris/production/predict --body '{"petal": [5.1, 1.8]}'
@@ -34,6 +38,23 @@ SLIPWAY_TOKEN, else by $SLIPWAY_HOME/client.toml, which `make up` writes.
 exit codes: 0 it worked; 1 the platform refused it, or it failed; 2 the command line or the
 configuration is wrong; 130 interrupted.
 """
+
+
+GROUPS = (
+    deploy,
+    endpoint,
+    apply,
+    models,
+    applications,
+    jobs,
+    logs,
+    versions,
+    alias,
+    call,
+    events,
+    platform,
+    accounts,
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,7 +82,7 @@ def build() -> Parser:
     parser = Parser(prog="slipway", description=ABOUT, epilog=EPILOG)
     parser.set_defaults(json=False, project=None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    for group in (deploy, endpoint, jobs, logs, versions, alias, call, events, platform, accounts):
+    for group in GROUPS:
         group.add(commands)
     return parser
 

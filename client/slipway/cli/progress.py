@@ -7,6 +7,7 @@ from collections.abc import Callable
 from slipway.cli.output import Output
 from slipway.deploy import Step
 from slipway.types import Job, Source
+from slipway.types_models import Application, ModelVersion
 
 Show = Callable[[str], None]
 
@@ -33,11 +34,16 @@ class Progress:
             self._show("building")
         elif step.line is not None:
             self._said.add(step.line.text)
-            self._out.say(f"  {step.line.text}", "dim")
+            whose = f"{step.text} | " if step.text else ""
+            self._out.say(f"  {whose}{step.line.text}", "dim")
         elif step.kind == "built" and step.version is not None:
             self._built(step.version.notes)
         elif step.job is not None:
             self.job(step.job)
+        elif step.model is not None:
+            self._model(step.text, step.model)
+        elif step.application is not None:
+            self._application(step.application)
         elif step.alias is not None:
             self._out.say(f"alias {step.alias.name} → {step.alias.version}", "green")
             for name, url in step.alias.urls.items():
@@ -66,6 +72,19 @@ class Progress:
             for note in source.notes:
                 self._out.say(f"  note: {note}", "dim")
             self._show("submitting")
+
+    def _model(self, called: str, version: ModelVersion) -> None:
+        if version.state == "ready":
+            self._out.say(f"{called} is released", "green")
+            for note in (note for note in version.notes if note not in self._said):
+                self._out.say(f"  note: {note}", "dim")
+
+    def _application(self, application: Application) -> None:
+        why = f": {application.reason}" if application.reason else ""
+        self._show(f"{application.name} is {application.state}{why}")
+        if application.state != "failed":  # an error tells that
+            colour = "green" if application.state == "ready" else ""
+            self._out.say(f"{application.name} is {application.state}{why}", colour)
 
     def _built(self, notes: list[str]) -> None:
         self._out.say("built", "green")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ def json(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def data(text: str) -> Any:
+    """JSON, @FILE with some, or - for standard input"""
+    if text == "-":
+        return json(sys.stdin.read())
+    return json(read(Path(text[1:])) if text.startswith("@") else text)
 
 
 def read(path: Path) -> str:

@@ -1,7 +1,7 @@
 """What a model's `payload` names, and where each of it goes: to its base name, folders whole.
 
 Entries are relative to the YAML file; `~`, environment variables and globs expand. All that is in
-a folder goes, whatever git leaves out, but for what tools leave behind and what .slipwayignore says.
+a folder goes, whatever git leaves out, but for what tools leave behind and .slipwayignore says.
 """
 
 from __future__ import annotations

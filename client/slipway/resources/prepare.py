@@ -84,8 +84,8 @@ def _training(document: Document, written: Any) -> tuple[Path | None, list[Wrong
         if written.startswith(_S3):
             return None, []
         path = Path(located(document.folder, written))
-        if "://" in written or path.suffix.lower() != ".csv":
-            raise Bad(f"{written} is neither a .csv file nor an s3:// URI of one")
+        if "://" in written:
+            raise Bad(f"{written} is neither a file nor an s3:// URI")
         if not path.is_file():
             raise Bad(f"{'no file' if path.exists() else 'nothing'} is at {written}")
     except Bad as error:

@@ -1,0 +1,171 @@
+"""`slipway models`, `model`, `servables`, `servable create` and `configurations`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slipway.cli import values
+from slipway.cli.context import Commands, Context, command, group
+from slipway.cli.jobs import short
+from slipway.cli.logs import how, show_log
+from slipway.types_models import Contract, Field, ModelVersion, Servable
+
+
+def add(commands: Commands) -> None:
+    command(commands, "models", models, "list models", "slipway models")
+    one = command(
+        commands,
+        "model",
+        model,
+        "show a model and its versions, or one of these",
+        "slipway model claims-model",
+        "slipway model claims-model --version 2",
+        "slipway model claims-model --version 2 --logs -f",
+    )
+    one.add_argument("model", metavar="NAME", help="or NAME:VERSION")
+    one.add_argument("--version", metavar="N", type=values.positive)
+    one.add_argument("--logs", action="store_true", help="what the build of a version printed")
+    how(one)
+    command(commands, "servables", servables, "list model versions that run", "slipway servables")
+    making = command(
+        group(commands, "servable", "model versions that run on their own"),
+        "create",
+        create,
+        "run a version of a model without an application",
+        "slipway servable create claims-model:2",
+        "slipway servable create claims-model:2 --configuration small",
+    )
+    making.add_argument("model", metavar="MODEL:VERSION")
+    making.add_argument("--configuration", metavar="C", help="see `slipway configurations`")
+    command(
+        commands,
+        "configurations",
+        configurations,
+        "list deployment configurations: how servables run",
+        "slipway configurations",
+    )
+
+
+async def models(context: Context) -> None:
+    found = await context.client.models(project=context.args.project)
+    context.out.rows(
+        found,
+        ("name", "version", "state", "created", "reason"),
+        lambda model: (
+            model.name,
+            model.latest and model.latest.name,
+            model.latest and model.latest.state,
+            model.created_at,
+            short(model.latest.reason) if model.latest else "",
+        ),
+    )
+    if not found:
+        context.out.say("no models; `slipway apply -f FILE` makes some")
+
+
+async def model(context: Context) -> None:
+    args, client = context.args, context.client
+    name, version = _named(args.model, args.version)
+    if args.logs:
+        if version is None:
+            version = (await client.model_versions(name, limit=1, project=args.project))[0].name
+        lines = client.follow_model_log(name, version, project=args.project)
+        asked = client.model_log(name, version, limit=args.lines, project=args.project)
+        await show_log(context, lines, asked, f"slipway model {name} --version {version} --logs -f")
+    elif version is not None:
+        _show_version(context, await client.model_version(name, version, project=args.project))
+    else:
+        await client.model(name, project=args.project)  # it may have no version, or not exist
+        context.out.rows(
+            await client.model_versions(name, project=args.project),
+            ("version", "state", "created", "reason"),
+            lambda found: (found.name, found.state, found.created_at, short(found.reason)),
+        )
+
+
+def _named(text: str, version: int | None) -> tuple[str, str | None]:
+    name, colon, written = text.rpartition(":")
+    if version is None and colon and written.isdigit():
+        return name, written
+    return text, None if version is None else str(version)
+
+
+def _show_version(context: Context, found: ModelVersion) -> None:
+    contract = found.contract or Contract()
+    context.out.fields(
+        found,
+        [
+            ("name", f"{found.model}:{found.name}" if found.model else found.name),
+            ("state", found.state),
+            ("reason", found.reason),
+            ("runtime", found.runtime),
+            ("signature", contract.signature if found.contract else ""),
+            ("inputs", "\n".join(_fields(contract.inputs))),
+            ("outputs", "\n".join(_fields(contract.outputs))),
+            ("metadata", "\n".join(f"{key}={value}" for key, value in found.metadata.items())),
+            ("created", found.created_at),
+            ("notes", "\n".join(found.notes)),
+        ],
+    )
+
+
+def _fields(fields: Sequence[Field], above: str = "") -> list[str]:
+    """A line for each: `x float32 [-1, 3] numerical`."""
+    lines: list[str] = []
+    for field in fields:
+        name = f"{above}{field.name}"
+        if field.fields:
+            lines += _fields(field.fields, f"{name}.")
+            continue
+        shape = "any shape" if field.shape is None else str(field.shape) if field.shape else ""
+        profile = "" if field.profile == "none" else field.profile
+        lines.append(" ".join(part for part in (name, field.dtype or "", shape, profile) if part))
+    return lines
+
+
+async def servables(context: Context) -> None:
+    found = await context.client.servables(project=context.args.project)
+    context.out.rows(
+        found,
+        ("name", "model", "state", "application", "reason"),
+        lambda one: (
+            one.name,
+            f"{one.model}:{one.version}" if one.version else one.model,
+            one.state,
+            one.application,
+            short(one.reason),
+        ),
+    )
+    if not found:
+        context.out.say("no servables; an application makes its own")
+
+
+async def create(context: Context) -> None:
+    args = context.args
+    made = await context.client.create_servable(
+        args.model, configuration=args.configuration, project=args.project
+    )
+    show_servable(context, made)
+
+
+def show_servable(context: Context, found: Servable) -> None:
+    context.out.fields(
+        found,
+        [
+            ("name", found.name),
+            ("model", f"{found.model}:{found.version}" if found.version else found.model),
+            ("state", found.state),
+            ("reason", found.reason),
+            ("application", found.application),
+            ("configuration", found.configuration),
+            ("url", found.url),
+            ("job", found.job),
+        ],
+    )
+
+
+async def configurations(context: Context) -> None:
+    found = await context.client.configurations(project=context.args.project)
+    context.out.rows(found, ("name", "changed"), lambda one: (one.name, one.changed_at))
+    if not found:
+        context.out.say("no configurations; `slipway apply -f FILE` makes some")
