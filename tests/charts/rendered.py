@@ -84,6 +84,7 @@ EVERYTHING: Final[Object] = {
         "enabled": True,
         "parentRefs": [{"name": "gateway"}],
         "api": {"hostnames": ["api.example"]},
+        "grpc": {"hostnames": ["grpc.example"]},
     },
     "monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
     "networkPolicies": {

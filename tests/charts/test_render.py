@@ -28,7 +28,7 @@ from tests.charts.rendered import (
     render,
 )
 
-FOREIGN = {"PodMonitor", "ServiceMonitor", "HTTPRoute"}
+FOREIGN = {"PodMonitor", "ServiceMonitor", "HTTPRoute", "GRPCRoute"}
 """Kinds that others define, of which there are no schemas at hand."""
 
 SCHEMAS = ("1.25", "1.30", "1.37")
@@ -127,6 +127,24 @@ def test_each_service_has_what_it_has_to_be_told():
         assert settings["DATABASE_URL"]["secretKeyRef"]["name"] == "database"
         assert settings["AMQP_URL"]["secretKeyRef"]["name"] == "slipway"
         assert float(settings["LINGER"]) < float(settings["GRACE"])
+
+
+def test_the_router_is_reached_over_grpc_wherever_it_says_that_it_listens():
+    objects = render(EVERYTHING)
+    [deployment] = of(objects, "Deployment", "slipway-router")
+    [router] = deployment["spec"]["template"]["spec"]["containers"]
+    port = int(environment(router)["ROUTER_GRPC_PORT"])
+    assert {"name": "grpc", "containerPort": port, "protocol": "TCP"} in router["ports"]
+    [service] = of(objects, "Service", "slipway-router")
+    [door] = [one for one in service["spec"]["ports"] if one["name"] == "grpc"]
+    assert (door["port"], door["targetPort"]) == (port, "grpc")
+    [policy] = of(objects, "NetworkPolicy", "slipway-router")
+    [rule] = policy["spec"]["ingress"]
+    assert {"protocol": "TCP", "port": port} in rule["ports"]
+    [route] = of(objects, "GRPCRoute")
+    assert route["spec"]["hostnames"] == ["grpc.example"]
+    assert route["spec"]["rules"] == [{"backendRefs": [{"name": "slipway-router", "port": port}]}]
+    assert not of(render(LEAST), "GRPCRoute")
 
 
 def test_only_routers_and_schedulers_have_the_key_of_doormen():

@@ -1,7 +1,7 @@
 {{/*
 A service of ours as a Deployment. Given: root, component (what its labels and its image say), name,
-port, values (its part of the values), own (settings by name), and if wanted target, doorman, blobs,
-account, secrets (name of a Secret -> folder), work (size of a scratch volume), and security contexts.
+port, values (its part of the values), own (settings by name), and if wanted grpc (another port),
+target, doorman, blobs, account, secrets (name of a Secret -> folder), work (size of a scratch volume), and security contexts.
 */}}
 
 {{- define "slipway.service" -}}
@@ -68,6 +68,9 @@ spec:
           imagePullPolicy: {{ $root.Values.images.pullPolicy }}
           ports:
             - {name: http, containerPort: {{ .port }}, protocol: TCP}
+            {{- with .grpc }}
+            - {name: grpc, containerPort: {{ . }}, protocol: TCP}
+            {{- end }}
           env: {{- include "slipway.environment" $environment | nindent 12 }}
           {{- if and .blobs $root.Values.blobs.existingSecret }}
           envFrom:
@@ -136,4 +139,7 @@ spec:
   selector: {{- include "slipway.selector" . | nindent 4 }}
   ports:
     - {name: http, port: {{ .port }}, protocol: TCP, targetPort: http}
+    {{- with .grpc }}
+    - {name: grpc, port: {{ . }}, protocol: TCP, targetPort: grpc, appProtocol: kubernetes.io/h2c}
+    {{- end }}
 {{- end }}
