@@ -94,7 +94,7 @@ def _why(servable: Servable) -> str | None:
         return None
     if servable.state is FAILED:
         return servable.reason or "it failed"
-    return f"its job was ended: it is {servable.state}"
+    return "its job was ended"
 
 
 def _reason(broken: Sequence[Servable]) -> str:

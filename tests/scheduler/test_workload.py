@@ -7,10 +7,23 @@ import pytest
 
 from services.builder.recipe import Host, container
 from services.scheduler.drivers.process.spec import environment as target
-from services.scheduler.workload import METADATA, workload
+from services.scheduler.workload import METADATA, PROMISED, workload
+from shared.affinity import Affinity
+from shared.application import Configuration, Quantities
+from shared.contract import Contract, Field
 from shared.database.jobs import Job
 from shared.database.versions import Version, VersionState
-from shared.endpoint import Command, Definition, Endpoint, File
+from shared.endpoint import (
+    Autoscaling,
+    Command,
+    Definition,
+    Endpoint,
+    File,
+    Model,
+    Range,
+    Resources,
+    Toleration,
+)
 from shared.ids import DeploymentId, JobId, VersionId
 from shared.lifecycle import State
 
@@ -49,6 +62,15 @@ JOB = Job(
     queued_at=NOW,
 )
 
+X = Field(name="x", dtype="int64", shape=())
+MODEL = Endpoint(
+    name="predict-digit",
+    format="hydrosphere",
+    entry=Model(contract=Contract(inputs=(X,), outputs=(X,))),
+    port=9091,
+    readiness="listening",
+)
+
 
 def version(endpoint=ENDPOINT, **changes):
     found = Version(
@@ -74,8 +96,9 @@ def version(endpoint=ENDPOINT, **changes):
     return msgspec.structs.replace(found, **changes)
 
 
-def made(endpoint=ENDPOINT):
-    found = workload(JOB, version(endpoint), ("0", "1"), "http://router:8000/")
+def made(endpoint=ENDPOINT, configuration=None):
+    job = msgspec.structs.replace(JOB, configuration=configuration or Configuration())
+    found = workload(job, version(endpoint), ("0", "1"), "http://router:8000/")
     assert found is not None
     return found
 
@@ -131,3 +154,70 @@ def test_its_gpus_go_with_it():
 )
 def test_without_an_image_there_is_nothing_to_run(broken):
     assert workload(JOB, broken, (), "") is None
+
+
+def test_a_model_is_told_its_port_and_its_folder():
+    found = made(MODEL)
+    assert found.files == {}
+    assert found.environment == {
+        "SLIPWAY_JOB": "j1",
+        "SLIPWAY_ATTEMPT": "3",
+        "APP_PORT": "9091",
+        "MODEL_DIR": "/model",
+    }
+
+
+def test_without_a_configuration_its_endpoint_is_as_it_was_built():
+    assert made(MODEL).endpoint == MODEL
+    assert made(ENDPOINT).endpoint == ENDPOINT
+
+
+def test_a_configuration_is_laid_over_the_endpoint():
+    said = Configuration(
+        replicas=7,
+        autoscaling=Autoscaling(max=4),
+        requests=Quantities(cpu=0.5, memory=256.0),
+        limits=Quantities(cpu=2.0, memory=1024.0, gpus=1),
+        variables={"MODE": "fast"},
+        node_labels={"disk": "ssd"},
+        affinity=Affinity(),
+        tolerations=(Toleration(key="gpu", operator="Exists"),),
+    )
+    found = made(MODEL, said)
+    assert found.endpoint == msgspec.structs.replace(
+        MODEL,
+        autoscaling=Autoscaling(max=4),
+        resources=Resources(cpu=Range(min=0.5, max=2.0), memory=Range(min=256.0, max=1024.0)),
+        variables={"MODE": "fast"},
+        node_labels={"disk": "ssd"},
+        affinity=Affinity(),
+        tolerations=(Toleration(key="gpu", operator="Exists"),),
+    )
+    assert found.environment["MODE"] == "fast"
+    assert found.copies == JOB.granted
+
+
+def test_what_a_configuration_does_not_say_stays():
+    own = msgspec.structs.replace(
+        MODEL,
+        resources=Resources(cpu=Range(min=1.0, max=2.0), disk=Range(max=100.0)),
+        node_labels={"zone": "a"},
+        variables={"A": "1", "B": "1"},
+        autoscaling=Autoscaling(max=2),
+    )
+    said = Configuration(
+        limits=Quantities(cpu=4.0), node_labels={"disk": "ssd"}, variables={"B": "2"}
+    )
+    found = made(own, said).endpoint
+    assert found.resources == Resources(cpu=Range(min=1.0, max=4.0), disk=Range(max=100.0))
+    assert found.node_labels == {"zone": "a", "disk": "ssd"}
+    assert found.variables == {"A": "1", "B": "2"}
+    assert found.autoscaling == Autoscaling(max=2)
+
+
+@pytest.mark.parametrize("name", [*PROMISED, "APP_PORT", "MODEL_DIR", "SLIPWAY_JOB"])
+def test_a_configuration_can_not_take_from_an_image_what_it_needs(name):
+    found = made(MODEL, Configuration(variables={name: "theirs", "MODE": "fast"}))
+    assert "theirs" not in found.environment.values()
+    assert found.environment["MODE"] == "fast"
+    assert name not in PROMISED or name not in found.endpoint.variables
