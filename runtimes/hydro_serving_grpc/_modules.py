@@ -1,7 +1,7 @@
 """The modules of this package: `tf.tensor_pb2`, `tf.api.prediction_service_pb2_grpc` and so on.
 
-Each is what protobuf's and gRPC's compilers would have written for its .proto file. A folder has the
-names of all of its modules, and the package those of all folders but the gateway's.
+Each is what the compilers of protobuf and gRPC would have written for its .proto file. A folder has
+the names of all of its modules, and the package those of all folders but the gateway's.
 """
 
 import sys

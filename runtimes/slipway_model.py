@@ -1,0 +1,144 @@
+"""The model that its owner wrote: the function of src/func_main.py that the contract names.
+
+It is called with the inputs by keyword, as numpy's arrays and scalars ("arrays") or as TensorProto
+messages ("tensors"). It returns a dict by output or a PredictResponse, however it was called.
+Whatever it does, the answer is a PredictResponse or Refused.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+
+from grpc import StatusCode
+from slipway_arrays import NotATensor, array_of
+from slipway_tensors import NotConvertible, message_of, tensors_of
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MESSAGES = "hydro_serving_grpc"
+
+
+class Refused(Exception):
+    """There is no answer; `code` and the text say why, as gRPC has it."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+def use_paths(folder):
+    """Find the owner's modules first, then what is installed, and ours beside this file last."""
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != HERE]
+    sys.path[:0] = [os.path.join(folder, "src"), folder]
+    sys.path.append(HERE)
+
+
+def messages():
+    """Our hydro_serving_grpc; by another name where the model has one of its own."""
+    ours = os.path.join(HERE, MESSAGES)
+    found = importlib.util.find_spec(MESSAGES)
+    if found is not None and found.origin == os.path.join(ours, "__init__.py"):
+        return importlib.import_module(MESSAGES)
+    name = "slipway_messages"
+    spec = importlib.util.spec_from_file_location(
+        name, os.path.join(ours, "__init__.py"), submodule_search_locations=[ours]
+    )
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Model:
+    """`failure` says why the function can't be called, and is empty if it can.
+
+    `hs` has the classes of the messages, `contract` is a ModelContract of them.
+    """
+
+    def __init__(self, hs, contract, calls):
+        self.failure = ""
+        self.name = contract.predict.signature_name or "Predict"
+        self._hs = hs
+        self._inputs = list(contract.predict.inputs)
+        self._outputs = list(contract.predict.outputs)
+        self._given = self._as_messages if calls == "tensors" else self._as_arrays
+        self._function = None
+        self._tensor = hs.TensorProto
+
+    def load(self):
+        """Import the owner's module, which may take minutes. Failing is not an error here."""
+        try:
+            self._function = getattr(importlib.import_module("func_main"), self.name)
+            if not callable(self._function):
+                raise TypeError("func_main.%s can't be called" % self.name)
+            theirs = getattr(sys.modules.get(MESSAGES), "TensorProto", None)
+            if hasattr(theirs, "FromString"):
+                self._tensor = theirs
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit() in their code is one more way to fail
+            traceback.print_exc()
+            self.failure = "func_main is not imported due to error: %s" % said(error)
+
+    def predict(self, inputs):
+        """The PredictResponse for `inputs`, a map of TensorProto."""
+        if self.failure:
+            raise Refused(StatusCode.INTERNAL, self.failure)
+        given = self._given(inputs)
+        try:
+            returned = self._function(**given)
+        except BaseException as error:  # nothing of theirs may end the thread that answers
+            traceback.print_exc()
+            raise Refused(StatusCode.INTERNAL, said(error)) from error
+        try:
+            return self._answer(returned)
+        except NotConvertible as error:
+            raise Refused(
+                StatusCode.OUT_OF_RANGE, "The output of %s %s" % (self.name, error)
+            ) from error
+
+    def _taken(self, inputs):
+        """The inputs that the contract names. What else came is left out."""
+        for field in self._inputs:
+            if field.name not in inputs:
+                raise Refused(StatusCode.INVALID_ARGUMENT, "Missing '%s' field" % field.name)
+            yield field.name, inputs[field.name]
+
+    def _as_arrays(self, inputs):
+        given = {}
+        for name, tensor in self._taken(inputs):
+            try:
+                given[name] = array_of(tensor)
+            except NotATensor as error:
+                raise Refused(StatusCode.INVALID_ARGUMENT, "'%s' %s" % (name, error)) from error
+        return given
+
+    def _as_messages(self, inputs):
+        if self._tensor is self._hs.TensorProto:
+            return dict(self._taken(inputs))
+        return {
+            name: self._tensor.FromString(tensor.SerializeToString())
+            for name, tensor in self._taken(inputs)
+        }
+
+    def _answer(self, returned):
+        answer = message_of(self._hs.PredictResponse, returned)
+        if answer is not None:
+            for field in self._outputs:
+                if field.name not in answer.outputs:
+                    raise NotConvertible("has no '%s' field" % field.name)
+            return answer
+        if not isinstance(returned, Mapping):
+            raise NotConvertible(
+                "is of the type %s, and a dict or a PredictResponse is due"
+                % type(returned).__name__
+            )
+        return self._hs.PredictResponse(outputs=tensors_of(self._hs, returned, self._outputs))
+
+
+def said(error):
+    try:
+        return repr(error)
+    except Exception:
+        return type(error).__name__
