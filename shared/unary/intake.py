@@ -1,0 +1,88 @@
+"""The windows by which servers may send to us: of the connection, and of each call.
+
+The connection's is given back at once, so one slow call never stops the others. A call's is given
+back as its answer is taken, and so is held back when the unfinished answers together are more than
+we want to hold: from then on one call is favoured until it is over, then the next.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.unary.call import Call
+from shared.unary.codes import Reset
+from shared.unary.faults import CallFault, ConnectionFault
+from shared.unary.frames import window_update
+
+DEFAULT: Final = (1 << 16) - 1  # of a window, before anything is said
+CONNECTION: Final = 1 << 24
+CALL: Final = 1 << 20
+
+
+class Intake:
+    """Frames that are to be sent for it are appended to `replies`."""
+
+    def __init__(self, replies: list[bytes], held: int) -> None:
+        self._replies = replies
+        self._most = held
+        self._held = 0
+        self._credit = CONNECTION
+        self._taken = 0
+        self._late = 0  # bytes that may still come of calls which we broke off
+        self._favoured: Call | None = None
+        self._waiting: dict[int, Call] = {}
+
+    def frame(self, size: int) -> None:
+        """The size of any DATA, padding and all. Raises ConnectionFault when it is too large."""
+        self._credit -= size
+        if self._credit < 0:
+            raise ConnectionFault(Reset.FLOW_CONTROL_ERROR, "It sends more than it may.")
+        self._taken += size
+        if self._taken >= CONNECTION // 2:
+            self._replies.append(window_update(0, self._taken))
+            self._credit += self._taken
+            self._taken = 0
+
+    def late(self, size: int) -> None:
+        """DATA of a call that is over. Raises ConnectionFault when that can't be any more."""
+        self._late -= size
+        if self._late < 0:
+            raise ConnectionFault(Reset.STREAM_CLOSED, "It goes on after the end of an answer.")
+
+    def take(self, call: Call, piece: memoryview, size: int) -> None:
+        """DATA of `call`, of which `piece` is left without padding. Raises CallFault."""
+        call.credit -= size
+        if call.credit < 0:
+            raise CallFault("It sends more than it may.", Reset.FLOW_CONTROL_ERROR)
+        if not call.headed:
+            raise CallFault("Its answer has no head.")
+        before = call.answer.held
+        if piece:
+            call.answer.take(piece)
+        self._held += call.answer.held - before
+        call.taken += size
+        if call.taken >= CALL // 2:
+            self._give_back(call)
+
+    def over(self, call: Call, *, broken_off: bool) -> None:
+        if broken_off:
+            self._late += max(0, call.credit)
+        self._held -= call.answer.held
+        self._waiting.pop(call.stream, None)
+        if self._favoured is call:
+            self._favoured = None
+        while self._waiting and self._has_room():
+            self._give_back(self._waiting.pop(next(iter(self._waiting))))
+
+    def _has_room(self) -> bool:
+        return self._held < self._most or self._favoured is None
+
+    def _give_back(self, call: Call) -> None:
+        if not self._has_room() and self._favoured is not call:
+            self._waiting[call.stream] = call
+            return
+        if self._held >= self._most:
+            self._favoured = call
+        self._replies.append(window_update(call.stream, call.taken))
+        call.credit += call.taken
+        call.taken = 0

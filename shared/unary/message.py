@@ -1,0 +1,73 @@
+"""The one message of an answer: a byte that says whether it is compressed, its length, itself."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from typing import Final
+
+from shared.unary.codes import Reset
+from shared.unary.faults import CallFault
+
+PREFIX: Final = 5
+LONGEST: Final = (1 << 32) - 1
+
+_PREFIX: Final = struct.Struct(">?L")
+
+
+def prefix(size: int) -> bytes:
+    """Raises ValueError for a message that is too long for any call."""
+    if size > LONGEST:
+        raise ValueError(f"the message is too long: {size} bytes, {LONGEST} at most")
+    return _PREFIX.pack(False, size)
+
+
+class Message:
+    """`whole` is the message, once it is; `held` the bytes that are kept of it until then."""
+
+    __slots__ = ("_body", "_left", "_limit", "_start", "held", "whole")
+
+    def __init__(self, limit: int) -> None:
+        self.whole: bytes | None = None
+        self.held = 0
+        self._limit = limit
+        self._start = b""
+        self._left = -1  # bytes to come; -1: not known yet
+        self._body: BytesIO | None = None
+
+    def take(self, piece: memoryview) -> None:
+        """Raises CallFault when it is too long, compressed, or not the only one."""
+        if self._left < 0:
+            need = PREFIX - len(self._start)
+            self._start += piece[:need]
+            if len(self._start) < PREFIX:
+                return
+            self._begin()
+            piece = piece[need:]
+        size = len(piece)
+        if size > self._left:
+            raise CallFault("It answered with more than one message.", Reset.CANCEL)
+        if size == self._left and self._body is None:
+            if self.whole is None:
+                self.whole = bytes(piece)
+        else:
+            self._keep(piece)
+        self._left -= size
+
+    def _begin(self) -> None:
+        compressed, self._left = self._start[0], int.from_bytes(self._start[1:], "big")
+        if compressed:
+            raise CallFault("Its answer is compressed.", Reset.CANCEL)
+        if self._left > self._limit:
+            raise CallFault(
+                f"Its answer has {self._left} bytes; {self._limit} are taken at most.", Reset.CANCEL
+            )
+
+    def _keep(self, piece: memoryview) -> None:
+        """In one growing buffer, which becomes the message without being copied."""
+        if self._body is None:
+            self._body = BytesIO()
+        self._body.write(piece)
+        self.held += len(piece)
+        if len(piece) == self._left:
+            self.whole = self._body.getvalue()

@@ -1,0 +1,96 @@
+"""The header block of a call, as bytes (RFC 7541), without anything that a server has to remember.
+
+Nothing is ever put into the dynamic table, so a block means the same wherever it is sent, and the
+part that is the same for all calls is made once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+Metadata = Sequence[tuple[bytes, bytes]]
+
+LONGEST: Final = 1 << 13  # bytes of a block; servers commonly take 8 KiB
+NO_TABLE: Final = b"\x20"  # opens the first block: its dynamic table may be forgotten
+
+_POST: Final = b"\x83"
+_HTTP: Final = b"\x86"
+_AUTHORITY, _PATH, _CONTENT_TYPE, _USER_AGENT = 1, 4, 31, 58  # in the static table
+
+_PATH_FORM: Final = re.compile(rb"/[0-9A-Za-z_.]+/[0-9A-Za-z_]+")
+_NAME: Final = re.compile(rb"[0-9a-z_.-]+")
+_VALUE: Final = re.compile(rb"[\x20-\x7e]*")
+_OURS: Final = frozenset({b"te", b"content-type", b"user-agent", b"host", b"connection"})
+_EIGHT_DIGITS: Final = 99_999_999
+
+
+def block(
+    authority: bytes, path: bytes, seconds: float, metadata: Metadata = (), size: int = LONGEST
+) -> bytes:
+    """The headers of a call that has `seconds` to go.
+
+    A name in `metadata` that ends in -bin has base64 for its value. Raises ValueError for what
+    can't be sent.
+    """
+    made = _same(authority, path) + _field(b"grpc-timeout", timeout(seconds))
+    for name, value in metadata:
+        if not _NAME.fullmatch(name) or name.startswith(b"grpc-") or name in _OURS:
+            raise ValueError(f"metadata can't have the name {name[:40]!r}")
+        if not _VALUE.fullmatch(value):
+            raise ValueError(f"the value of {name[:40]!r} has bytes that metadata can't have")
+        made += _field(name, value)
+    if len(made) > size:
+        raise ValueError(f"the metadata is too long: {len(made)} bytes, {size} at most")
+    return made
+
+
+def timeout(seconds: float) -> bytes:
+    """As grpc-timeout has it, rounded up."""
+    milliseconds = math.ceil(min(max(seconds, 0.001), _EIGHT_DIGITS) * 1000)
+    if milliseconds <= _EIGHT_DIGITS:
+        return b"%dm" % milliseconds
+    return b"%dS" % math.ceil(milliseconds / 1000)
+
+
+@lru_cache(maxsize=1024)
+def _same(authority: bytes, path: bytes) -> bytes:
+    if not _PATH_FORM.fullmatch(path):
+        raise ValueError(f"{path[:80]!r} is not the path of a method")
+    return b"".join(
+        (
+            _POST,
+            _HTTP,
+            _indexed(_PATH, path),
+            _indexed(_AUTHORITY, authority),
+            _field(b"te", b"trailers"),
+            _indexed(_CONTENT_TYPE, b"application/grpc"),
+            _indexed(_USER_AGENT, b"slipway"),
+        )
+    )
+
+
+def _indexed(name: int, value: bytes) -> bytes:
+    """A literal without indexing, whose name is in the static table."""
+    return integer(name, 4) + integer(len(value), 7) + value
+
+
+def _field(name: bytes, value: bytes) -> bytes:
+    return b"\x00" + integer(len(name), 7) + name + integer(len(value), 7) + value
+
+
+def integer(value: int, bits: int) -> bytes:
+    """RFC 7541, 5.1, with nothing in the bits before."""
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes((value,))
+    made = bytearray((most,))
+    value -= most
+    while value >= 0x80:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    made.append(value)
+    return bytes(made)
