@@ -22,7 +22,7 @@ from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
 from services.scheduler.performer import Options, Performer, Vet
 from services.scheduler.reconcile import RecordStarted, Start, Step, Stop
-from services.scheduler.status import ASKS, Ask, Statuses, unasked
+from services.scheduler.status import ASKS, Ask, Statuses
 from services.scheduler.store import Snapshot, Store
 from services.scheduler.why import told
 from shared.database.jobs import PostgresJobs
@@ -32,6 +32,7 @@ from shared.events import Event, JobPlaced, JobScaled, JobTerminated
 from shared.ids import JobId
 from shared.run import pause
 from shared.telemetry import Telemetry
+from shared.unary.status import ask
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Scheduler:
         options: Options | None = None,
         metrics: Metrics | None = None,
         vet: Vet | None = None,
-        ask: Ask = unasked,
+        ask: Ask = ask,
         keys: Sequence[str] = (),
     ) -> None:
         """`keys` are those by which doormen prove themselves."""

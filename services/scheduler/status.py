@@ -21,8 +21,8 @@ from services.scheduler.logs import clean
 from services.scheduler.reconcile import Work
 from shared import doorman
 from shared.address import Address
-from shared.errors import Transient
 from shared.lifecycle import State
+from shared.unary.status import Away, NotServing, Serving
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,7 @@ ASKS: Final = 128  # at once: each mostly waits
 COPIES: Final = 8  # of one replica, of those
 LONGEST: Final = 500  # characters of what a model says of itself
 
-Ask = Callable[[Address, Sequence[str], float], Awaitable[str]]
-"""Why what is at an address does not serve, or nothing, in so many seconds. Raises Transient when
-that can't be found out: nobody answers there."""
-
-
-async def unasked(address: Address, secrets: Sequence[str], seconds: float) -> str:
-    return ""
+Ask = Callable[[Address, Sequence[str], float], Awaitable[Serving | NotServing | Away]]
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,15 +74,13 @@ class Statuses:
         secrets = [doorman.secret(key, replica.job, replica.attempt) for key in self._keys]
         few = asyncio.Semaphore(COPIES)
 
-        async def ask(address: Address) -> str:
+        async def ask(address: Address) -> Serving | NotServing | Away:
             async with few, self._asks:
-                try:
-                    return await self._ask(address, secrets, self.patience.answer)
-                except Transient as error:
-                    return str(error)
+                return await self._ask(address, secrets, self.patience.answer)
 
         answers = await asyncio.gather(*(ask(address) for address in addresses))
-        why = next((clean(answer)[:LONGEST] for answer in answers if answer), "")
+        reasons = [each.reason for each in answers if not isinstance(each, Serving)]
+        why = clean(reasons[0])[:LONGEST] or "it does not serve" if reasons else ""
         if why != known.why:
             known.why = why
             self._changed()

@@ -30,6 +30,7 @@ from shared.events import (
     JobStopped,
     JobStopping,
 )
+from shared.unary.status import Serving
 from tests.scheduler.assembly import Applied
 
 NEWS = Event(
@@ -455,7 +456,7 @@ async def test_from_its_submission_to_its_end_with_a_scheduler(stage, database, 
     options = Options(policy=Policy(drain=0.0), again_after=0.0)
 
     async def serves(address, secrets, seconds):
-        return ""
+        return Serving()
 
     scheduler = Scheduler(database, driver, target="process", options=options, ask=serves)
 
