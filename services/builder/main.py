@@ -14,7 +14,7 @@ from aiohttp import web
 
 from services.builder import engines, machine, place, stages
 from services.builder.base.bases import Bases
-from services.builder.build import DEFAULT_BASE, Build, Workshop
+from services.builder.build import MODEL_BASE, Build, Workshop
 from services.builder.builder import Builder
 from services.builder.cache import Cache
 from services.builder.claims import Built, Claim
@@ -29,10 +29,12 @@ from services.builder.ground import ground
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools
+from services.builder.profiles.profiling import Profiling
 from services.builder.python import indexes
 from services.builder.sandbox import gates
 from services.builder.stages import Limits
 from shared import config, http, ids, service
+from shared.buckets import Buckets
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
 from shared.events import VersionFailed, VersionSubmitted
@@ -59,7 +61,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     registry_auth: str = ""  # a docker-style config.json with logins
     base_registry: str = ""  # `host[:port][/prefix]` of base images that name none
     base_images: str = "{}"  # JSON: name of an environment -> its base image
-    default_base: str = DEFAULT_BASE  # the base image, or environment, of who names none
+    model_base: str = MODEL_BASE  # the base image, or environment, of models that name none
     signing_key: str = ""  # a PEM file; empty: what is said about images is not signed
     collect_every: float = 3600.0  # seconds between two times that what nobody needs is removed
     keep_blobs: float = 1.0  # days, after they were written
@@ -68,6 +70,10 @@ class Config(config.Config, frozen=True, kw_only=True):
     build_engine: Literal["buildah", "none"] = "buildah"  # for what has to run inside an image
     install_memory: int = 4 << 30  # bytes that it may have
     install_disk: int = 16 << 30  # bytes that it may write
+    s3_endpoint: str = ""  # URL of what speaks S3, where training data may be; "": nowhere
+    s3_region: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
 
 
 @asynccontextmanager
@@ -109,6 +115,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
                 timeout=config.git_timeout,
             ),
             collect.loop(floor, kept(config), registries, shop.depot, config.collect_every),
+            Profiling(floor.database, floor.blobs, buckets(config), folder).loop,
             *door(config, floor, telemetry),
         ]
 
@@ -143,6 +150,10 @@ def limits(config: Config) -> Limits:
         return stages.limits(config.stage_timeouts, lock=most, packages=most)
     except ValueError as error:
         raise Misconfigured(f"configuration: STAGE_TIMEOUTS: {error}") from error
+
+
+def buckets(config: Config) -> Buckets:
+    return Buckets(config.s3_endpoint, config.s3_region, config.s3_access_key, config.s3_secret_key)
 
 
 def kept(config: Config) -> Keep:
@@ -228,7 +239,7 @@ def workshop(
             place=place.read(config.registry) if config.registry else None,
             timeout=steps.base,
         ),
-        default_base=config.default_base,
+        model_base=config.model_base,
         depot=Depot(registries, floor.blobs, config.registry) if config.registry else None,
         signer=signer(config),
         limits=steps,

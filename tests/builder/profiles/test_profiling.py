@@ -1,0 +1,217 @@
+"""Samples are counted once, training data is read once, and a drift is told once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.builder.profiles.profiling import Profiling
+from shared import ids
+from shared.blobs import Blobs
+from shared.buckets import Buckets
+from shared.contract import Contract, Field
+from shared.database.pool import Database
+from shared.endpoint import Definition, Endpoint, Model, Training
+from shared.events import ModelDrifted
+from shared.hydrosphere.contracts import shape_message
+from shared.hydrosphere.dtypes import LAYOUTS
+from shared.ids import VersionId
+from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
+from shared.sample import Taken
+
+CONTRACT = Contract(
+    inputs=(
+        Field(name="age", dtype="float64", shape=(-1,), profile="numerical"),
+        Field(name="plan", dtype="string", shape=(), profile="categorical"),
+    ),
+    outputs=(Field(name="score", dtype="float32", shape=(), profile="numerical"),),
+)
+
+
+async def version(database: Database, **training: str) -> VersionId:
+    made = VersionId(ids.new("v"))
+    endpoint = Endpoint(
+        name="model",
+        format="hydrosphere",
+        entry=Model(contract=CONTRACT),
+        port=9091,
+        readiness="listening",
+    )
+    definition = Definition(
+        source="sha256:" + "0" * 64,
+        endpoints=(endpoint,),
+        training=Training(**training) if training else None,
+    )
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO owners (name) VALUES ('ada') ON CONFLICT DO NOTHING")
+        project = await connection.fetchval(
+            "INSERT INTO projects (owner, name) VALUES ('ada', $1) RETURNING seq", made
+        )
+        await connection.execute(
+            "INSERT INTO deployments (id, project, name, target, kind) VALUES ($1, $2, 'claims', 'fake', 'model')",
+            f"d{made}",
+            project,
+        )
+        await connection.execute(
+            "INSERT INTO versions (id, project, deployment, name, state, definition) VALUES ($1, $2, $3, '1', 'ready', $4)",
+            made,
+            project,
+            f"d{made}",
+            definition,
+        )
+    return made
+
+
+def tensor(name: str, values: Any) -> bytes:
+    field = next(each for each in (*CONTRACT.inputs, *CONTRACT.outputs) if each.name == name)
+    assert field.dtype is not None
+    layout = LAYOUTS[field.dtype]
+    shape = () if field.shape == () else (len(values),)
+    made = TensorProto(dtype=layout.number, tensor_shape=shape_message(shape))  # type: ignore[arg-type]
+    getattr(made, layout.field).extend(values)
+    return made.SerializeToString()
+
+
+def sample(version: VersionId, ages: Any, plan: str = "gold", score: float = 0.5) -> Taken:
+    inputs = {"age": tensor("age", ages), "plan": tensor("plan", [plan.encode()])}
+    return Taken.of(version, inputs, {"score": tensor("score", [score])})
+
+
+async def put(database: Database, *samples: Taken) -> None:
+    for each in samples:
+        await database.execute(
+            "INSERT INTO samples (version, body) VALUES ($1, $2)", each.version, each.body
+        )
+
+
+@pytest.fixture
+def profiling(database: Database, blobs: Blobs, tmp_path: Path) -> Profiling:
+    return Profiling(database, blobs, Buckets(""), tmp_path)
+
+
+async def summaries(database: Database, version: VersionId, source: str) -> Mapping[str, Any]:
+    rows = await database.fetch(
+        "SELECT field, summary FROM profiles WHERE version = $1 AND source = $2", version, source
+    )
+    return {row["field"]: row["summary"] for row in rows}
+
+
+async def training(blobs: Blobs) -> str:
+    random = np.random.default_rng(3)
+    rows = [f"{age:.3f},{'gold' if age > 40 else 'iron'}" for age in random.normal(40, 5, 2000)]
+    return (await blobs.put_bytes("\n".join(["age,plan", *rows]).encode())).digest
+
+
+async def test_samples_are_counted_once_and_are_gone(
+    database: Database, profiling: Profiling
+) -> None:
+    made = await version(database)
+    await put(database, *(sample(made, [20.0, 30.0], score=n / 4) for n in range(4)))
+    assert await profiling.count() is False
+    await profiling.count()
+    found = await summaries(database, made, "traffic")
+    assert found["inputs.age"]["rows"] == 8
+    assert found["inputs.age"]["mean"] == 25
+    assert found["inputs.plan"]["common"] == {"gold": 4}
+    assert found["outputs.score"]["most"] == 0.75
+    assert await database.value("SELECT count(*) FROM samples") == 0
+
+
+async def test_several_builders_count_each_sample_once(
+    database: Database, profiling: Profiling
+) -> None:
+    made = await version(database)
+    await put(database, *(sample(made, [float(n)]) for n in range(250)))
+    for _ in range(4):
+        await asyncio.gather(*(profiling.count() for _ in range(3)))
+    found = await summaries(database, made, "traffic")
+    assert found["inputs.age"]["rows"] == 250
+
+
+async def test_what_is_no_sample_is_left_out(database: Database, profiling: Profiling) -> None:
+    made = await version(database)
+    await put(
+        database,
+        Taken(made, b"\xff\x00 no sample"),
+        Taken.of(made, {"age": b"\xff\xff no tensor", "other": b""}, {}),
+        Taken.of(made, {"age": tensor("plan", [b"a text"])}, {}),
+        sample(made, [1.0]),
+    )
+    await profiling.count()
+    found = await summaries(database, made, "traffic")
+    assert found["inputs.age"]["rows"] == 1
+
+
+async def test_training_data_is_read_once(
+    database: Database, blobs: Blobs, profiling: Profiling
+) -> None:
+    made = await version(database, digest=await training(blobs))
+    assert await profiling.train() is True
+    assert await profiling.train() is False
+    row = await database.row("SELECT state, rows, notes FROM trainings WHERE version = $1", made)
+    assert row is not None
+    assert (row["state"], row["rows"]) == ("ready", 2000)
+    assert row["notes"] == ["no column is named score, so nothing is known of outputs.score"]
+    found = await summaries(database, made, "training")
+    assert found["inputs.age"]["mean"] == pytest.approx(40, abs=1)
+    assert set(found) == {"inputs.age", "inputs.plan"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"uri": "s3://bucket/training.csv"}, "this platform reads no buckets"),
+        ({"digest": "sha256:" + "1" * 64}, "1111"),
+    ],
+)
+async def test_training_data_that_cannot_be_had_says_so(
+    database: Database, profiling: Profiling, given: dict[str, str], said: str
+) -> None:
+    made = await version(database, **given)
+    await profiling.train()
+    row = await database.row("SELECT state, reason FROM trainings WHERE version = $1", made)
+    assert row is not None
+    assert row["state"] == "failed"
+    assert said in row["reason"]
+
+
+async def test_a_drift_is_told_once_and_ends_when_it_is_over(
+    database: Database, blobs: Blobs, profiling: Profiling
+) -> None:
+    made = await version(database, digest=await training(blobs))
+    await profiling.train()
+
+    async def told() -> list[tuple[str, str]]:
+        rows = await database.fetch(
+            "SELECT data FROM events WHERE type = $1 ORDER BY seq", ModelDrifted.type
+        )
+        return sorted((row["data"]["field"], row["data"]["metric"]) for row in rows)
+
+    random = np.random.default_rng(4)
+    await put(database, *(sample(made, random.normal(40, 5, 10), "gold") for _ in range(10)))
+    await profiling.count()
+    assert ("inputs.age", "ks") not in await told()
+    far = [sample(made, random.normal(60, 5, 30), "gold") for _ in range(20)]
+    for _ in range(2):
+        await put(database, *far)
+        await profiling.count()
+    assert [each for each in await told() if each[0] == "inputs.age"] == [
+        ("inputs.age", "ks"),
+        ("inputs.age", "psi"),
+    ]
+    await database.execute(
+        "UPDATE profiles SET hour = hour - interval '30 hours' WHERE source = 'traffic'"
+    )
+    await put(database, *(sample(made, random.normal(40, 5, 10)) for _ in range(20)))
+    await profiling.count()
+    row = await database.row(
+        "SELECT drifted FROM drifts WHERE version = $1 AND field = 'inputs.age' AND metric = 'ks'",
+        made,
+    )
+    assert row is not None
+    assert row["drifted"] is False
