@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 from typing import Final
 
@@ -56,6 +56,9 @@ class Copies:
 
     def __len__(self) -> int:
         return len(self._copies)
+
+    def __iter__(self) -> Iterator[Copy]:
+        return iter(self._copies)
 
     def take(self, route: Route | None) -> None:
         """The news: where they are now; None: nowhere."""

@@ -6,7 +6,7 @@ Nothing here waits for PostgreSQL or the broker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ from aiohttp import web
 from services.router import problems
 from services.router.body import Limits, Unfit, body
 from services.router.copies import Copies
+from services.router.front import Front
 from services.router.gate import Gate
 from services.router.headers import to_client, to_endpoint
 from services.router.meter import NOBODY, Meter
@@ -61,6 +62,7 @@ class Door:
         telemetry: Telemetry,
         ready: Callable[[], str | None],
         options: Options,
+        fronts: Sequence[Front] = (),
     ) -> None:
         self.closing = False  # answers tell clients to connect anew
         self._table = table
@@ -69,6 +71,7 @@ class Door:
         self._meter = Meter(telemetry)
         self._ready = ready
         self._options = options
+        self._fronts = fronts
         self._gates: dict[JobId, Gate] = {}
         self._copies: dict[JobId, Copies] = {}
         table.listen(self._hear)
@@ -92,7 +95,9 @@ class Door:
                 return reply
             if vetted.last:
                 reply.last()
-            if self._own(vetted):
+            if front := self._front(vetted):
+                await front.answer(request, vetted, reply)
+            elif self._own(vetted):
                 await self._page(vetted.target.partition(b"?")[0], reply)
             else:
                 job = await self._route(request, vetted, reply)
@@ -115,6 +120,13 @@ class Door:
                 copies = self._copies[job]
                 copies.take(self._table.job(job))
                 gate.resize(len(copies))
+
+    def _front(self, request: Vetted) -> Front | None:
+        path = request.target.partition(b"?")[0]
+        for front in self._fronts:
+            if front.has(path) and job_of(request.host, self._options.domain) is None:
+                return front
+        return None
 
     def _own(self, request: Vetted) -> bool:
         """Whether a page of the router's own is asked for. On a job's host every page is its."""

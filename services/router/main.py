@@ -12,12 +12,17 @@ from aiohttp.http import HttpRequestParser
 
 from services.router.body import Limits
 from services.router.door import Door, Options
+from services.router.gateway import gateway as gateways
+from services.router.gateway.gateway import Gateway
+from services.router.gateway.http import Pages
+from services.router.gateway.intake import Room
+from services.router.gateway.runtime import Ways
 from services.router.proxy import Proxy
 from services.router.refresh import Refresh
 from services.router.server import Server
 from services.router.snapshot import PostgresSource
 from services.router.table import Table
-from shared import config, doorman, service
+from shared import config, doorman, service, unary
 from shared.config import Misconfigured
 from shared.run import Loop, every
 from shared.service import Floor
@@ -32,6 +37,10 @@ class Config(config.Config, frozen=True, kw_only=True):
     max_body: int = 0  # bytes; 0: bodies are streamed, however large
     connect_patience: float = 2.0  # seconds to wait for a server between two of its lives
     news_patience: float = 1.0  # seconds to wait for the news of a route that a client knows of
+    gateway_deadline: float = 60.0  # seconds for a prediction, all its stages together
+    gateway_body: int = 512 << 20  # bytes of a prediction's body ...
+    gateway_bodies: int = 1024 << 20  # ... and of all that are in hand
+    gateway_answer: int = 257 << 20  # bytes that a model may answer
 
 
 def serve(
@@ -70,36 +79,53 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     assert HttpRequestParser.__module__ == "aiohttp._http_parser", "aiohttp lacks its C parser"
     table = Table()
     refresh = Refresh(PostgresSource(floor.database), table)
+    telemetry = Telemetry(floor.telemetry)
+    keys = _keys(config.doorman_key)
+    ways = Ways(
+        patience=config.connect_patience,
+        keys=keys,
+        limits=unary.Limits(message=config.gateway_answer),
+    )
+    gateway = Gateway(
+        table,
+        telemetry,
+        gateways.Options(deadline=config.gateway_deadline, news=config.news_patience, ways=ways),
+    )
     door = Door(
         table,
         Proxy(),
-        Telemetry(floor.telemetry),
+        telemetry,
         lambda: None if refresh.ready.is_set() else "the routes are not known yet",
         Options(
             domain=config.router_domain.lower().encode(),
             scheme=config.router_scheme,
             limits=Limits(size=config.max_body),
             patience=config.connect_patience,
-            keys=_keys(config.doorman_key),
+            keys=keys,
             news=config.news_patience,
         ),
+        [Pages(gateway, Room(body=config.gateway_body, bodies=config.gateway_bodies))],
     )
 
     async def forget() -> None:
         door.forget()
+        gateway.forget()
 
-    yield [
-        *refresh.loops(floor.bus),
-        every(60.0, forget),
-        serve(
-            door,
-            host=config.host,
-            port=config.router_port,
-            linger=config.linger,
-            # what is in hand is cut off before the process itself is
-            grace=max(1.0, config.grace - config.linger - 1.0),
-        ),
-    ]
+    try:
+        yield [
+            *refresh.loops(floor.bus),
+            every(60.0, forget),
+            serve(
+                door,
+                host=config.host,
+                port=config.router_port,
+                linger=config.linger,
+                # what is in hand is cut off before the process itself is
+                grace=max(1.0, config.grace - config.linger - 1.0),
+            ),
+        ]
+    finally:
+        await gateway.close()
 
 
 def _keys(setting: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
+from services.router.gateway.targets import Application
 from services.router.snapshot import Source
 from services.router.table import Table
 from shared import ids
@@ -19,6 +20,7 @@ from shared.bus import Bus
 from shared.errors import Transient
 from shared.events import (
     AliasMoved,
+    ApplicationFact,
     Event,
     JobFact,
     JobFailed,
@@ -33,7 +35,12 @@ from shared.run import Loop, pause
 
 log = logging.getLogger(__name__)
 
-TOPICS: Final = ("slipway.job.#", "slipway.alias.#", "slipway.version.#")
+TOPICS: Final = (
+    "slipway.job.#",
+    "slipway.alias.#",
+    "slipway.version.#",
+    "slipway.application.#",
+)
 RESYNC: Final = 10.0  # seconds between looks at everything
 AGAIN: Final = 0.5  # seconds before the next try when PostgreSQL is away
 CLOSING: Final = (JobStopping, JobStopped, JobLost, JobFailed, JobFinished)
@@ -52,6 +59,7 @@ class Refresh:
         self._jobs: set[JobId] = set()
         self._versions: set[VersionId] = set()
         self._deployments: set[str] = set()
+        self._applications: set[str] = set()
 
     async def on_event(self, event: Event) -> None:
         """Mark what is to be looked at again. Safe to be told twice, late, or out of order."""
@@ -64,6 +72,8 @@ class Refresh:
                 self._deployments.add(deployment)
             case VersionFact(version=version):
                 self._versions.add(version)
+            case ApplicationFact(application=application):
+                self._applications.add(application)
             case _:
                 return
         self._woken.set()
@@ -95,30 +105,43 @@ class Refresh:
     async def everything(self) -> None:
         """Look at all there is. What is marked meanwhile stays marked."""
         with self._taken():
-            routes, aliases = await self._source.everything()
-        self._table.replace(routes, aliases)
+            routes, aliases, applications = await self._source.everything()
+        self._table.replace(routes, aliases, applications)
         self.ready.set()
 
     async def marked(self) -> None:
         """Look at what is marked, and mark it again when that fails."""
-        with self._taken() as (jobs, versions, deployments):
+        with self._taken() as (jobs, versions, deployments, ids):
+            applications = await self._source.applications(ids) if ids else []
+            jobs |= self._unknown(applications)
             if jobs or versions:
                 routes = await self._source.routes(jobs, versions)
                 self._table.put(routes, jobs - {route.job for route in routes})
             if deployments:
                 self._table.point(await self._source.aliases(deployments), deployments)
+            if ids:
+                self._table.settle(applications, ids)
+
+    def _unknown(self, applications: Sequence[Application]) -> set[JobId]:
+        """The jobs of applications that are not known to run: their own news may be late."""
+        graphs = [application.graph for application in applications]
+        jobs = {job for graph in graphs if graph is not None for job in graph.jobs}
+        return {job for job in jobs if not ((route := self._table.job(job)) and route.runs)}
 
     @contextmanager
-    def _taken(self) -> Iterator[tuple[set[JobId], set[VersionId], set[str]]]:
+    def _taken(self) -> Iterator[tuple[set[JobId], set[VersionId], set[str], set[str]]]:
         """What is marked. It is unmarked now, and marked again if the look at it fails."""
         jobs, versions, deployments = self._jobs, self._versions, self._deployments
-        self._jobs, self._versions, self._deployments = set(), set(), set()
+        applications = self._applications
+        self._jobs, self._versions = set(), set()
+        self._deployments, self._applications = set(), set()
         try:
-            yield jobs, versions, deployments
+            yield jobs, versions, deployments, applications
         except BaseException:
             self._jobs |= jobs
             self._versions |= versions
             self._deployments |= deployments
+            self._applications |= applications
             raise
 
 

@@ -84,7 +84,9 @@ def resolve(table: Table, host: bytes, target: bytes, domain: bytes) -> Resolved
 def _found(
     route: Route | None, prefix: bytes, target: bytes, rest: bytes, *, stripped: bool = False
 ) -> Match | None:
-    return Match(route, prefix, target, rest, stripped=stripped) if route else None
+    if route is None or route.model is not None:  # a model is the gateway's to ask
+        return None
+    return Match(route, prefix, target, rest, stripped=stripped)
 
 
 def _ambiguous(names: list[bytes]) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.router.gateway.targets import Application
 from services.router.table import Alias, Route
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
@@ -14,12 +15,13 @@ from shared.ids import JobId, VersionId
 
 ROUTES = sql(__package__, "routes")
 ALIASES = sql(__package__, "aliases")
+APPLICATIONS = sql(__package__, "applications")
 
 
 class Source(Protocol):
     """Raises Transient when it can't be asked now."""
 
-    async def everything(self) -> tuple[list[Route], list[Alias]]: ...
+    async def everything(self) -> tuple[list[Route], list[Alias], list[Application]]: ...
 
     async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
         """Those of `jobs` that are not over, and all the jobs of `versions`."""
@@ -27,17 +29,23 @@ class Source(Protocol):
     async def aliases(self, deployments: Collection[str]) -> list[Alias]:
         """Every alias of `deployments`, which are named by id."""
 
+    async def applications(self, ids: Collection[str]) -> list[Application]:
+        """Those of them that are not removed."""
+
 
 class PostgresSource:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def everything(self) -> tuple[list[Route], list[Alias]]:
+    async def everything(self) -> tuple[list[Route], list[Alias], list[Application]]:
+        # applications first: whatever revision they are at, its jobs are seen after it
+        applications = await self._database.fetch(APPLICATIONS, None)
         routes = await self._database.fetch(ROUTES, None, None)
         aliases = await self._database.fetch(ALIASES, None)
         return (
             msgspec.convert([dict(row) for row in routes], list[Route]),
             msgspec.convert([dict(row) for row in aliases], list[Alias]),
+            msgspec.convert([dict(row) for row in applications], list[Application]),
         )
 
     async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
@@ -47,3 +55,7 @@ class PostgresSource:
     async def aliases(self, deployments: Collection[str]) -> list[Alias]:
         rows = await self._database.fetch(ALIASES, list(deployments))
         return msgspec.convert([dict(row) for row in rows], list[Alias])
+
+    async def applications(self, ids: Collection[str]) -> list[Application]:
+        rows = await self._database.fetch(APPLICATIONS, list(ids))
+        return msgspec.convert([dict(row) for row in rows], list[Application])

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.router.gateway.targets import Application, Targets
 from shared.address import Address
+from shared.contract import Contract
 from shared.endpoint import Format, Serving
 from shared.ids import JobId, VersionId
 from shared.lifecycle import State
@@ -36,6 +38,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     routes: bool  # it is made of routes, so the platform answers its /ping
     serving: Serving
+    model: str | None = None  # whose version it is, if it speaks gRPC: then it is the gateway's
+    contract: Contract | None = None  # of that version
+    servable: str | None = None  # the name by which the gateway knows it
 
     @property
     def runs(self) -> bool:
@@ -76,6 +81,7 @@ class Table:
         self._closed: dict[JobId, int] = {}  # the last attempt known to take no more traffic
         self._changed = asyncio.Event()  # set, and another put in its place, by every change
         self._listeners: list[Callable[[Collection[JobId] | None], None]] = []
+        self.targets = Targets()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -113,21 +119,27 @@ class Table:
             self._jobs[job] = self._guarded(route)
             self._tell({job})
 
-    def replace(self, routes: Iterable[Route], aliases: Iterable[Alias]) -> None:
+    def replace(
+        self,
+        routes: Iterable[Route],
+        aliases: Iterable[Alias],
+        applications: Iterable[Application] = (),
+    ) -> None:
         """Take a whole snapshot in place of everything known."""
         fresh = Table()
         fresh._closed = self._closed
         fresh.put(routes)
         fresh.point(aliases)
+        fresh.settle(applications)
         self._jobs, self._endpoints = fresh._jobs, fresh._endpoints
-        self._versions = fresh._versions
+        self._versions, self.targets = fresh._versions, fresh.targets
         self._aliases, self._aliases_of = fresh._aliases, fresh._aliases_of
         self._closed = {job: n for job, n in self._closed.items() if job in self._jobs}
         self._tell(None)
 
     def put(self, routes: Iterable[Route], gone: Collection[JobId] = ()) -> None:
         """Take a newer look at some jobs; `gone` are those that are over."""
-        changed = set(gone)
+        changed, routes = set(gone), list(routes)
         for job in gone:
             self._drop(job)
         for route in routes:
@@ -137,6 +149,7 @@ class Table:
             if route.deployment is not None:
                 place = Place(route.owner, route.project, route.deployment, route.version_name)
                 self._versions[place] = route.version
+        self.targets.put(routes)
         self._tell(changed)
 
     def point(self, aliases: Iterable[Alias], deployments: Collection[str] = ()) -> None:
@@ -149,6 +162,11 @@ class Table:
                 self._aliases.pop(gone, None)
             self._aliases.update(places)
             self._aliases_of[id] = set(places)
+        self._tell(())
+
+    def settle(self, found: Iterable[Application], looked_at: Collection[str] = ()) -> None:
+        """Take a newer look at some applications (named by id): from now on they answer so."""
+        self.targets.settle(found, looked_at)
         self._tell(())
 
     def _tell(self, jobs: Collection[JobId] | None) -> None:
@@ -164,5 +182,6 @@ class Table:
 
     def _drop(self, job: JobId) -> None:
         route = self._jobs.pop(job, None)
+        self.targets.drop(job)
         if route is not None and self._endpoints.get((route.version, route.endpoint)) == job:
             del self._endpoints[route.version, route.endpoint]

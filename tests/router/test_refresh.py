@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import pytest
 
+from services.router.gateway.targets import Application
 from services.router.refresh import Refresh
 from services.router.snapshot import PostgresSource, Source
 from services.router.table import Alias, Place, Route, Table
@@ -265,9 +266,9 @@ class FakeSource:
         if self.away:
             raise Transient("away")
 
-    async def everything(self) -> tuple[list[Route], list[Alias]]:
+    async def everything(self) -> tuple[list[Route], list[Alias], list[Application]]:
         await self._look("everything")
-        return list(self.found.values()), self.pointing
+        return list(self.found.values()), self.pointing, []
 
     async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
         await self._look(set(jobs))
@@ -278,6 +279,9 @@ class FakeSource:
     async def aliases(self, deployments: Collection[str]) -> list[Alias]:
         await self._look(set(deployments))
         return [one for one in self.pointing if one.deployment_id in deployments]
+
+    async def applications(self, ids: Collection[str]) -> list[Application]:
+        return []
 
 
 async def test_a_stopping_job_gets_no_traffic_from_the_moment_its_event_arrives() -> None:

@@ -1,11 +1,14 @@
 -- Every endpoint job that is not over, with all that routing to it needs; oldest first, so that
 -- of two jobs of one endpoint the newer is found.
 -- $1 only these jobs ...  $2 ... and those of these versions; all when both are null
-SELECT jobs.id AS job, projects.owner, projects.name AS project, deployments.name AS deployment,
+SELECT jobs.id AS job, projects.owner, projects.name AS project,
+       CASE deployments.kind WHEN 'deployment' THEN deployments.name END AS deployment,
+       CASE deployments.kind WHEN 'model' THEN deployments.name END AS model,
        versions.id AS version, versions.name AS version_name, jobs.endpoint, jobs.state,
        jobs.attempt, jobs.addresses, jobs.reason, defined.endpoint ->> 'format' AS format,
        coalesce(defined.endpoint -> 'entry' ->> 'kind' = 'routes', false) AS routes,
-       coalesce(defined.endpoint -> 'serving', '{}') AS serving
+       coalesce(defined.endpoint -> 'serving', '{}') AS serving,
+       jobs.servable, defined.endpoint -> 'entry' -> 'contract' AS contract
   FROM jobs
   JOIN projects ON projects.seq = jobs.project
   JOIN versions ON versions.id = jobs.version

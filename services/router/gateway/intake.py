@@ -1,0 +1,78 @@
+"""Whole bodies of requests, with a limit to each and to all that are in hand at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from services.router.body import Limits, Unfit, body
+from services.router.gateway.errors import GatewayError, Kind, unavailable
+from services.router.reply import Reply
+from services.router.vet import Vetted
+
+MIB: Final = 1 << 20
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    body: int = 512 * MIB  # bytes of one body
+    bodies: int = 1024 * MIB  # of all that are being read or answered; one alone may be any size
+
+
+class Intake:
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._limits = Limits(size=room.body)
+        self._held = 0
+
+    @asynccontextmanager
+    async def whole(
+        self, request: web.BaseRequest, vetted: Vetted, reply: Reply
+    ) -> AsyncIterator[bytes]:
+        """The body, which counts as in hand inside. Raises GatewayError."""
+        if not vetted.length:
+            raise GatewayError(Kind.BAD_REQUEST, "The request has no body.")
+        if vetted.length > self._room.body:
+            raise _too_large(self._room.body)
+        held = max(vetted.length, 0)
+        self._hold(held)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self._chunks(request, vetted, reply):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > held:  # it was not told how much would come
+                    more = max(size - held, MIB)
+                    self._hold(more)
+                    held += more
+            yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._held -= held
+
+    def _hold(self, more: int) -> None:
+        if self._held and self._held + more > self._room.bodies:
+            raise unavailable("the gateway has no room for the body now")
+        self._held += more
+
+    async def _chunks(
+        self, request: web.BaseRequest, vetted: Vetted, reply: Reply
+    ) -> AsyncIterator[bytes]:
+        content = request.content
+        if content.is_eof() and content.exception() is None:  # all of it came with the head
+            yield content.read_nowait()
+            return
+        try:
+            async for chunk in body(request, reply, self._limits, expected=vetted.expects):
+                yield chunk
+        except Unfit as unfit:
+            if unfit.status == 413:
+                raise _too_large(self._room.body) from unfit
+            raise GatewayError(Kind.BAD_REQUEST, unfit.reason, status=unfit.status) from unfit
+
+
+def _too_large(limit: int) -> GatewayError:
+    return GatewayError(Kind.TOO_LARGE, f"The body is larger than the {limit} bytes allowed.")

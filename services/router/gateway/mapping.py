@@ -1,0 +1,249 @@
+"""A body of JSON as the tensors that a contract wants.
+
+The body is an object with a value for each input; keys that no input has are skipped, and of a key
+that is written twice the last counts. A value is lists in lists, however nested: they are
+flattened, and only the number of elements is compared with the shape. Where the shape is a
+scalar it is `x` or `[x]`; where there is none, either. The tensor gets the contract's shape, -1
+included; only where more than one size is -1, and the lists are regular, the sizes are theirs,
+since nobody could find them later.
+
+- ints: numbers; what is behind the point is dropped. Out of the type's range is an error
+- floats: numbers, and "NaN", "Infinity" and "-Infinity", which JSON has no numbers for
+- float16, quantized types and bools alike; a bool is no number, and a number no bool
+- complex: two numbers for each, real and imaginary, side by side: [re, im] for a scalar
+- string: strings, which become UTF-8
+- a map: an object with a value for each of its fields
+- variant can't be sent as JSON; null is nothing's value
+
+The quick way: a field's text is found but not read; without its inner brackets it is one list of
+numbers, which msgspec reads strictly. What it can't read so is read at leisure, and either is one
+of the above or gets its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import inf, nan
+from typing import Any, Final, Literal
+
+import msgspec
+
+from services.router.gateway.errors import GatewayError, Kind
+from services.router.gateway.tensors import RANGES, agrees, make, make_map
+from shared.contract import ANY, DType, Field, Shape, shown
+from shared.hydrosphere.dtypes import LAYOUTS
+from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
+
+DEEPEST: Final = 64  # lists in lists, when they are read at leisure
+
+Family = Literal["int", "float", "bool", "string"]
+
+_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_rows: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
+    "int": msgspec.json.Decoder(list[int]),
+    "float": msgspec.json.Decoder(list[float]),
+    "bool": msgspec.json.Decoder(list[bool]),
+}
+_ones: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
+    "int": msgspec.json.Decoder(int),
+    "float": msgspec.json.Decoder(float),
+    "bool": msgspec.json.Decoder(bool),
+    "string": msgspec.json.Decoder(str),
+}
+_any: Final = msgspec.json.Decoder()
+
+_UNREAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOT_FINITE: Final = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
+_WORDS: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "a bool",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def to_tensors(body: bytes, fields: Iterable[Field]) -> dict[str, TensorProto]:
+    """A tensor for each of `fields`. Raises GatewayError, BadRequest, that names the field."""
+    try:
+        found = _object.decode(body)
+    except msgspec.ValidationError as error:
+        raise _bad("The body must be a JSON object with a value for each input.") from error
+    except _UNREAD as error:
+        raise _bad(f"The body is not valid JSON: {_why(error)}") from error
+    return _tensors(found, fields, "")
+
+
+def _tensors(
+    found: dict[str, msgspec.Raw], fields: Iterable[Field], at: str
+) -> dict[str, TensorProto]:
+    tensors = {}
+    for field in fields:
+        raw = found.get(field.name)
+        if raw is None:
+            raise _bad(f"Missing '{at}{field.name}' field")
+        tensors[field.name] = _tensor(bytes(raw), field, at + field.name)
+    return tensors
+
+
+def _tensor(text: bytes, field: Field, at: str) -> TensorProto:
+    dtype = field.dtype
+    if dtype is None:
+        return _map(text, field, at)
+    if dtype == "variant":
+        raise _bad(f"Invalid '{at}' field: a variant can't be sent as JSON")
+    layout = LAYOUTS[dtype]
+    family = _family(dtype)
+    elements = _quickly(text, family, field.shape)
+    shape = field.shape
+    if elements is None:
+        value = _read(text, at)
+        elements = _leisurely(value, dtype, family, shape, at)
+    if len(elements) % layout.parts:
+        raise _bad(f"Invalid '{at}' field: {dtype} takes two numbers for each element")
+    count = len(elements) // layout.parts
+    if shape is not None:
+        if not agrees(count, shape):
+            raise _bad(
+                f"Invalid '{at}' field: it has {count} elements, and the shape is {shown(shape)}"
+            )
+        if shape.count(ANY) > 1:
+            shape = _seen(_read(text, at), shape, layout.parts)
+    try:
+        return make(dtype, elements, shape)
+    except OverflowError as error:
+        raise _bad(f"Invalid '{at}' field: {_outside(dtype, elements)}") from error
+
+
+def _family(dtype: DType) -> Family:
+    code = LAYOUTS[dtype].code
+    if code in RANGES:
+        return "int"
+    return "bool" if code == "?" else "float" if code else "string"
+
+
+def _quickly(text: bytes, family: Family, shape: Shape | None) -> list[Any] | None:
+    """The elements, if they are what they should be to the letter; else None."""
+    try:
+        if text[:1] != b"[":
+            if shape:
+                return None
+            one = _ones[family].decode(text)
+            return [one.encode() if family == "string" else one]
+        if family == "string" or (shape == () and text.count(b"[") > 1):
+            return None
+        flat = b"[%b]" % text.replace(b"[", b"").replace(b"]", b"")
+        return _rows[family].decode(flat)  # type: ignore[no-any-return]
+    except (*_UNREAD, UnicodeEncodeError):
+        return None
+
+
+def _read(text: bytes, at: str) -> Any:
+    try:
+        return _any.decode(text)
+    except _UNREAD as error:
+        raise _bad(f"Invalid '{at}' field: {_why(error)}") from error
+
+
+def _leisurely(value: Any, dtype: DType, family: Family, shape: Shape | None, at: str) -> list[Any]:
+    if type(value) is not list:
+        if shape:
+            raise _bad(f"Invalid '{at}' field: {_word(value)}, where a list of {dtype} is expected")
+        value = [value]
+    elif shape == () and any(type(one) is list for one in value):
+        raise _bad(f"Invalid '{at}' field: lists in a list, where one {dtype} is expected")
+    return [_element(one, dtype, family, at) for one in _flattened(value, at)]
+
+
+def _flattened(value: list[Any], at: str) -> Iterator[Any]:
+    rows = [iter(value)]
+    while rows:
+        for one in rows[-1]:
+            if type(one) is list:
+                if len(rows) >= DEEPEST:
+                    raise _bad(f"Invalid '{at}' field: lists are nested more than {DEEPEST} deep")
+                rows.append(iter(one))
+                break
+            yield one
+        else:
+            rows.pop()
+
+
+def _element(one: Any, dtype: DType, family: Family, at: str) -> Any:
+    kind = type(one)
+    try:
+        if family == "string" and kind is str:
+            return one.encode()
+        if family == "bool" and kind is bool:
+            return one
+        if family == "int" and kind in (int, float):
+            return int(one)
+        if family == "float" and kind in (int, float):
+            return float(one)
+        if family == "float" and kind is str and one in _NOT_FINITE:
+            return _NOT_FINITE[one]
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise _bad(f"Invalid '{at}' field: an element is out of range for {dtype}") from error
+    raise _bad(f"Invalid '{at}' field: {_word(one)}, where {dtype} is expected")
+
+
+def _map(text: bytes, field: Field, at: str) -> TensorProto:
+    if field.shape:
+        raise _bad(f"Invalid '{at}' field: only one map can be sent as JSON")
+    if text[:1] == b"[":
+        rows = _read(text, at)
+        if len(rows) != 1:
+            raise _bad(f"Invalid '{at}' field: {len(rows)} values, where one object is expected")
+        text = text[1:-1]
+    try:
+        found = _object.decode(text)
+    except _UNREAD as error:
+        raise _bad(f"Invalid '{at}' field: {_word(_read(text, at))}, not an object") from error
+    return make_map(_tensors(found, field.fields, f"{at}."))
+
+
+def _seen(value: Any, shape: Shape, parts: int) -> Shape:
+    """The sizes of regular lists, where they are as the shape says; else the shape."""
+    sizes: list[int] = []
+    level = value
+    while type(level) is list and len(sizes) < len(shape):
+        sizes.append(len(level))
+        if {len(one) if type(one) is list else -1 for one in level} - {
+            len(level[0]) if level and type(level[0]) is list else -1
+        }:
+            return shape
+        level = level[0] if level else None
+    if sizes and parts > 1:
+        sizes[-1] //= parts
+    seen = tuple(sizes)
+    fit = len(seen) == len(shape) and all(
+        want in (ANY, have) for want, have in zip(shape, seen, strict=True)
+    )
+    return seen if fit else shape
+
+
+def _outside(dtype: DType, elements: list[Any]) -> str:
+    if found := RANGES.get(LAYOUTS[dtype].code):
+        low, high = found
+        odd = next(one for one in elements if not low <= one <= high)
+        shown = odd if abs(odd) < 1 << 70 else "an element"
+        return f"{shown} is out of range for {dtype}, {low} to {high}"
+    return f"an element is out of range for {dtype}"
+
+
+def _word(value: Any) -> str:
+    return f"it has {_WORDS[type(value)]}"
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error)
+
+
+def _bad(information: str) -> GatewayError:
+    return GatewayError(Kind.BAD_REQUEST, information)
