@@ -43,7 +43,7 @@ NOT_IN_TAGS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 TAG: Final = 128  # characters
 
 
-DEFAULT_BASE: Final = "python:3.11"
+MODEL_BASE: Final = "python:3.11"
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     tools: Tools
     host: Host  # this machine
     bases: Bases
-    default_base: str = DEFAULT_BASE  # of endpoints that name none, or an environment
+    model_base: str = MODEL_BASE  # the base image, or environment, of models that name none
     depot: Depot | None = None  # None: images stay in the blob store
     signer: Signer | None = None
     limits: Limits = Limits()
@@ -132,7 +132,9 @@ class Build:
         if not image.has_base(self._held.target):
             return Footing(host=self._shop.host)
         wanted = image.Platform(architecture=self._shop.host.architecture, os=self._shop.host.os)
-        name = endpoint.image or self._shop.default_base
+        name = endpoint.image
+        if not name and isinstance(endpoint.entry, Model):
+            name = self._shop.model_base
         if name not in self._bases:
             owner, _, _ = self._held.project.partition("/")
             async with self._stages.stage("base"):
