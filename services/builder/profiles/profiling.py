@@ -95,10 +95,9 @@ class Profiling:
     async def _compare(
         self, connection: Connection, version: VersionId, contract: Contract, since: datetime
     ) -> None:
-        training = await store.known(connection, version, contract, "training")
-        if not training:
-            return
         traffic = await store.known(connection, version, contract, "traffic", since)
+        await store.keep(connection, version, "recent", traffic)
+        training = await store.known(connection, version, contract, "training")
         for field, sketch in traffic.items():
             if field in training:
                 found = distances(training[field], sketch)

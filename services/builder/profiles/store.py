@@ -26,7 +26,7 @@ DRIFT_KEEP = sql(__package__, "drift_keep")
 
 EVER: Final = datetime.min  # what asyncpg writes as -infinity
 
-Source = Literal["training", "traffic"]
+Source = Literal["training", "traffic", "recent"]
 
 
 class Counted(msgspec.Struct, frozen=True):

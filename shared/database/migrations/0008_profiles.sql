@@ -24,12 +24,12 @@ CREATE INDEX trainings_to_read ON trainings (version) WHERE state = 'waiting';
 CREATE INDEX versions_with_training ON versions (seq)
     WHERE state = 'ready' AND definition ? 'training';
 
--- Of each field: all of the training data, and traffic by the hour.
+-- Of each field: all of the training data, traffic by the hour, and that of the last day together.
 CREATE TABLE profiles (
     version    text        NOT NULL REFERENCES versions (id),
     field      text        NOT NULL, -- `inputs.age`
-    source     text        NOT NULL CHECK (source IN ('training', 'traffic')),
-    hour       timestamptz NOT NULL, -- of traffic; '-infinity' for training
+    source     text        NOT NULL CHECK (source IN ('training', 'traffic', 'recent')),
+    hour       timestamptz NOT NULL, -- of traffic; '-infinity' for what is of no hour
     sketch     bytea       NOT NULL, -- by services/builder/profiles
     summary    jsonb       NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
