@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from datasketches import cpc_sketch, cpc_union, frequent_items_error_type, frequent_strings_sketch
 
-from services.builder.profiles.summary import CategoriesSummary
+from shared.profile import CategoriesSummary
 
 EXACT: Final = 1_000
 SHOWN: Final = 50

@@ -22,8 +22,8 @@ from scipy.spatial.distance import jensenshannon
 from services.builder.profiles.categories import Categories
 from services.builder.profiles.images import Images
 from services.builder.profiles.numbers import Numbers
-from services.builder.profiles.summary import tidy
 from services.builder.profiles.texts import Texts
+from shared.profile import tidy
 
 PSI: Final = 0.2
 KS: Final = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 
 from services.builder.profiles.categories import Categories
 from services.builder.profiles.numbers import Numbers
-from services.builder.profiles.summary import ImageSummary
+from shared.profile import ImageSummary
 
 CHANNELS: Final = 4
 """A last dimension of more than that is the width of an image that has one channel."""

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from datasketches import kll_doubles_sketch
 
-from services.builder.profiles.summary import Bin, NumbersSummary, tidy
+from shared.profile import Bin, NumbersSummary, tidy
 
 K: Final = 200
 SHOWN: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

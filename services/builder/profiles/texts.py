@@ -13,7 +13,7 @@ import numpy as np
 
 from services.builder.profiles.categories import Categories
 from services.builder.profiles.numbers import Numbers
-from services.builder.profiles.summary import TextSummary, tidy
+from shared.profile import TextSummary, tidy
 
 WORD: Final = re.compile(r"\w+")
 LONGEST: Final = 20_000  # characters of a text that are read
