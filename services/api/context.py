@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from weakref import WeakValueDictionary
 
+from services.api.formats.hydrosphere.runtime import DEFAULT as RUNTIMES
 from services.api.token import Tokens
 from shared.blobs import Blobs
 from shared.database.pool import Database
@@ -27,6 +29,7 @@ class Context:
         builds_per_owner: int = 0,
         project_limit: int = 0,
         trusted: Trusted = Trusted(),  # noqa: B008
+        runtimes: Mapping[str, str] = RUNTIMES,
     ) -> None:
         self.database = database
         self.blobs = blobs
@@ -38,6 +41,7 @@ class Context:
         self.project_limit = project_limit
         self.streaming = 0
         self.trusted = trusted
+        self.runtimes = runtimes  # images that the platform serves itself, and their bases
         self.tokens = Tokens(database)
         self.stopping = asyncio.Event()  # streams end when it is set
         self.inspected: dict[tuple[str, str], bytes | None] = {}

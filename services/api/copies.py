@@ -1,31 +1,20 @@
-"""How many copies a job has: at its submission, and when somebody asks for another number."""
+"""How many copies a job has, when somebody asks for another number."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import msgspec
 
 from services.api import gpus, jobs, refused
 from services.api.answer import Answer
 from services.api.call import Call
+from services.api.several import check
 from services.api.types import NoQuery, Scale
 from shared.database import jobs as table
 from shared.database.pool import Connection
 from shared.endpoint import Definition
-from shared.errors import Invalid
 from shared.events import JobScaled
 from shared.ids import JobId
 from shared.lifecycle import LIVE, State
-from shared.target import has_copies
-
-ONE: Final = "must be 1: the target {} runs one copy of a job; a target that is a cluster runs more"
-
-
-def check(copies: int, target: str, field: str) -> None:
-    """Raises Invalid when a job can't have so many on this target."""
-    if copies != 1 and not has_copies(target):
-        raise Invalid(field, ONE.format(target))
 
 
 async def scale(call: Call[NoQuery, Scale]) -> Answer:
@@ -36,6 +25,7 @@ async def scale(call: Call[NoQuery, Scale]) -> Answer:
         row = await connection.fetchrow(jobs.JOB_LOCK, call.path["job"], call.who.only)
         if row is None:
             raise refused.missing("job")
+        jobs.check_free(row)
         if State(row["state"]) not in LIVE:
             why = "scale it when it has been started again"
             if row["state"] not in (State.STOPPING, State.STOPPED):

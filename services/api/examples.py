@@ -16,6 +16,7 @@ from services.api.types import (
     Scale,
 )
 from services.api.types_git import NewSource
+from services.api.types_hydrosphere import NewDefinitions, NewServable
 
 CODE: Final = "sha256:" + "4f" * 32
 MODEL: Final = "sha256:" + "9a" * 32
@@ -31,6 +32,27 @@ EXAMPLES: Final[dict[Any, Any]] = {
         "files": {"predict-digit": {"model": MODEL}},
         "environment": {"LOG_LEVEL": "info"},
     },
+    NewDefinitions: {
+        "documents": [
+            {
+                "source": "serving.yaml",
+                "document": {
+                    "kind": "Model",
+                    "name": "claims-model",
+                    "runtime": "hydrosphere/serving-runtime-python-3.7:2.3.2",
+                    "payload": ["src/"],
+                    "contract": {
+                        "name": "predict",
+                        "inputs": {"amount": {"shape": "scalar", "type": "double"}},
+                        "outputs": {"risk": {"shape": "scalar", "type": "double"}},
+                    },
+                },
+                "payload": CODE,
+            }
+        ],
+        "dry_run": True,
+    },
+    NewServable: {"model": "claims-model:1"},
     MoveAlias: {"version": "20261121.0"},
     Scale: {"copies": 3},
     RollBack: {"force": False},

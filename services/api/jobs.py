@@ -12,13 +12,15 @@ from services.api import cursor, refused, urls, versions
 from services.api.answer import Answer
 from services.api.call import Call
 from services.api.paging import limit, page
+from services.api.sample import sample
 from services.api.types import Connection as Connect
 from services.api.types import Empty, Job, JobsQuery, NoQuery, Page
+from shared.contract import Contract
 from shared.database.jobs import advance
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
-from shared.endpoint import Definition, Endpoint, Routes
+from shared.endpoint import Definition, Endpoint, Model, Routes
 from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
 from shared.ids import JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
@@ -45,6 +47,8 @@ def view(row: asyncpg.Record, router: str) -> Job:
 
 
 def _url(row: asyncpg.Record, router: str) -> str:
+    if row["servable"] is not None:
+        return urls.servable(router, row["servable"])
     if row["deployment"] is None:
         return urls.proximl(router, row["id"])
     path = ("owner", "project", "deployment", "version_name", "endpoint")
@@ -98,6 +102,7 @@ async def terminate(call: Call[NoQuery, Empty]) -> Answer:
     return await _move(call, JobTerminated, State.TERMINATED)
 
 
+SHORT: Final = 2_000  # characters of a sample on a command line
 NO_IMAGE: Final = {
     VersionState.BUILDING: "it is still being built: try again when the version is ready",
     VersionState.FAILED: "its version could not be built, so it can only be terminated",
@@ -113,6 +118,7 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
         row = await connection.fetchrow(JOB_LOCK, call.path["job"], call.who.only)
         if row is None:
             raise refused.missing("job")
+        check_free(row)
         state = State(row["state"])
         if state not in done:
             if state not in MOVES[kind].sources:
@@ -124,11 +130,22 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
             fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
             moved = await advance(connection, fact)
             assert moved  # the row is held
-            if kind is JobTerminated:
+            if kind is JobTerminated and not row["serves_model"]:
                 await versions.forsake(connection, VersionId(row["version"]))
         return Answer(await read(connection, row["id"], router))
 
     return await call.once(write)
+
+
+def check_free(row: asyncpg.Record) -> None:
+    """A row of job_lock.sql. Refused when an application needs the job as it is."""
+    if row["application"] is not None:
+        raise refused.conflict(
+            "application-job",
+            "The job is part of an application",
+            f"apply the application {row['application']} anew to change what serves it, "
+            "or remove it to end that",
+        )
 
 
 def why_not(kind: type[JobFact], state: State) -> str:
@@ -154,8 +171,17 @@ async def connection(call: Call[NoQuery, None]) -> Answer:
     return Answer(Connect(url=job.url, example=example(job.url, endpoint), routes=routes))
 
 
+def predict(url: str, contract: Contract) -> str:
+    """A curl command line that sends a sample; a large one comes from generate-inputs."""
+    sent = msgspec.json.encode(sample(contract)).decode()
+    data = shlex.quote(sent) if len(sent) <= SHORT else "@inputs.json"
+    return f"curl {shlex.quote(url)} -H 'Content-Type: application/json' -d {data}"
+
+
 def example(url: str, endpoint: Endpoint) -> str:
     """A curl command line that calls the endpoint."""
+    if isinstance(endpoint.entry, Model):
+        return predict(url, endpoint.entry.contract)
     if not isinstance(endpoint.entry, Routes):
         return f"curl {shlex.quote(url + '/')}"
     route = endpoint.entry.routes[0]

@@ -43,16 +43,16 @@ async def of_job(call: Call[Following, None]) -> Answer | web.StreamResponse:
 
 async def of_build(call: Call[Following, None]) -> Answer | web.StreamResponse:
     """Of the build that the job's image comes from."""
-    return await _of_version(call, VersionId((await jobs.find(call)).version))
+    return await of(call, VersionId((await jobs.find(call)).version))
 
 
 async def of_version(call: Call[Following, None]) -> Answer | web.StreamResponse:
-    return await _of_version(call, await versions.find(call))
+    return await of(call, await versions.find(call))
 
 
-async def _of_version(
-    call: Call[Following, None], version: VersionId
-) -> Answer | web.StreamResponse:
+async def of(call: Call[Following, None], version: VersionId) -> Answer | web.StreamResponse:
+    """Of the build of a version that was found."""
+
     async def ended() -> str | None:
         state = VersionState(await call.database.value(VERSION_STATE, version))
         return None if state is VersionState.BUILDING else state

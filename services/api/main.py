@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from services.api import answers
 from services.api.context import Context
+from services.api.formats.hydrosphere import runtime
 from services.api.line import line
 from services.api.metrics import Metrics
 from services.api.routes import application
@@ -27,12 +28,14 @@ class Config(config.Config, frozen=True, kw_only=True):
     streams: int = 200  # followers at a time
     builds_per_owner: int = 100  # versions that may wait at a time; 0: any number
     git_private_hosts: str = ""  # as the builder has it: hosts that sources may come from
+    model_runtimes: str = ""  # JSON: pattern of images served by the platform -> base image
 
 
 @asynccontextmanager
 async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]:
     try:
         targets = target.names(config.targets, "TARGETS")
+        runtimes = runtime.known(config.model_runtimes, "MODEL_RUNTIMES")
     except Invalid as error:
         raise Misconfigured(f"configuration: {error}") from error
     context = Context(
@@ -45,6 +48,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         builds_per_owner=config.builds_per_owner,
         project_limit=config.project_limit,
         trusted=Trusted.read(config.git_private_hosts),
+        runtimes=runtimes,
     )
 
     metrics = Metrics(floor.telemetry)

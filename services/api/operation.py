@@ -45,3 +45,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def repeatable(self) -> bool:
         """It honours an Idempotency-Key."""
         return self.method == "POST" and not self.upload
+
+
+def get(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
+    asked = {"role": "read", **more}
+    return Operation(
+        method="GET", path=path, handler=handler, summary=summary, answer=answer, **asked
+    )
+
+
+def post(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
+    asked = {"role": "write", **more}
+    return Operation(
+        method="POST", path=path, handler=handler, summary=summary, answer=answer, **asked
+    )

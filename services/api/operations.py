@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from services.api import (
     aliases,
@@ -20,7 +20,8 @@ from services.api import (
     uploads,
     versions,
 )
-from services.api.operation import Handler, Operation
+from services.api.operation import Operation, get, post
+from services.api.operations_hydrosphere import MODELS
 from services.api.types import (
     Alias,
     Connection,
@@ -59,24 +60,9 @@ from services.api.types_git import NewSource, Source
 P: Final = "/v1/projects/{owner}/{project}"
 D: Final = P + "/deployments/{deployment}"
 
-
-def _get(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
-    asked = {"role": "read", **more}
-    return Operation(
-        method="GET", path=path, handler=handler, summary=summary, answer=answer, **asked
-    )
-
-
-def _post(path: str, handler: Handler, summary: str, answer: Any, **more: Any) -> Operation:
-    asked = {"role": "write", **more}
-    return Operation(
-        method="POST", path=path, handler=handler, summary=summary, answer=answer, **asked
-    )
-
-
 ACCOUNTS: Final = (
-    _get("/v1/whoami", owners.whoami, "Whom the token speaks for, and where traffic goes", Whoami),
-    _post(
+    get("/v1/whoami", owners.whoami, "Whom the token speaks for, and where traffic goes", Whoami),
+    post(
         "/v1/owners",
         owners.make,
         "Make an owner",
@@ -86,11 +72,11 @@ ACCOUNTS: Final = (
         status=201,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/owners", owners.index, "Owners that the token sees, by name", Page[Owner], query=Paging
     ),
-    _get("/v1/owners/{owner}", owners.show, "One owner", Owner),
-    _post(
+    get("/v1/owners/{owner}", owners.show, "One owner", Owner),
+    post(
         "/v1/owners/{owner}/tokens",
         owners.make_token,
         "Make a token; it is shown this once",
@@ -100,7 +86,7 @@ ACCOUNTS: Final = (
         status=201,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/owners/{owner}/tokens",
         owners.tokens,
         "Tokens of an owner, newest first, without their secrets",
@@ -116,7 +102,7 @@ ACCOUNTS: Final = (
         summary="Revoke a token; it is refused everywhere within 5 seconds",
         status=204,
     ),
-    _post(
+    post(
         "/v1/projects",
         projects.make,
         "Make a project",
@@ -125,18 +111,18 @@ ACCOUNTS: Final = (
         status=201,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/projects",
         projects.index,
         "Projects that the token sees, oldest first",
         Page[Project],
         query=Paging,
     ),
-    _get(P, projects.show, "One project", Project),
+    get(P, projects.show, "One project", Project),
 )
 
 DEPLOYING: Final = (
-    _post(
+    post(
         P + "/uploads",
         uploads.make,
         "Upload code or a file as the raw body",
@@ -151,7 +137,7 @@ DEPLOYING: Final = (
         role="read",
         summary="Whether the project has uploaded this, so that it need not again",
     ),
-    _post(
+    post(
         P + "/sources",
         sources.make,
         "Have code fetched from a git repository, to be used like an upload",
@@ -160,15 +146,15 @@ DEPLOYING: Final = (
         status=202,
         refusals=(409,),
     ),
-    _get(
+    get(
         P + "/sources",
         sources.index,
         "Code from git repositories, newest first",
         Page[Source],
         query=Paging,
     ),
-    _get(P + "/sources/{source}", sources.show, "One of them, and whether it is there", Source),
-    _post(
+    get(P + "/sources/{source}", sources.show, "One of them, and whether it is there", Source),
+    post(
         P + "/deployments",
         deployments.make,
         "Make a deployment",
@@ -177,22 +163,22 @@ DEPLOYING: Final = (
         status=201,
         refusals=(409,),
     ),
-    _get(
+    get(
         P + "/deployments",
         deployments.index,
         "Deployments, oldest first",
         Page[Deployment],
         query=Paging,
     ),
-    _get(D, deployments.show, "One deployment and where its aliases point", Deployment),
-    _post(
+    get(D, deployments.show, "One deployment and where its aliases point", Deployment),
+    post(
         D + "/versions/review",
         versions.preview,
         "What would happen if this version were made; nothing is",
         Review,
         body=NewVersion,
     ),
-    _post(
+    post(
         D + "/versions",
         versions.make,
         "Make a version of a valohai.yaml's endpoints, and a job for each",
@@ -201,15 +187,15 @@ DEPLOYING: Final = (
         status=201,
         refusals=(409, 429),
     ),
-    _get(
+    get(
         D + "/versions",
         versions.index,
         "Versions, newest first",
         Page[VersionSummary],
         query=Paging,
     ),
-    _get(D + "/versions/{version}", versions.show, "A version by its name or by an alias", Version),
-    _post(
+    get(D + "/versions/{version}", versions.show, "A version by its name or by an alias", Version),
+    post(
         D + "/versions/{version}/cancel",
         versions.cancel,
         "Cancel the build of a version; it fails, and so do the jobs that wait for it",
@@ -218,7 +204,7 @@ DEPLOYING: Final = (
         may_omit_body=True,
         refusals=(409,),
     ),
-    _get(
+    get(
         D + "/versions/{version}/logs",
         logs.of_version,
         "The build's log, newest first; as a stream, oldest first",
@@ -227,8 +213,8 @@ DEPLOYING: Final = (
         streams=True,
         refusals=(503,),
     ),
-    _get(D + "/aliases", aliases.index, "Aliases by name", Page[Alias]),
-    _get(
+    get(D + "/aliases", aliases.index, "Aliases by name", Page[Alias]),
+    get(
         D + "/aliases/{alias}",
         aliases.show,
         "One alias and where it pointed before",
@@ -246,7 +232,7 @@ DEPLOYING: Final = (
         etag=True,
         refusals=(409, 412),
     ),
-    _post(
+    post(
         D + "/aliases/{alias}/rollback",
         aliases.rollback,
         "Point an alias at the version before the present one",
@@ -256,14 +242,14 @@ DEPLOYING: Final = (
         etag=True,
         refusals=(409, 412),
     ),
-    _post(
+    post(
         P + "/endpoints/review",
         endpoints.preview,
         "What would happen if this endpoint were submitted; nothing is",
         Review,
         body=NewEndpoint,
     ),
-    _post(
+    post(
         P + "/endpoints",
         endpoints.make,
         "Submit a proxiML endpoint",
@@ -275,14 +261,12 @@ DEPLOYING: Final = (
 )
 
 RUNNING: Final = (
-    _get(
-        P + "/jobs", jobs.of_project, "A project's jobs, newest first", Page[Job], query=JobsQuery
-    ),
-    _get(
+    get(P + "/jobs", jobs.of_project, "A project's jobs, newest first", Page[Job], query=JobsQuery),
+    get(
         "/v1/jobs", jobs.index, "Jobs that the token sees, newest first", Page[Job], query=JobsQuery
     ),
-    _get("/v1/jobs/{job}", jobs.show, "One job", Job),
-    _post(
+    get("/v1/jobs/{job}", jobs.show, "One job", Job),
+    post(
         "/v1/jobs/{job}/stop",
         jobs.stop,
         "Stop a job; stopping it twice is stopping it once",
@@ -291,7 +275,7 @@ RUNNING: Final = (
         may_omit_body=True,
         refusals=(409,),
     ),
-    _post(
+    post(
         "/v1/jobs/{job}/restart",
         jobs.restart,
         "Queue a stopped job again, from its original image",
@@ -300,7 +284,7 @@ RUNNING: Final = (
         may_omit_body=True,
         refusals=(409,),
     ),
-    _post(
+    post(
         "/v1/jobs/{job}/terminate",
         jobs.terminate,
         "Give a stopped or failed job up for good",
@@ -309,7 +293,7 @@ RUNNING: Final = (
         may_omit_body=True,
         refusals=(409,),
     ),
-    _post(
+    post(
         "/v1/jobs/{job}/scale",
         copies.scale,
         "Let a job have so many copies; more begin as soon as there is room for them",
@@ -317,28 +301,28 @@ RUNNING: Final = (
         body=Scale,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/jobs/{job}/connection",
         jobs.connection,
         "How to call a running job",
         Connection,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/jobs/{job}/sbom",
         said.sbom,
         "What is in the job's image: a CycloneDX bill of materials",
         said.Document,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/jobs/{job}/provenance",
         said.provenance,
         "How the job's image was made: an in-toto statement, in its envelope if it is signed",
         said.Document,
         refusals=(409,),
     ),
-    _get(
+    get(
         "/v1/jobs/{job}/logs",
         logs.of_job,
         "A job's log, newest first; as a stream, oldest first",
@@ -346,7 +330,7 @@ RUNNING: Final = (
         query=Following,
         streams=True,
     ),
-    _get(
+    get(
         "/v1/jobs/{job}/build/logs",
         logs.of_build,
         "The log of the build of a job's image, newest first; as a stream, oldest first",
@@ -354,19 +338,19 @@ RUNNING: Final = (
         query=Following,
         streams=True,
     ),
-    _get(
+    get(
         "/v1/gpus",
         gpus.index,
         "GPU types: how many there are, how many are free, what one costs",
         Page[GpuType],
     ),
-    _get(
+    get(
         "/v1/targets",
         gpus.targets,
         "Where jobs can run, the usual place first, and the GPUs of each",
         Page[Target],
     ),
-    _get(
+    get(
         "/v1/events",
         events.index,
         "What happened, oldest first, as CloudEvents; also as a stream",
@@ -376,4 +360,4 @@ RUNNING: Final = (
     ),
 )
 
-OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *RUNNING)
+OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.api import copies, gpus, sources, uploads
+from services.api import gpus, several, sources, uploads
 from services.api.call import Project
 from services.api.context import Context
 from services.api.formats import proximl, valohai
@@ -39,7 +39,7 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
     for endpoint, files in asked.files.items():
         named |= {f"files.{endpoint}.{file}": digest for file, digest in files.items()}
     await _check_uploads(context, project, named)
-    found = await _inspect(context, asked.source, "source", valohai.FILENAME)
+    found = await inspect(context, asked.source, "source", valohai.FILENAME)
     endpoints = await asyncio.to_thread(_of_version, asked, found)
     definition = Definition(
         source=asked.source,
@@ -49,7 +49,7 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
     )
     stock = await gpus.stock_of(context.database, target)
     for made in endpoints:
-        copies.check(made.replicas, target, f"replicas.{made.name}")
+        several.check(made.replicas, target, f"replicas.{made.name}")
     errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
     _check([_of_endpoint(name, error) for name, error in errors if error is not None])
     return Plan(definition=definition, stock=stock)
@@ -84,7 +84,7 @@ async def endpoint(
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known, has_images=kind(target) != "process")
-    copies.check(made.replicas, target, "replicas")
+    several.check(made.replicas, target, "replicas")
     error = gpus.check(made, stock)
     if error is not None and error.field != "replicas":
         raise Invalid(f"resources.{error.field}", error.message)
@@ -92,7 +92,7 @@ async def endpoint(
         raise error
     source = await _code(context, project, asked.model, fetch=fetch)
     if source:
-        await _inspect(context, source, "model.source_uri", "")
+        await inspect(context, source, "model.source_uri", "")
     origin = await sources.origin(context.database, project.seq, source)
     definition = Definition(source=source, endpoints=(made,), origin=origin)
     return Plan(definition=definition, stock=stock)
@@ -125,7 +125,7 @@ def _check(wrongs: Sequence[Wrong]) -> None:
         raise Invalid.of(wrongs)
 
 
-async def _inspect(context: Context, digest: str, field: str, wanted: str) -> bytes | None:
+async def inspect(context: Context, digest: str, field: str, wanted: str) -> bytes | None:
     """The content of the member `wanted` of a sound archive, if it is there.
 
     A digest names the same archive for ever, so a sound one is remembered.

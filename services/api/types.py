@@ -294,6 +294,9 @@ class Job(Give, frozen=True, kw_only=True):
     version: str  # id
     version_name: str
     deployment: str | None
+    model: str | None  # that it serves, in place of a deployment's endpoint
+    servable: str | None  # its name for the gateway
+    application: str | None  # that it is part of
     endpoint: str
     target: str
     copies: int  # that are wanted

@@ -56,7 +56,8 @@ async def head(call: Call[NoQuery, None]) -> Answer:
 async def use(connection: Connection, project: int, definition: Definition) -> None:
     """Keep what a version is made of from being forgotten before the version is written."""
     files = (digest for files in definition.files.values() for digest in files.values())
-    wanted = {definition.source, *files}
+    training = definition.training.digest if definition.training else ""
+    wanted = {definition.source, *files, training} - {""}
     if len(await _used(connection, project, sorted(wanted))) < len(wanted):
         raise refused.conflict("upload-gone", "An upload has been forgotten", "upload it again")
 

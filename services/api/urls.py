@@ -15,5 +15,13 @@ def valohai(
     return f"{router}/{path}"
 
 
+def application(router: str, name: str) -> str:
+    return f"{router}/gateway/application/{name}"
+
+
+def servable(router: str, name: str) -> str:
+    return f"{router}/gateway/servable/{name}"
+
+
 def proximl(router: str, job: str) -> str:
     return f"{router}/endpoints/{job}"

@@ -7,4 +7,5 @@ SELECT deployments.seq, deployments.id, projects.owner, projects.name AS project
   FROM deployments
   JOIN projects ON projects.seq = deployments.project
  WHERE deployments.project = $1
+   AND deployments.kind = 'deployment'
    AND deployments.name = $2;

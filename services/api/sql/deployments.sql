@@ -8,6 +8,7 @@ SELECT deployments.seq, deployments.id, projects.owner, projects.name AS project
   FROM deployments
   JOIN projects ON projects.seq = deployments.project
  WHERE deployments.project = $1
+   AND deployments.kind = 'deployment'
    AND ($2::bigint IS NULL OR deployments.seq > $2)
  ORDER BY deployments.seq
  LIMIT $3;

@@ -3,7 +3,10 @@
 -- $5 name (null: any)  $6 before this seq (null: from the newest)  $7 how many
 SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, jobs.kind,
        jobs.state, jobs.reason, jobs.attempt, jobs.restarts, jobs.version,
-       versions.name AS version_name, deployments.name AS deployment, jobs.endpoint, jobs.target,
+       versions.name AS version_name,
+       CASE WHEN deployments.kind = 'deployment' THEN deployments.name END AS deployment,
+       CASE WHEN deployments.kind = 'model' THEN deployments.name END AS model,
+       jobs.servable, applications.name AS application, jobs.endpoint, jobs.target,
        jobs.copies, cardinality(jobs.addresses) AS copies_running,
        jobs.gpu_types, jobs.gpu_count, jobs.created_at, jobs.changed_at, jobs.queued_at,
        ARRAY(SELECT gpu FROM allocations
@@ -14,6 +17,7 @@ SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, j
   JOIN projects ON projects.seq = jobs.project
   JOIN versions ON versions.id = jobs.version
   LEFT JOIN deployments ON deployments.id = versions.deployment
+  LEFT JOIN applications ON applications.id = jobs.application
  WHERE ($1::text IS NULL OR jobs.id = $1)
    AND ($2::text IS NULL OR projects.owner = $2)
    AND ($3::bigint IS NULL OR jobs.project = $3)
