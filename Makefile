@@ -16,7 +16,7 @@ help: ## what there is to make
 demo: $(READY) ## the main job: three kinds of endpoint built, queued, started, called and stopped (TARGET=container: in containers)
 	@$(RUN) -m examples.demo
 
-up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000, TARGET process)
+up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000, ROUTER_GRPC_PORT 9090, TARGET process)
 	@$(RUN) -m services
 
 test: $(READY) ## every test that needs no cluster, with real servers, registries and containers

@@ -45,6 +45,7 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     api_port: int = 8080
     router_port: int = 8000
+    router_grpc_port: int = 9090
     router_url: str = ""  # as people reach the router, where that is not by host and port
     target: str = "process"
     registry: str = ""
@@ -102,6 +103,7 @@ async def serve(settings: Embedded, home: Path, database_url: str) -> None:
             home=home,
             api_url=f"http://{settings.host}:{settings.api_port}",
             router_url=f"http://{settings.host}:{settings.router_port}",
+            grpc=f"{settings.host}:{settings.router_grpc_port}",
             token=kept_token(home) or await first_token(database),
         )
         loops: list[Loop] = [
@@ -135,7 +137,8 @@ def taken_port(error: BaseException) -> str | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(taken_port, error.exceptions)), None)
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"{error.strerror}; choose other ports with API_PORT and ROUTER_PORT"
+        settings = "API_PORT, ROUTER_PORT and ROUTER_GRPC_PORT"
+        return f"{error.strerror}; choose other ports with {settings}"
     return None
 
 

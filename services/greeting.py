@@ -21,6 +21,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     api_url: str
     router_url: str
+    grpc: str  # host and port
     token: str
 
     @property
@@ -29,6 +30,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
             f"Slipway is up. Its state is in {self.home}; Ctrl-C ends it, the next start goes on.\n"
             f"  API     {self.api_url}   (OpenAPI at /openapi.json)\n"
             f"  router  {self.router_url}\n"
+            f"  gRPC    {self.grpc}\n"
             f"  token   {self.token[:12]}…  in {self.home / FILE}, where `slipway` finds it\n"
             "Next: .venv/bin/slipway deploy examples/greeter --wait"
         )

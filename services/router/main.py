@@ -17,6 +17,9 @@ from services.router.gateway.gateway import Gateway
 from services.router.gateway.http import Pages
 from services.router.gateway.intake import Room
 from services.router.gateway.runtime import Ways
+from services.router.gateway.sampling import Rates, Sampling
+from services.router.grpc import server as grpc
+from services.router.inference import pages as inference
 from services.router.proxy import Proxy
 from services.router.refresh import Refresh
 from services.router.server import Server
@@ -31,6 +34,7 @@ from shared.telemetry import Telemetry
 
 class Config(config.Config, frozen=True, kw_only=True):
     router_port: int = 8000
+    router_grpc_port: int = 9090  # 0: any that is free
     router_domain: str = "localhost"  # `<job>.<domain>` is a job's own host
     router_scheme: Literal["http", "https"] = "http"  # by which clients reach it
     doorman_key: str = ""  # of this platform's doormen; several, with commas, while it is changed
@@ -41,6 +45,8 @@ class Config(config.Config, frozen=True, kw_only=True):
     gateway_body: int = 512 << 20  # bytes of a prediction's body ...
     gateway_bodies: int = 1024 << 20  # ... and of all that are in hand
     gateway_answer: int = 257 << 20  # bytes that a model may answer
+    gateway_message: int = 256 << 20  # bytes of a prediction over gRPC
+    gateway_samples: float = 10.0  # a second of each version that are kept to be profiled; 0: none
 
 
 def serve(
@@ -86,16 +92,23 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         keys=keys,
         limits=unary.Limits(message=config.gateway_answer),
     )
+    sampling = Sampling(floor.database, telemetry, Rates(each=config.gateway_samples))
     gateway = Gateway(
         table,
         telemetry,
         gateways.Options(deadline=config.gateway_deadline, news=config.news_patience, ways=ways),
+        sampler=sampling,
     )
+    pages = Pages(gateway, Room(body=config.gateway_body, bodies=config.gateway_bodies))
+
+    def ready() -> str | None:
+        return None if refresh.ready.is_set() else "the routes are not known yet"
+
     door = Door(
         table,
         Proxy(),
         telemetry,
-        lambda: None if refresh.ready.is_set() else "the routes are not known yet",
+        ready,
         Options(
             domain=config.router_domain.lower().encode(),
             scheme=config.router_scheme,
@@ -104,24 +117,34 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             keys=keys,
             news=config.news_patience,
         ),
-        [Pages(gateway, Room(body=config.gateway_body, bodies=config.gateway_bodies))],
+        [pages, inference.Pages(gateway, ready, pages.intake)],
     )
 
     async def forget() -> None:
         door.forget()
         gateway.forget()
 
+    # what is in hand is cut off before the process itself is
+    grace = max(1.0, config.grace - config.linger - 1.0)
     try:
         yield [
             *refresh.loops(floor.bus),
+            sampling.loop,
             every(60.0, forget),
             serve(
                 door,
                 host=config.host,
                 port=config.router_port,
                 linger=config.linger,
-                # what is in hand is cut off before the process itself is
-                grace=max(1.0, config.grace - config.linger - 1.0),
+                grace=grace,
+            ),
+            grpc.serve(
+                grpc.services(gateway, ready, pages.intake),
+                host=config.host,
+                port=config.router_grpc_port,
+                limits=grpc.Limits(message=config.gateway_message),
+                linger=config.linger,
+                grace=grace,
             ),
         ]
     finally:

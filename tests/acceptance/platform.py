@@ -60,6 +60,7 @@ class Platform:
     environ: dict[str, str]
     commands: dict[str, list[str]]
     token: str = ""
+    grpc: str = ""  # where the router is asked over gRPC
     patience: float = 1.0  # how much longer things may take there than on this machine alone
     swept: bool = False  # whether all that runs on it goes with it, ended or not
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -106,16 +107,18 @@ async def _ready(http: aiohttp.ClientSession, url: str) -> bool:
 
 @asynccontextmanager
 async def embedded(home: Path, **settings: str) -> AsyncIterator[Platform]:
-    api, router = free_ports(2)
+    api, router, grpc = free_ports(3)
     platform = Platform(
         home=home,
         api_url=f"http://127.0.0.1:{api}",
         router_url=f"http://127.0.0.1:{router}",
+        grpc=f"127.0.0.1:{grpc}",
         environ={
             **os.environ,
             "SLIPWAY_HOME": str(home),
             "API_PORT": str(api),
             "ROUTER_PORT": str(router),
+            "ROUTER_GRPC_PORT": str(grpc),
             **settings,
         },
         commands={"platform": [sys.executable, "-m", "services"]},
@@ -135,12 +138,13 @@ async def _token(client: Path) -> str:
 
 @asynccontextmanager
 async def distributed(home: Path, amqp_url: str, **settings: str) -> AsyncIterator[Platform]:
-    api, router, builder, scheduler = free_ports(4)
+    api, router, grpc, builder, scheduler = free_ports(5)
     with postgres(home / "postgres") as database_url:
         platform = Platform(
             home=home,
             api_url=f"http://127.0.0.1:{api}",
             router_url=f"http://127.0.0.1:{router}",
+            grpc=f"127.0.0.1:{grpc}",
             environ={
                 **os.environ,
                 "DATABASE_URL": database_url,
@@ -150,6 +154,7 @@ async def distributed(home: Path, amqp_url: str, **settings: str) -> AsyncIterat
                 "WORK_DIR": str(home / "build"),
                 "API_PORT": str(api),
                 "ROUTER_PORT": str(router),
+                "ROUTER_GRPC_PORT": str(grpc),
                 "BUILDER_PORT": str(builder),
                 "SCHEDULER_PORT": str(scheduler),
                 "ROUTER_URL": f"http://127.0.0.1:{router}",

@@ -99,7 +99,8 @@ async def test_a_taken_port_is_named_with_the_setting_that_changes_it(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = {"API_PORT": str(taken.getsockname()[1]), "ROUTER_PORT": str(free_ports(1)[0])}
+        free = zip(("ROUTER_PORT", "ROUTER_GRPC_PORT"), map(str, free_ports(2)), strict=True)
+        ports = {"API_PORT": str(taken.getsockname()[1]), **dict(free)}
         code, said = await start_and_end(SLIPWAY_HOME=str(tmp_path / "home"), **ports)
     assert code == 2
     assert "API_PORT" in said

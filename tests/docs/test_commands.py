@@ -239,8 +239,9 @@ async def test_the_services_apart(rabbit):
 @contextmanager
 def make(what: str, home: Path) -> Iterator[subprocess.Popen[str]]:
     """`make WHAT` in a group of its own, which Ctrl-C reaches as a whole, as in a terminal."""
-    api, router = free_ports(2)
-    settings = {"SLIPWAY_HOME": str(home), "API_PORT": str(api), "ROUTER_PORT": str(router)}
+    names = ("API_PORT", "ROUTER_PORT", "ROUTER_GRPC_PORT")
+    ports = zip(names, map(str, free_ports(len(names))), strict=True)
+    settings = {"SLIPWAY_HOME": str(home), **dict(ports)}
     process = subprocess.Popen(
         ["make", "--no-print-directory", *what.split()],
         cwd=ROOT,

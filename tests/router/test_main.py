@@ -45,7 +45,13 @@ async def test_traffic_follows_what_is_announced(
 ) -> None:
     bus = LocalBus()
     config = read(
-        Config, {"DATABASE_URL": database_url, "ROUTER_PORT": str(free_port()), "GRACE": "3"}
+        Config,
+        {
+            "DATABASE_URL": database_url,
+            "ROUTER_PORT": str(free_port()),
+            "ROUTER_GRPC_PORT": "0",
+            "GRACE": "3",
+        },
     )
     router = Router(None, None, None, config.router_port)  # type: ignore[arg-type]
     stopping = asyncio.Event()

@@ -68,7 +68,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Pages:
     def __init__(self, gateway: Gateway, room: Room | None = None) -> None:
         self._gateway = gateway
-        self._intake = Intake(room or Room())
+        self.intake = Intake(room or Room())
 
     def has(self, path: bytes) -> bool:
         return path in (PREFIX, HEALTH) or path.startswith(PREFIX + b"/")
@@ -123,7 +123,7 @@ class Pages:
         if items(vetted.headers, b"content-encoding") - {b"identity"}:
             text = "The body is encoded, and only a plain one is read."
             raise GatewayError(Kind.BAD_REQUEST, text, status=415)
-        async with self._intake.whole(request, vetted, reply) as body:
+        async with self.intake.whole(request, vetted, reply) as body:
             tensors = to_tensors(body, target.inputs)
             outputs = await self._gateway.predict(target, tensors)
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import msgspec
@@ -52,6 +52,15 @@ class Intake:
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
             self._held -= held
+
+    @contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """`size` bytes that came in another way count as in hand inside. Raises GatewayError."""
+        self._hold(size)
+        try:
+            yield
+        finally:
+            self._held -= size
 
     def _hold(self, more: int) -> None:
         if self._held and self._held + more > self._room.bodies:
