@@ -1,4 +1,5 @@
-"""What the platform answers about models, applications and how they run."""
+"""What the platform answers about models, applications and how they run. `status` is the word that
+Hydrosphere's users know for `state`."""
 
 from __future__ import annotations
 
@@ -15,17 +16,18 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
 class Change(Struct, frozen=True, kw_only=True):
     """What became, or would become, of one resource definition."""
 
-    kind: str
+    kind: str  # Model, Application or DeploymentConfiguration
     name: str
     action: str  # create, update or unchanged
-    version: str | None = None  # of a model
+    version: str | None = None  # of a model; of an application, its revision
     id: str | None = None
     source: str = ""  # claims.yaml#2
     notes: list[str] = []
 
 
-class Applied(Struct, frozen=True, kw_only=True):
+class Changes(Struct, frozen=True, kw_only=True):
     changes: list[Change]
+    dry_run: bool = False
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -44,89 +46,142 @@ class Contract(Struct, frozen=True, kw_only=True):
     outputs: list[Field] = []
 
 
-class ModelVersion(Struct, frozen=True, kw_only=True):
-    """Immutable. Hydrosphere's users know its states as Assembling, Released and Failed."""
+class Model(Struct, frozen=True, kw_only=True):
+    """`state` is that of its newest version."""
 
-    id: str = ""
-    model: str = ""
+    id: str
+    owner: str
+    project: str
+    name: str
+    target: str
+    versions: int
+    newest: str
+    state: str
+    status: str = ""
+    created_at: datetime
+
+
+class Training(Struct, frozen=True, kw_only=True):
+    """The data that a model was made from: an upload, or where it lies."""
+
+    digest: str = ""
+    uri: str = ""
+
+
+class ModelVersion(Struct, frozen=True, kw_only=True):
+    """Immutable."""
+
+    id: str
+    owner: str
+    project: str
+    model: str
     name: str  # 1, 2, ...
     state: str  # building, ready or failed
     status: str = ""
     reason: str = ""
-    runtime: str = ""
-    contract: Contract | None = None
-    metadata: dict[str, str] = {}
-    notes: list[str] = []
-    created_at: datetime | None = None
-    changed_at: datetime | None = None
-
-
-class Model(Struct, frozen=True, kw_only=True):
-    name: str
-    owner: str = ""
-    project: str = ""
     target: str = ""
-    latest: ModelVersion | None = None
-    created_at: datetime | None = None
+    runtime: str = ""
+    server: str = ""  # whose code answers: the runtime's, or the platform's
+    calls: str = ""
+    contract: Contract
+    metadata: dict[str, str] = {}
+    install: list[str] = []
+    payload: str = ""
+    training: Training | None = None
+    image: str = ""
+    repository: str = ""
+    notes: list[str] = []
+    created_at: datetime
+    changed_at: datetime
 
 
 class Variant(Struct, frozen=True, kw_only=True):
     """A model version in a stage. Weight 0: it only gets a copy of each request."""
 
     model: str
-    version: str = ""
-    weight: int = 100
+    version: str
+    version_id: str = ""
+    weight: int
     configuration: str = ""
-    servable: str = ""
     job: str = ""
+    servable: str = ""
     state: str = ""
+    status: str = ""
     reason: str = ""
 
 
-class Stage(Struct, frozen=True, kw_only=True):
-    variants: list[Variant] = []
+class Revision(Struct, frozen=True, kw_only=True):
+    revision: int
+    stages: list[list[Variant]]
+    created_at: datetime
 
 
-class Application(Struct, frozen=True, kw_only=True):
-    """Hydrosphere's users know its states as Assembling, Ready and Failed."""
-
-    id: str = ""
+class ApplicationSummary(Struct, frozen=True, kw_only=True):
+    id: str
+    owner: str
+    project: str
     name: str
-    owner: str = ""
-    project: str = ""
-    target: str = ""
+    target: str
     state: str  # assembling, ready or failed
     status: str = ""
     reason: str = ""
-    revision: int = 1  # the newest ...
-    live: int | None = None  # ... and the one that answers
-    stages: list[Stage] = []
-    contract: Contract | None = None
-    url: str | None = None
-    created_at: datetime | None = None
-    changed_at: datetime | None = None
+    url: str
+    revision: int
+    live: int | None = None
+    models: list[list[str]] = []  # name:version, by stage
+    created_at: datetime
+    changed_at: datetime
+
+
+class Application(Struct, frozen=True, kw_only=True):
+    """It answers by its live revision, while the newest may still wait for its servables."""
+
+    id: str
+    owner: str
+    project: str
+    name: str
+    target: str
+    state: str  # assembling, ready or failed
+    status: str = ""
+    reason: str = ""
+    url: str
+    signature: Contract | None = None
+    newest: Revision
+    live: Revision | None = None
+    document: Any = None
+    created_at: datetime
+    changed_at: datetime
 
 
 class Servable(Struct, frozen=True, kw_only=True):
-    """A model version that runs."""
+    """A model version that runs, for an application or on its own."""
 
     name: str
-    model: str = ""
-    version: str = ""
-    job: str = ""
+    owner: str
+    project: str
+    model: str
+    version: str
+    version_id: str = ""
     application: str | None = None
-    configuration: str | None = None
-    state: str = ""
+    job: str
+    state: str
     status: str = ""
     reason: str = ""
+    target: str = ""
+    copies: int = 1
+    copies_running: int = 0
     url: str | None = None
-    created_at: datetime | None = None
+    created_at: datetime
+    changed_at: datetime
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
     """How servables run: a DeploymentConfiguration."""
 
+    owner: str
+    project: str
     name: str
-    written: dict[str, Any] = {}
-    created_at: datetime | None = None
-    changed_at: datetime | None = None
+    settings: dict[str, Any] = {}
+    document: Any = None
+    created_at: datetime
+    changed_at: datetime

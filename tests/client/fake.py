@@ -9,42 +9,17 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.client.answers import Thing, answer, now, page, refuse
+from tests.client.fake_models import FakeModels
+
 TOKEN = "slp_" + "a" * 43
 LIVE = ("submitted", "building", "queued", "starting", "running")
-Thing = dict[str, Any]
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat()
-
-
-def answer(value: Any, status: int = 200, **headers: str) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value),
-        status=status,
-        content_type="application/json",
-        headers=headers,
-    )
-
-
-def refuse(status: int, name: str, title: str, detail: str = "", *errors: Thing) -> web.Response:
-    told = {
-        "type": f"urn:slipway:problem:{name}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "errors": errors,
-    }
-    return web.Response(
-        body=msgspec.json.encode(told), status=status, content_type="application/problem+json"
-    )
 
 
 class Fake:
@@ -62,6 +37,7 @@ class Fake:
         self.said: dict[tuple[str, str], bytes] = {}
         self.tokens: dict[str, Thing] = {}
         self.projects = ["default"]
+        self.models = FakeModels(self)
         self.logs: dict[str, list[Thing]] = {}
         self.events: list[Thing] = []
         self.kept: dict[str, web.Response] = {}
@@ -131,6 +107,15 @@ class Fake:
                 }
             )
 
+    async def release(self, model: str, version: str) -> None:
+        await self.models.release(model, version)
+
+    async def break_down(self, model: str, version: str, reason: str) -> None:
+        await self.models.break_down(model, version, reason)
+
+    async def settle(self, application: str) -> None:
+        await self.models.settle(application)
+
     def _named(self, version: str) -> bool:
         return any(found["id"] == version for found in self.versions.values())
 
@@ -190,6 +175,7 @@ class Fake:
                 web.get("/v1/events", self.list_events),
             ]
         )
+        app.add_routes(self.models.routes(p))
         async with TestServer(app) as server:
             self.url = str(server.make_url("")).rstrip("/")
             yield self
@@ -214,11 +200,6 @@ class Fake:
             return refuse(404, "not-found", "No such thing")
         return answered
 
-    def _page(self, request: web.Request, items: list[Thing]) -> web.Response:
-        start = int(request.query.get("after") or 0)
-        end = start + int(request.query.get("limit") or 100)
-        return answer({"items": items[start:end], "next": str(end) if end < len(items) else None})
-
     def _whole(self, request: web.Request, items: list[Thing]) -> web.Response:
         if request.query:
             return refuse(422, "invalid", "The request is not valid", "it takes no query")
@@ -228,7 +209,7 @@ class Fake:
         return answer({"owner": "admin", "role": "admin", "router_url": self.router})
 
     async def owners(self, request: web.Request) -> web.Response:
-        return self._page(request, [{"name": "admin", "created_at": now()}])
+        return page(request, [{"name": "admin", "created_at": now()}])
 
     async def make_token(self, request: web.Request) -> web.Response:
         made = {"id": f"t{len(self.tokens)}", "owner": "admin", "created_at": now()}
@@ -237,7 +218,7 @@ class Fake:
         return answer(made | {"token": "slp_" + "b" * 43}, 201)
 
     async def list_tokens(self, request: web.Request) -> web.Response:
-        return self._page(request, list(self.tokens.values()))
+        return page(request, list(self.tokens.values()))
 
     async def revoke(self, request: web.Request) -> web.Response:
         self.tokens[request.match_info["id"]]["revoked_at"] = now()
@@ -252,7 +233,7 @@ class Fake:
 
     async def list_projects(self, request: web.Request) -> web.Response:
         made = [{"owner": "admin", "name": name, "created_at": now()} for name in self.projects]
-        return self._page(request, made)
+        return page(request, made)
 
     async def upload(self, request: web.Request) -> web.Response:
         content = await request.read()
@@ -283,7 +264,7 @@ class Fake:
         return answer(made, 202)
 
     async def list_sources(self, request: web.Request) -> web.Response:
-        return self._page(request, list(self.sources.values())[::-1])
+        return page(request, list(self.sources.values())[::-1])
 
     async def source(self, request: web.Request) -> web.Response:
         return answer(self.sources[request.match_info["source"]])
@@ -306,7 +287,7 @@ class Fake:
         return answer(made, 201)
 
     async def list_deployments(self, request: web.Request) -> web.Response:
-        return self._page(request, list(self.deployments.values()))
+        return page(request, list(self.deployments.values()))
 
     async def deployment(self, request: web.Request) -> web.Response:
         return answer(self.deployments[request.match_info["deployment"]])
@@ -354,7 +335,7 @@ class Fake:
     async def list_versions(self, request: web.Request) -> web.Response:
         asked = self.deployments[request.match_info["deployment"]]["name"]
         mine = [v for (d, _), v in self.versions.items() if d == asked]
-        return self._page(request, mine[::-1])
+        return page(request, mine[::-1])
 
     def _called(self, request: web.Request) -> Thing:
         deployment, name = request.match_info["deployment"], request.match_info["version"]
@@ -374,20 +355,20 @@ class Fake:
 
     async def build_log(self, request: web.Request) -> web.StreamResponse:
         found = self._called(request)
-        return await self._log(request, found["id"], lambda: found["state"] != "building")
+        return await self.log(request, found["id"], lambda: found["state"] != "building")
 
     async def job_log(self, request: web.Request) -> web.StreamResponse:
         job = self.jobs[request.match_info["job"]]
-        return await self._log(request, job["id"], lambda: job["state"] not in (*LIVE, "stopping"))
+        return await self.log(request, job["id"], lambda: job["state"] not in (*LIVE, "stopping"))
 
     async def job_build_log(self, request: web.Request) -> web.StreamResponse:
         job = self.jobs[request.match_info["job"]]
-        return await self._log(request, job["version"], lambda: job["state"] != "building")
+        return await self.log(request, job["version"], lambda: job["state"] != "building")
 
-    async def _log(self, request: web.Request, subject: str, over: Any) -> web.StreamResponse:
+    async def log(self, request: web.Request, subject: str, over: Any) -> web.StreamResponse:
         lines = self.logs.get(subject, [])
         if request.query.get("follow") != "true":
-            return self._page(request, lines[::-1])
+            return page(request, lines[::-1])
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         response.force_close()
         await response.prepare(request)
@@ -510,7 +491,7 @@ class Fake:
             if job["state"] == request.query.get("state", job["state"])
             and job["name"] == request.query.get("name", job["name"])
         ]
-        return self._page(request, found)
+        return page(request, found)
 
     async def job(self, request: web.Request) -> web.Response:
         return answer(self.jobs[request.match_info["job"]])

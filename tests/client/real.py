@@ -13,10 +13,18 @@ from services.api.first import OWNER, PROJECT, first_token
 from services.api.main import Config, compose
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
-from shared.database import logs
+from shared.database import applications, logs
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
-from shared.events import JobFailed, JobMoved, JobPlaced, JobQueued, JobStarted, JobStopped
+from shared.events import (
+    ApplicationReady,
+    JobFailed,
+    JobMoved,
+    JobPlaced,
+    JobQueued,
+    JobStarted,
+    JobStopped,
+)
 from shared.ids import JobId
 from shared.outbox import relay
 from shared.run import Loop
@@ -31,6 +39,13 @@ READY = """
 UPDATE versions SET state = 'ready', images = '{"predict": "sha256:0"}',
        notes = ARRAY['the host''s Python runs the code'] WHERE id = $1
 """
+
+MODEL = """
+SELECT versions.id FROM versions JOIN deployments ON deployments.id = versions.deployment
+ WHERE deployments.kind = 'model' AND deployments.name = $1 AND versions.name = $2
+"""
+APPLICATION = "SELECT id, revision FROM applications WHERE name = $1 AND state <> 'removed'"
+SERVABLES = "SELECT id, attempt, state::text FROM jobs WHERE application = $1"
 
 
 def free_port() -> int:
@@ -144,6 +159,23 @@ class Real:
             for at, text in enumerate(texts, 1)
         ]
         await logs.keep(self._database, subject, 1, lines)
+
+    async def release(self, model: str, version: str) -> None:
+        await self.build(await self._database.value(MODEL, model, version))
+
+    async def break_down(self, model: str, version: str, reason: str) -> None:
+        await self.fail(await self._database.value(MODEL, model, version), reason)
+
+    async def settle(self, application: str) -> None:
+        ((id, revision),) = await self._database.fetch(APPLICATION, application)
+        for job, attempt, state in await self._database.fetch(SERVABLES, id):
+            if state in ("submitted", "building"):
+                await self._jobs.advance(JobQueued(job=job, attempt=attempt))
+            await self._jobs.place(JobPlaced(job=job, attempt=attempt))
+            started = JobStarted(job=job, attempt=attempt, address="http://127.0.0.1:1")
+            await self._jobs.advance(started)
+        fact = ApplicationReady(application=id, name=application, revision=revision)
+        assert await applications.ready(self._database, fact)
 
     async def _of(self, version: str) -> list[tuple[JobId, int, str]]:
         rows = await self._database.fetch(JOBS, version)

@@ -14,7 +14,8 @@ from slipway import AsyncClient, SlipwayError, Unreachable
 from slipway.config import Settings
 from slipway.transport import Transport
 from slipway.types import Whoami
-from tests.client.fake import Fake, refuse
+from tests.client.answers import refuse
+from tests.client.fake import Fake
 from tests.client.real import free_port
 
 

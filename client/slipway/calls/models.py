@@ -11,8 +11,9 @@ from slipway.calls.jobs import Jobs
 from slipway.types import LogLine
 from slipway.types_models import (
     Application,
-    Applied,
+    ApplicationSummary,
     Change,
+    Changes,
     Configuration,
     Model,
     ModelVersion,
@@ -24,7 +25,7 @@ class Models(Jobs):
     async def submit_resources(self, ask: Ask, *, project: str | None = None) -> list[Change]:
         """Resource definitions whose files are uploaded; `apply` does all of it."""
         path = f"{await self._project(project)}/resources"
-        return (await self._transport.post(path, Applied, ask)).changes
+        return (await self._transport.post(path, Changes, ask)).changes
 
     async def models(self, *, project: str | None = None) -> list[Model]:
         return await self._all(await self._place(project, "models"), Model)
@@ -66,8 +67,8 @@ class Models(Jobs):
             async for line in lines:
                 yield line
 
-    async def applications(self, *, project: str | None = None) -> list[Application]:
-        return await self._all(await self._place(project, "applications"), Application)
+    async def applications(self, *, project: str | None = None) -> list[ApplicationSummary]:
+        return await self._all(await self._place(project, "applications"), ApplicationSummary)
 
     async def application(self, name: str, *, project: str | None = None) -> Application:
         path = await self._place(project, "applications", name)

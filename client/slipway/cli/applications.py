@@ -30,7 +30,13 @@ async def applications(context: Context) -> None:
     context.out.rows(
         found,
         ("name", "state", "stages", "changed", "reason"),
-        lambda one: (one.name, one.state, stages(one), one.changed_at, short(one.reason)),
+        lambda one: (
+            one.name,
+            one.state,
+            " → ".join(", ".join(stage) for stage in one.models),
+            one.changed_at,
+            short(one.reason),
+        ),
     )
     if not found:
         context.out.say("no applications; `slipway apply -f FILE` makes some")
@@ -61,8 +67,8 @@ def _show(context: Context, found: Application) -> None:
             ("target", found.target),
             ("revision", _revision(found)),
             *(
-                (f"stage {at}", "\n".join(_variant(variant) for variant in stage.variants))
-                for at, stage in enumerate(found.stages, 1)
+                (f"stage {at}", "\n".join(_variant(variant) for variant in stage))
+                for at, stage in enumerate(found.newest.stages, 1)
             ),
             ("changed", found.changed_at),
         ],
@@ -70,23 +76,13 @@ def _show(context: Context, found: Application) -> None:
 
 
 def _revision(found: Application) -> str:
-    if found.live in (None, found.revision):
-        return str(found.revision)
-    return f"{found.revision}; {found.live} answers"
+    newest = found.newest.revision
+    if found.live is None or found.live.revision == newest:
+        return str(newest)
+    return f"{newest}, and {found.live.revision} answers"
 
 
 def _variant(variant: Variant) -> str:
-    named = f"{variant.model}:{variant.version}" if variant.version else variant.model
+    named = f"{variant.model}:{variant.version}"
     more = (variant.servable, variant.state, short(variant.reason), variant.configuration)
     return " ".join([f"{variant.weight} %", named, *(word for word in more if word)])
-
-
-def stages(found: Application) -> str:
-    """`claims-preprocessing:1 → claims-model:1 80 %, claims-model:2 20 %`"""
-    return " → ".join(
-        ", ".join(
-            f"{v.model}:{v.version}" + ("" if len(stage.variants) == 1 else f" {v.weight} %")
-            for v in stage.variants
-        )
-        for stage in found.stages
-    )

@@ -8,7 +8,8 @@ from slipway.cli import values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.jobs import short
 from slipway.cli.logs import how, show_log
-from slipway.types_models import Contract, Field, ModelVersion, Servable
+from slipway.cli.progress import Progress
+from slipway.types_models import Field, ModelVersion, Servable
 
 
 def add(commands: Commands) -> None:
@@ -37,6 +38,8 @@ def add(commands: Commands) -> None:
     )
     making.add_argument("model", metavar="MODEL:VERSION")
     making.add_argument("--configuration", metavar="C", help="see `slipway configurations`")
+    making.add_argument("--wait", action="store_true", help="until it runs")
+    making.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
     command(
         commands,
         "configurations",
@@ -50,14 +53,8 @@ async def models(context: Context) -> None:
     found = await context.client.models(project=context.args.project)
     context.out.rows(
         found,
-        ("name", "version", "state", "created", "reason"),
-        lambda model: (
-            model.name,
-            model.latest and model.latest.name,
-            model.latest and model.latest.state,
-            model.created_at,
-            short(model.latest.reason) if model.latest else "",
-        ),
+        ("name", "newest", "state", "target", "created"),
+        lambda model: (model.name, model.newest, model.state, model.target, model.created_at),
     )
     if not found:
         context.out.say("no models; `slipway apply -f FILE` makes some")
@@ -68,14 +65,14 @@ async def model(context: Context) -> None:
     name, version = _named(args.model, args.version)
     if args.logs:
         if version is None:
-            version = (await client.model_versions(name, limit=1, project=args.project))[0].name
+            version = (await client.model(name, project=args.project)).newest
         lines = client.follow_model_log(name, version, project=args.project)
         asked = client.model_log(name, version, limit=args.lines, project=args.project)
         await show_log(context, lines, asked, f"slipway model {name} --version {version} --logs -f")
     elif version is not None:
         _show_version(context, await client.model_version(name, version, project=args.project))
     else:
-        await client.model(name, project=args.project)  # it may have no version, or not exist
+        await client.model(name, project=args.project)
         context.out.rows(
             await client.model_versions(name, project=args.project),
             ("version", "state", "created", "reason"),
@@ -91,15 +88,16 @@ def _named(text: str, version: int | None) -> tuple[str, str | None]:
 
 
 def _show_version(context: Context, found: ModelVersion) -> None:
-    contract = found.contract or Contract()
+    contract = found.contract
     context.out.fields(
         found,
         [
-            ("name", f"{found.model}:{found.name}" if found.model else found.name),
+            ("name", f"{found.model}:{found.name}"),
             ("state", found.state),
             ("reason", found.reason),
             ("runtime", found.runtime),
-            ("signature", contract.signature if found.contract else ""),
+            ("image", found.image),
+            ("signature", contract.signature),
             ("inputs", "\n".join(_fields(contract.inputs))),
             ("outputs", "\n".join(_fields(contract.outputs))),
             ("metadata", "\n".join(f"{key}={value}" for key, value in found.metadata.items())),
@@ -130,7 +128,7 @@ async def servables(context: Context) -> None:
         ("name", "model", "state", "application", "reason"),
         lambda one: (
             one.name,
-            f"{one.model}:{one.version}" if one.version else one.model,
+            f"{one.model}:{one.version}",
             one.state,
             one.application,
             short(one.reason),
@@ -145,19 +143,25 @@ async def create(context: Context) -> None:
     made = await context.client.create_servable(
         args.model, configuration=args.configuration, project=args.project
     )
-    show_servable(context, made)
+    context.hint = f"it goes on; `slipway job {made.job}` shows how"
+    if args.wait:
+        with context.out.working(f"starting {made.name}") as show:
+            watch = Progress(context.out, show).job
+            await context.client.wait_for_job(made.job, timeout=args.timeout, watch=watch)
+        found = await context.client.servables(project=args.project)
+        made = next((one for one in found if one.name == made.name), made)
+    _show_servable(context, made)
 
 
-def show_servable(context: Context, found: Servable) -> None:
+def _show_servable(context: Context, found: Servable) -> None:
     context.out.fields(
         found,
         [
             ("name", found.name),
-            ("model", f"{found.model}:{found.version}" if found.version else found.model),
+            ("model", f"{found.model}:{found.version}"),
             ("state", found.state),
             ("reason", found.reason),
             ("application", found.application),
-            ("configuration", found.configuration),
             ("url", found.url),
             ("job", found.job),
         ],

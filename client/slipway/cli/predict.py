@@ -14,7 +14,7 @@ from slipway.client import AsyncClient
 from slipway.errors import BadUsage, SlipwayError
 from slipway.gateway import Gateway, Reply, problem
 from slipway.sample import FILE, LONG, curl, python, sample
-from slipway.types_models import Contract, Servable
+from slipway.types_models import Servable
 
 FOR_ENDPOINTS = ("method", "query", "path", "field", "file")
 
@@ -75,7 +75,7 @@ async def _sample(client: AsyncClient, asked: Asked, project: str | None) -> Any
         return await client.sample_inputs(asked.name, project=project)
     model, version = asked.servable.model, asked.servable.version
     found = await client.model_version(model, version, project=project)
-    return sample((found.contract or Contract()).inputs)
+    return sample(found.contract.inputs)
 
 
 def _show(context: Context, asked: Asked, inputs: Any, body: str, reply: Reply) -> None:

@@ -16,7 +16,8 @@ from slipway.types_models import Change
 if TYPE_CHECKING:
     from slipway.client import AsyncClient
 
-LARGEST: Final = 1 << 20  # of what the platform takes as JSON
+MOST: Final = 100  # documents at once
+LARGEST: Final = 1 << 20  # bytes of what the platform takes as JSON
 
 
 async def submit(
@@ -34,6 +35,7 @@ async def submit(
     asked: dict[str, Any] = {"documents": [], "dry_run": dry_run}
     if target is not None:
         asked["target"] = target
+    _check_size(prepared)
     for one in prepared:
         asked["documents"].append(
             {
@@ -43,13 +45,18 @@ async def submit(
                 "training": await _training(client, one, project, watch),
             }
         )
-    if (size := len(msgspec.json.encode(asked))) > LARGEST:
-        detail = f"the definitions take {size} bytes, and {LARGEST} are allowed at once"
-        raise BadDocument(detail, "apply fewer files at a time")
     try:
         return await client.submit_resources(asked, project=project)
     except SlipwayError as error:
         raise told(error, [one.document for one in prepared]) from error
+
+
+def _check_size(prepared: Sequence[Prepared]) -> None:
+    """Before anything is uploaded in vain."""
+    size = len(msgspec.json.encode([one.document.body for one in prepared])) + 500 * len(prepared)
+    if len(prepared) > MOST or size > LARGEST:
+        detail = f"{len(prepared)} definitions of {size} bytes; at once {MOST} of {LARGEST} may go"
+        raise BadDocument(detail, "apply fewer files at a time")
 
 
 async def _payload(
