@@ -95,6 +95,43 @@ class ModelVersion(Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
+class Distance(Struct, frozen=True, kw_only=True):
+    """How far the traffic of the last day is from the training data, by one `metric`."""
+
+    metric: str
+    value: float
+    threshold: float
+    drifted: bool
+    since: datetime | None = None  # of `drifted`
+
+
+class FieldProfile(Struct, frozen=True, kw_only=True):
+    """What is known of a field: `inputs.age` or `outputs.score`. Which statistics depends on their
+    `kind`: numerical, categorical, text or image."""
+
+    field: str
+    training: dict[str, Any] | None = None
+    traffic: dict[str, Any] | None = None  # of the last day in which any came
+    distances: list[Distance] = []
+
+
+class TrainingProfile(Struct, frozen=True, kw_only=True):
+    state: str  # waiting, ready or failed
+    rows: int = 0
+    notes: list[str] = []
+    reason: str = ""
+
+
+class ModelProfile(Struct, frozen=True, kw_only=True):
+    """What a version is asked and answers, beside what it was trained on."""
+
+    model: str
+    version: str
+    training: TrainingProfile | None = None
+    drifted: bool = False
+    fields: list[FieldProfile] = []
+
+
 class Variant(Struct, frozen=True, kw_only=True):
     """A model version in a stage. Weight 0: it only gets a copy of each request."""
 

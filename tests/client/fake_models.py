@@ -42,6 +42,8 @@ class FakeModels:
             web.get(p + "/applications/{application}/generate-inputs", self.sample),
             web.get(p + "/servables", self.list_servables),
             web.post(p + "/servables", self.make_servable),
+            web.get(p + "/servables/{servable}", self.servable),
+            web.get(p + "/servables/{servable}/generate-inputs", self.sample_of_servable),
             web.get(p + "/configurations", self.list_configurations),
             web.get(p + "/configurations/{name}", self.configuration),
             web.delete(p + "/configurations/{name}", self.remove_configuration),
@@ -248,7 +250,7 @@ class FakeModels:
         return web.Response(status=204)
 
     async def sample(self, request: web.Request) -> web.Response:
-        assert request.match_info["application"] in self.applications
+        await self.application(request)
         return answer({"x": 1})
 
     async def list_servables(self, request: web.Request) -> web.Response:
@@ -269,6 +271,14 @@ class FakeModels:
         }
         self.servables.append(made)
         return answer(made, 201)
+
+    async def servable(self, request: web.Request) -> web.Response:
+        named = {one["name"]: one for one in self.servables}
+        return answer(named[request.match_info["servable"]])
+
+    async def sample_of_servable(self, request: web.Request) -> web.Response:
+        await self.servable(request)
+        return answer({"x": 2})
 
     async def list_configurations(self, request: web.Request) -> web.Response:
         return page(request, list(self.configurations.values()))

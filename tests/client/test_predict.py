@@ -17,9 +17,8 @@ from aiohttp.test_utils import TestServer
 
 from slipway import AsyncClient, Client, SlipwayError, Unreachable
 from slipway.errors import BadUsage
+from slipway.example import FILE, curl, python
 from slipway.gateway import encode
-from slipway.sample import FILE, curl, python, sample
-from slipway.types_models import Field
 from tests.client.fake import Fake
 from tests.client.harness import Run
 from tests.client.test_cli_models import RESOURCES
@@ -121,7 +120,7 @@ async def test_an_application_takes_no_form(run: Run, doubled: str) -> None:
 async def test_a_servable_is_asked_by_its_name(run: Run, doubled: str) -> None:
     made = (await run("servable", "create", "double:1", "--json")).json["name"]
     ran = await run("test", made, "--json")
-    assert ran.json["body"] == {"y": 1, "path": f"/gateway/servable/{made}"}
+    assert ran.json["body"] == {"y": 2, "path": f"/gateway/servable/{made}"}
 
 
 async def test_what_is_no_application_has_no_sample(run: Run, doubled: str) -> None:
@@ -157,27 +156,6 @@ async def test_no_gateway_is_an_error(fake: Fake) -> None:
     async with AsyncClient(fake.url, fake.token, fake.project) as client:
         with pytest.raises(Unreachable, match="no answer from"):
             await client.predict("doubled", {})
-
-
-def test_a_sample_has_the_shape_and_type_of_each_field(platform: Fake) -> None:
-    fields = [
-        Field(name="a", dtype="int8"),
-        Field(name="b", dtype="float64", shape=[-1, 2]),
-        Field(name="c", dtype="bool", shape=[]),
-        Field(name="d", dtype="string", shape=[1]),
-        Field(name="e", dtype="complex64", shape=[2]),
-        Field(name="f", fields=[Field(name="g", dtype="uint64")]),
-    ]
-    assert sample(fields) == {
-        "a": 1,
-        "b": [[1.0, 1.0]],
-        "c": True,
-        "d": ["foo"],
-        "e": [1.0, 0.0, 1.0, 0.0],
-        "f": {"g": 1},
-    }
-    with pytest.raises(BadUsage, match="elements"):
-        sample([Field(name="x", dtype="int8", shape=[1 << 20, 1 << 20])])
 
 
 def test_what_is_long_goes_in_a_file(platform: Fake) -> None:

@@ -16,6 +16,7 @@ from slipway.types_models import (
     Changes,
     Configuration,
     Model,
+    ModelProfile,
     ModelVersion,
     Servable,
 )
@@ -45,6 +46,13 @@ class Models(Jobs):
     ) -> ModelVersion:
         path = await self._place(project, "models", model, "versions", str(version))
         return await self._transport.get(path, ModelVersion)
+
+    async def model_profile(
+        self, model: str, version: str | int, *, project: str | None = None
+    ) -> ModelProfile:
+        """What a version is asked and answers, compared with its training data."""
+        path = await self._place(project, "models", model, "versions", str(version), "profile")
+        return await self._transport.get(path, ModelProfile)
 
     async def model_log(
         self,
@@ -78,13 +86,19 @@ class Models(Jobs):
         """End it, and the servables that were made for it. Its name is free again."""
         await self._transport.delete(await self._place(project, "applications", name))
 
-    async def sample_inputs(self, application: str, *, project: str | None = None) -> Any:
-        """Valid inputs for an application, made from its contract."""
-        path = await self._place(project, "applications", application, "generate-inputs")
-        return await self._transport.get(path, Any)
+    async def sample_inputs(
+        self, name: str, *, servable: bool = False, project: str | None = None
+    ) -> dict[str, Any]:
+        """Valid inputs for an application, or for the servable of that name, by its contract."""
+        kind = "servables" if servable else "applications"
+        path = await self._place(project, kind, name, "generate-inputs")
+        return await self._transport.get(path, dict[str, Any])
 
     async def servables(self, *, project: str | None = None) -> list[Servable]:
         return await self._all(await self._place(project, "servables"), Servable)
+
+    async def servable(self, name: str, *, project: str | None = None) -> Servable:
+        return await self._transport.get(await self._place(project, "servables", name), Servable)
 
     async def create_servable(
         self, model: str, *, configuration: str | None = None, project: str | None = None

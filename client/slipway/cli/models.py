@@ -8,6 +8,7 @@ from slipway.cli import values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.jobs import short
 from slipway.cli.logs import how, show_log
+from slipway.cli.profile import show_profile
 from slipway.cli.progress import Progress
 from slipway.types_models import Field, ModelVersion, Servable
 
@@ -22,10 +23,17 @@ def add(commands: Commands) -> None:
         "slipway model claims-model",
         "slipway model claims-model --version 2",
         "slipway model claims-model --version 2 --logs -f",
+        "slipway model claims-model --profile",
     )
     one.add_argument("model", metavar="NAME", help="or NAME:VERSION")
     one.add_argument("--version", metavar="N", type=values.positive)
-    one.add_argument("--logs", action="store_true", help="what the build of a version printed")
+    what = one.add_mutually_exclusive_group()
+    what.add_argument("--logs", action="store_true", help="what the build of a version printed")
+    what.add_argument(
+        "--profile",
+        action="store_true",
+        help="what a version is asked and answers, beside its training data",
+    )
     how(one)
     command(commands, "servables", servables, "list model versions that run", "slipway servables")
     making = command(
@@ -63,9 +71,11 @@ async def models(context: Context) -> None:
 async def model(context: Context) -> None:
     args, client = context.args, context.client
     name, version = _named(args.model, args.version)
-    if args.logs:
-        if version is None:
-            version = (await client.model(name, project=args.project)).newest
+    if version is None and (args.logs or args.profile):
+        version = (await client.model(name, project=args.project)).newest
+    if version is not None and args.profile:
+        show_profile(context, await client.model_profile(name, version, project=args.project))
+    elif version is not None and args.logs:
         lines = client.follow_model_log(name, version, project=args.project)
         asked = client.model_log(name, version, limit=args.lines, project=args.project)
         await show_log(context, lines, asked, f"slipway model {name} --version {version} --logs -f")
@@ -148,8 +158,7 @@ async def create(context: Context) -> None:
         with context.out.working(f"starting {made.name}") as show:
             watch = Progress(context.out, show).job
             await context.client.wait_for_job(made.job, timeout=args.timeout, watch=watch)
-        found = await context.client.servables(project=args.project)
-        made = next((one for one in found if one.name == made.name), made)
+        made = await context.client.servable(made.name, project=args.project)
     _show_servable(context, made)
 
 

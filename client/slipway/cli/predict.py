@@ -12,9 +12,8 @@ from slipway.cli.answer import pretty, readable
 from slipway.cli.context import Context
 from slipway.client import AsyncClient
 from slipway.errors import BadUsage, SlipwayError
+from slipway.example import FILE, LONG, curl, python
 from slipway.gateway import Gateway, Reply, problem
-from slipway.sample import FILE, LONG, curl, python, sample
-from slipway.types_models import Servable
 
 FOR_ENDPOINTS = ("method", "query", "path", "field", "file")
 
@@ -22,28 +21,21 @@ FOR_ENDPOINTS = ("method", "query", "path", "field", "file")
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
-    servable: Servable | None = None  # None: it is an application
+    servable: bool
 
 
 async def find(client: AsyncClient, called: str, project: str | None) -> Asked | None:
     """The application or the servable of that name, if there is one."""
     if "/" in called:
         return None
-    try:
-        await client.application(called, project=project)
-        return Asked(name=called, url=await client.gateway_url(called))
-    except SlipwayError as error:
-        if error.status != 404:
-            raise
-    try:
-        servables = await client.servables(project=project)
-    except SlipwayError as error:
-        if error.status != 404:  # a platform of before there were any
-            raise
-        return None
-    for servable in servables:
-        if servable.name == called:
-            url = await client.gateway_url(called, servable=True)
+    for servable, look in ((False, client.application), (True, client.servable)):
+        try:
+            await look(called, project=project)
+        except SlipwayError as error:
+            if error.status != 404:
+                raise
+        else:
+            url = await client.gateway_url(called, servable=servable)
             return Asked(name=called, url=url, servable=servable)
     return None
 
@@ -56,7 +48,9 @@ async def test(context: Context, asked: Asked) -> int:
             raise BadUsage(detail, f"`slipway test {asked.name} --sample` shows what it takes")
     inputs = args.body
     if inputs is msgspec.UNSET:
-        inputs = await _sample(context.client, asked, args.project)
+        inputs = await context.client.sample_inputs(
+            asked.name, servable=asked.servable, project=args.project
+        )
     if args.sample:
         out.document(inputs)
         return 0
@@ -68,14 +62,6 @@ async def test(context: Context, asked: Asked) -> int:
         await gateway.close()
     _show(context, asked, inputs, body.decode(), reply)
     return 0 if reply.status < 400 else 1
-
-
-async def _sample(client: AsyncClient, asked: Asked, project: str | None) -> Any:
-    if asked.servable is None:
-        return await client.sample_inputs(asked.name, project=project)
-    model, version = asked.servable.model, asked.servable.version
-    found = await client.model_version(model, version, project=project)
-    return sample(found.contract.inputs)
 
 
 def _show(context: Context, asked: Asked, inputs: Any, body: str, reply: Reply) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from slipway.deploy import Step, Watcher
 from slipway.errors import BadDocument, BadSource, SlipwayError
 from slipway.resources.prepare import Prepared
-from slipway.resources.told import told
+from slipway.resources.told import label, told
 from slipway.types_models import Change
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def submit(
     for one in prepared:
         asked["documents"].append(
             {
-                "source": one.document.source,
+                "source": label(one.document),
                 "document": one.document.body,
                 "payload": await _payload(client, one, project, watch),
                 "training": await _training(client, one, project, watch),

@@ -11,7 +11,14 @@ import msgspec
 from slipway.errors import SlipwayError, Wrong
 from slipway.resources.document import Document
 
+LABEL: Final = 200  # characters
 _AT: Final = re.compile(r"documents\[(\d{1,9})\](?:\.(?=.)|(?=\[)|\Z)")
+
+
+def label(document: Document) -> str:
+    """Where it is written, as it is told to the platform, which takes no more than this."""
+    source = document.source
+    return source if len(source) <= LABEL else f"…{source[1 - LABEL :]}"
 
 
 def told(error: SlipwayError, documents: Sequence[Document]) -> SlipwayError:
@@ -19,11 +26,8 @@ def told(error: SlipwayError, documents: Sequence[Document]) -> SlipwayError:
     if not error.errors:
         return error
     wrongs = tuple(_wrong(wrong, documents) for wrong in error.errors)
-    detail = error.problem.detail
-    for before, after in zip(error.errors, wrongs, strict=True):
-        if detail == f"{before.field}: {before.message}":
-            detail = f"{after.field}: {after.message}"
-    problem = msgspec.structs.replace(error.problem, errors=wrongs, detail=detail)
+    alone = f"{wrongs[0].field}: {wrongs[0].message}" if len(wrongs) == 1 else ""
+    problem = msgspec.structs.replace(error.problem, errors=wrongs, detail=alone)
     return SlipwayError(problem, error.hint)
 
 
@@ -32,5 +36,5 @@ def _wrong(wrong: Wrong, documents: Sequence[Document]) -> Wrong:
     if found is None or int(found[1]) >= len(documents):
         return wrong
     document = documents[int(found[1])]
-    message = wrong.message.removeprefix(f"{document.source}: ")
+    message = wrong.message.removeprefix(f"{label(document)}: ")
     return document.wrong(wrong.field[found.end() :], message)
