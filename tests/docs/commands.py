@@ -108,7 +108,8 @@ def kind(command: Command) -> Kind | None:
     """What a test does with a line of a `sh` block; None when no rule knows."""
     match command.words:
         case [program, *rest] if program in ("slipway", ".venv/bin/slipway"):
-            return Kind.FOLLOW if {"--follow", "-f"} & set(rest) else Kind.RUN
+            follows = {"--follow", "-f"} & set(rest) and rest[0] != "apply"  # whose -f is a file
+            return Kind.FOLLOW if follows else Kind.RUN
         case ["curl", *_]:
             return Kind.RUN
         case ["export", setting] if "=" in setting:

@@ -168,6 +168,11 @@ def shell(platform, repositories):
     """After a page, what it left running is stopped and its name is free again."""
     yield Shell.on(platform, repositories)
     with Client(platform.api_url, platform.token, "local/default") as slipway:
+        made = [servable.job for servable in slipway.servables() if servable.application]
+        for application in slipway.applications():
+            slipway.remove_application(application.name)
+        for job in made:
+            slipway.wait_for_job(job, *OVER, timeout=60)
         left = [job.id for job in slipway.jobs() if job.state not in OVER]
         for job in left:
             slipway.stop(job)
