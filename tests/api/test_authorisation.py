@@ -11,6 +11,7 @@ from services.api import token
 from services.api.operation import Operation
 from services.api.operations import OPERATIONS
 from services.api.refused import Refused
+from tests.api import claims
 from tests.api.conftest import World
 
 REFUSED = {"nobody": 401, "garbage": 401, "revoked": 401, "expired": 401, "reader": 403}
@@ -35,7 +36,8 @@ class Seed:
 
 
 async def seed(world: World) -> Seed:
-    version = await world.version()
+    version = await world.version(name="1")  # as versions of models are called
+    await claims.apply(world, *claims.ALL, claims.configuration())
     await world.database.execute("UPDATE jobs SET state = 'running'")
     alias = f"{world.place}/deployments/mnist/aliases/production"
     moved = await world.ask("PUT", alias, {"version": version["name"]})
@@ -50,6 +52,10 @@ async def seed(world: World) -> Seed:
         "version": version["name"],
         "alias": "production",
         "job": version["jobs"]["greet"],
+        "model": "claims-model",
+        "application": "claims",
+        "configuration": "small",
+        "servable": await world.database.value("SELECT max(servable) FROM jobs"),
         "digest": version["source"],
         "source": fetched.body["id"],
         "token": await world.token("spare", "ann", "read"),
@@ -63,6 +69,8 @@ async def seed(world: World) -> Seed:
         "versions.preview": wish,
         "aliases.put": {"version": version["name"]},
         "copies.scale": {"copies": 1},
+        "resources.apply": {"documents": [{"document": claims.configuration()}]},
+        "servables.make": {"model": "claims-model:1"},
         "endpoints.make": endpoint,
         "endpoints.preview": endpoint,
     }

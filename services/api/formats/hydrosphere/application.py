@@ -94,7 +94,9 @@ def _stage(written: object, path: str, report: Report) -> Stage:
 
 
 def _variant(written: object, path: str, report: Report, *, alone: bool = True) -> Variant:
-    found = report.mapping(written, path) or {}
+    found = report.mapping(written, path)
+    if found is None:
+        return Variant(path=path, model="", version="", weight=-1, configuration="")
     report.ignore(found, VARIANT, path)
     model, version = _model(found.get("model"), f"{path}.model", report)
     chosen = found.get("deployment-configuration")
