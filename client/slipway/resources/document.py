@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _TEXT: Final = "tag:yaml.org,2002:str"
-_DATE: Final = "tag:yaml.org,2002:timestamp"
+_UNREAD: Final = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 _NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 
@@ -85,10 +85,10 @@ def _where(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Loader(LOADER):  # type: ignore[misc, valid-type]
-    """Dates are left as text."""
+    """Dates and `=` are left as text."""
 
     yaml_implicit_resolvers: Final = {
-        first: [(tag, looks) for tag, looks in kinds if tag != _DATE]
+        first: [(tag, looks) for tag, looks in kinds if tag not in _UNREAD]
         for first, kinds in LOADER.yaml_implicit_resolvers.items()
     }
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slipway.deploy import LINGER, Step, Watcher
 from slipway.errors import Failed, SlipwayError, Slow
@@ -34,7 +34,7 @@ async def wait(
     applications = [change for change in changes if change.kind == APPLICATION]
     try:
         async with asyncio.timeout(timeout):
-            await _all(*(released(client, c.name, c.version or "", project, watch) for c in models))
+            await _all(*(released(client, change, project, watch) for change in models))
             await _all(*(ready(client, c.name, project, watch) for c in applications))
     except TimeoutError as error:
         raise Slow(
@@ -43,9 +43,9 @@ async def wait(
         ) from error
 
 
-async def _all(*waiting: object) -> None:
+async def _all(*waiting: Coroutine[Any, Any, object]) -> None:
     """Every one to its end, so that all that failed is told."""
-    ended = await asyncio.gather(*waiting, return_exceptions=True)  # type: ignore[call-overload]
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
     failed = [error for error in ended if isinstance(error, BaseException)]
     reasons = [error for error in failed if isinstance(error, Failed)]
     for error in failed:
@@ -57,11 +57,12 @@ async def _all(*waiting: object) -> None:
 
 
 async def released(
-    client: AsyncClient, model: str, version: str, project: str | None, watch: Watcher
+    client: AsyncClient, change: Change, project: str | None, watch: Watcher
 ) -> ModelVersion:
     """Wait until it is built, telling what its build prints."""
+    model, version = change.name, change.version or ""
     found = await client.model_version(model, version, project=project)
-    if found.state == "building":
+    if found.state == "building" or change.action != "unchanged":
         found = await _built(client, model, version, project, watch)
     if found.state == "failed":
         why = f": {found.reason}" if found.reason else ""
