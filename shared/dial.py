@@ -21,7 +21,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Trouble(StrEnum):
-    REFUSED = "refused"  # nothing was sent
+    REFUSED = "refused"  # nothing was sent, or at least nothing was done about it
     AWAY = "away"  # nothing was sent, and there is no address left to send it to
     DROPPED = "dropped"  # it closed before a byte of an answer
     BAD = "bad"  # what it sent is not an answer that we would pass on

@@ -68,7 +68,7 @@ class Channel:
     async def call(
         self, path: bytes, message: bytes, deadline: float, metadata: Metadata = ()
     ) -> bytes:
-        """The one message of the answer. `deadline` is a time of the loop's clock.
+        """The one message of the answer. `deadline` is of time.monotonic().
 
         Raises Rejected when the answer is a status other than OK, and Failed when there is no
         answer that can be used; its `safe` says whether nothing was done for certain. Raises

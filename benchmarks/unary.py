@@ -1,0 +1,160 @@
+"""`python -m benchmarks.unary`: unary calls from one process, by our client and by grpcio's.
+
+Each asks the same two servers, which are processes of their own: grpcio's with asyncio, and one
+that does nothing but frames, so that it is the client that is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import grpc
+import uvloop
+
+from shared.address import Address
+from shared.unary import Channel
+from shared.unary import frames as h2
+
+PATH: Final = "/made.up.Service/Echo"
+SMALL: Final = bytes(40)  # two scalars
+LARGE: Final = bytes(224 * 224 * 3 * 4)  # a float tensor of an image
+NO_LIMIT: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+# ":status: 200", "content-type: application/grpc" and "grpc-status: 0", none of them indexed
+_HEAD: Final = b"\x88\x0f\x10\x10application/grpc"
+_TAIL: Final = b"\x00\x0bgrpc-status\x010"
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+
+
+class Echo(asyncio.Protocol):
+    """Gives back what DATA brings, and asks no questions."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._greeted = False
+        self._frames = h2.Frames()
+        self._transport.write(
+            h2.settings({h2.INITIAL_WINDOW_SIZE: h2.MOST})
+            + h2.window_update(0, h2.MOST - (1 << 16))
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if not self._greeted:
+            data, self._greeted = data[len(h2.PREFACE) :], True
+        out: list[bytes] = []
+        for kind, flags, stream, payload in self._frames.feed(data):
+            if kind == h2.HEADERS:
+                out.append(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, _HEAD))
+            elif kind == h2.DATA:
+                out.append(h2.frame(h2.DATA, 0, stream, bytes(payload)))
+                if flags & h2.END_STREAM:
+                    flags = h2.END_HEADERS | h2.END_STREAM
+                    out.append(h2.frame(h2.HEADERS, flags, stream, _TAIL))
+            elif kind == h2.SETTINGS and not flags & h2.ACK:
+                out.append(h2.frame(h2.SETTINGS, h2.ACK, 0))
+        self._transport.write(b"".join(out))
+
+
+def serve(kind: str, told: Connection) -> None:
+    async def own() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+        told.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    async def grpcio() -> None:
+        async def echo(request: bytes, context: object) -> bytes:
+            return request
+
+        handler = grpc.unary_unary_rpc_method_handler(echo)
+        server = grpc.aio.server(options=NO_LIMIT)
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("made.up.Service", {"Echo": handler}),)
+        )
+        told.send(server.add_insecure_port("127.0.0.1:0"))
+        await server.start()
+        await server.wait_for_termination()
+
+    if kind == "grpcio":
+        asyncio.run(grpcio())
+    else:
+        uvloop.run(own())
+
+
+async def measure(ask: Ask, message: bytes, at_once: int, seconds: float) -> tuple[float, float]:
+    """Calls a second, and microseconds of our own time that each takes."""
+    await ask(message)
+    count = 0
+
+    async def one() -> None:
+        nonlocal count
+        while time.perf_counter() < ends:
+            assert len(await ask(message)) == len(message)
+            count += 1
+
+    began, used = time.perf_counter(), cpu()
+    ends = began + seconds
+    await asyncio.gather(*(one() for _ in range(at_once)))
+    return count / (time.perf_counter() - began), (cpu() - used) / count * 1e6
+
+
+def cpu() -> float:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime
+
+
+async def ours(port: int, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    channel = await Channel.open(Address(f"http://127.0.0.1:{port}"), 5)
+    path = PATH.encode()
+
+    async def ask(message: bytes) -> bytes:
+        return await channel.call(path, message, loop.time() + 10)
+
+    await rows("ours", ask, seconds)
+    channel.close()
+
+
+async def theirs(port: int, seconds: float) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel:
+        call = channel.unary_unary(PATH)
+
+        async def ask(message: bytes) -> bytes:
+            return bytes(await call(message, timeout=10))
+
+        await rows("grpcio", ask, seconds)
+
+
+async def rows(name: str, ask: Ask, seconds: float) -> None:
+    for what, message, at_once in (
+        ("two scalars", SMALL, 1),
+        ("two scalars", SMALL, 64),
+        ("an image", LARGE, 1),
+        ("an image", LARGE, 8),
+    ):
+        speed, each = await measure(ask, message, at_once, seconds)
+        print(f"  {name:8}{what:14}{at_once:3} at once{speed:10.0f}/s{each:8.0f} µs each")
+
+
+def main(seconds: float = 1.0) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    for kind in ("frames", "grpcio"):
+        here, there = spawn.Pipe()
+        server = spawn.Process(target=serve, args=(kind, there), daemon=True)
+        server.start()
+        port = here.recv()
+        print(f"server: {kind}")
+        uvloop.run(ours(port, seconds))
+        uvloop.run(theirs(port, seconds))
+        server.terminate()
+        server.join()
+
+
+if __name__ == "__main__":
+    main()
