@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from google.protobuf.wrappers_pb2 import Int64Value
 
 from services.router.gateway.targets import Variant
 from services.router.gateway.tensors import Tensors, varint
@@ -40,13 +39,12 @@ def _part(name: bytes, tensor: TensorProto) -> bytes:
 
 def head(variant: Variant) -> bytes:
     """The part that says whom it is for. A runtime may look at it."""
-    number = variant.version_name
-    version = Int64Value(value=int(number)) if number.isdecimal() else None
-    return PredictRequest(
-        model_spec=ModelSpec(
-            name=variant.model, version=version, signature_name=variant.contract.signature
-        )
-    ).SerializeToString()
+    asked = PredictRequest(
+        model_spec=ModelSpec(name=variant.model, signature_name=variant.contract.signature)
+    )
+    if variant.version_name.isdecimal() and len(variant.version_name) < 19:
+        asked.model_spec.version.value = int(variant.version_name)
+    return asked.SerializeToString()
 
 
 def request(variant: Variant, head: bytes, parts: Parts) -> bytes:
