@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from services.api import cursor, logs, refused
+from services.api import cursor, logs, profiles, refused
 from services.api.answer import Answer
 from services.api.call import Call, Project
 from services.api.paging import limit, page
@@ -73,6 +73,13 @@ async def _find_version(call: Call[Any, Any]) -> asyncpg.Record:
 
 async def version(call: Call[NoQuery, None]) -> Answer:
     return Answer(_version(await _find_version(call)))
+
+
+async def version_profile(call: Call[NoQuery, None]) -> Answer:
+    row = await _find_version(call)
+    definition = msgspec.convert(row["definition"], Definition)
+    found = (row["model"], row["name"], VersionId(row["id"]), definition)
+    return Answer(await profiles.profile(call.database, *found))
 
 
 async def version_logs(call: Call[Following, None]) -> Answer | web.StreamResponse:

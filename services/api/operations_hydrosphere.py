@@ -18,6 +18,7 @@ from services.api.types_hydrosphere import (
     NewServable,
     Servable,
 )
+from services.api.types_profiles import ModelProfile
 
 P: Final = "/v1/projects/{owner}/{project}"
 
@@ -59,6 +60,12 @@ MODELS: Final = (
         query=Following,
         streams=True,
         refusals=(503,),
+    ),
+    get(
+        P + "/models/{model}/versions/{version}/profile",
+        models.version_profile,
+        "What a version is asked and answers, beside its training data",
+        ModelProfile,
     ),
     get(
         P + "/applications",

@@ -22,7 +22,7 @@ class Distance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """`field` is `inputs.age` or `outputs.score`. `traffic` is of the last day in which any came."""
+    """`field` is `inputs.age` or `outputs.score`; `traffic` is of the last day that had any."""
 
     field: str
     training: Summary | None
