@@ -34,6 +34,8 @@ def wheels(tmp_path: Path) -> Path:
     made.wheel(
         folder, "tiny", "1.0", {"tiny/__init__.py": "def main() -> None:\n    print('tiny')\n"}
     )
+    for name in ("grpcio", "numpy", "protobuf"):
+        made.wheel(folder, name, "99.0", {f"{name}.py": "def main() -> None: ...\n"})
     made.wheel(folder, "gunicorn", "99.0", {"gunicorn.py": "def main() -> None: ...\n"})
     return folder
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from packaging.requirements import Requirement
 
 from services.builder.claims import Claim
+from services.builder.python.requirements import normal
 from shared.blobs import Blobs
+from shared.contract import Contract, Field
 from shared.database.pool import Database
-from shared.endpoint import Command, Definition, Endpoint
+from shared.endpoint import Command, Definition, Endpoint, Model
 from shared.ids import JobId, VersionId
 
 
@@ -128,12 +133,38 @@ def endpoint(name: str = "greet", **changes: Any) -> Endpoint:
     return msgspec.structs.replace(base, **changes)
 
 
-def claim(definition: Definition, *, target: str = "process", project: str = "acme/web") -> Claim:
+CONTRACT = Contract(
+    inputs=(Field(name="x", dtype="float64", shape=()),),
+    outputs=(Field(name="y", dtype="float64", shape=(), profile="numerical"),),
+)
+
+
+def model(*install: str, image: str = "", **entry: Any) -> Endpoint:
+    """The endpoint of a model version; `install` is its install-command."""
+    return Endpoint(
+        name="model",
+        format="hydrosphere",
+        entry=Model(**{"contract": CONTRACT, "server": "platform", **entry}),
+        port=9091,
+        readiness="listening",
+        image=image,
+        install=install,
+    )
+
+
+def claim(
+    definition: Definition,
+    *,
+    target: str = "process",
+    project: str = "acme/web",
+    deployment: str = "",
+) -> Claim:
     return Claim(
         id=VersionId("v1"),
         lease="l1",
         project=project,
         target=target,
+        deployment=deployment,
         definition=definition,
         claims=1,
         errors=0,
@@ -188,3 +219,22 @@ async def facts(database: Database) -> list[str]:
     return [
         f"{row['type'].split('.')[1]} {row['type'].split('.')[2]} {row['subject']}" for row in rows
     ]
+
+
+def repacked(folder: Path, *names: str) -> None:
+    """Wheels of distributions that run these tests, and of all that they need."""
+    waiting = list(names)
+    while waiting:
+        found = metadata.distribution(waiting.pop())
+        needs = map(Requirement, found.requires or ())
+        waiting += [one.name for one in needs if one.marker is None or one.marker.evaluate()]
+        tags = re.findall(r"^Tag: (.*)$", found.read_text("WHEEL") or "", re.MULTILINE)
+        python, abi, _ = tags[0].split("-")
+        platforms = ".".join(tag.rpartition("-")[2] for tag in tags)
+        name = (
+            f"{normal(found.name).replace('-', '_')}-{found.version}-{python}-{abi}-{platforms}.whl"
+        )
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            for path in found.files or ():
+                if ".." not in path.parts and "__pycache__" not in path.parts:
+                    archive.write(path.locate(), path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ class Bench:
         return msgspec.json.decode(body, type=image.Config)
 
 
-@pytest.fixture
-async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> AsyncIterator[Bench]:
-    async with registry(tmp_path / "registry") as address:
+@asynccontextmanager
+async def benched(workshop: Workshop, registries: Registries, folder: Path) -> AsyncIterator[Bench]:
+    async with registry(folder / "registry") as address:
         await bases(address, "python:3.11", "python:3.13", "debian:bookworm")
         tools = workshop.tools
         shop = msgspec.structs.replace(
@@ -84,7 +85,13 @@ async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> A
             ),
             depot=Depot(registries, tools.blobs, f"{address}/slipway"),
         )
-        yield Bench(shop, registries, tmp_path, address)
+        yield Bench(shop, registries, folder, address)
+
+
+@pytest.fixture
+async def bench(workshop: Workshop, registries: Registries, tmp_path: Path) -> AsyncIterator[Bench]:
+    async with benched(workshop, registries, tmp_path) as opened:
+        yield opened
 
 
 def wsgi(**changes: object) -> Endpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.scheduler.drivers.process.spec import PLACES, environment, plain
@@ -44,6 +45,26 @@ def test_without_mounts_paths_into_the_image_are_rewritten() -> None:
     )
     assert told.cwd == "/h/r/image/valohai/code"
     assert told.env["PYTHONUSERBASE"] == "/h/r/image/slipway/python"
+
+
+def test_a_models_folder_is_rewritten_for_models_alone() -> None:
+    config = ContainerConfig(
+        entrypoint=("python", "/slipway/runtime/model_server.py"),
+        env=("MODEL_DIR=/model", "PYTHONPATH=/model/files/src", "OTHER=/models:/valohai"),
+        working_dir="/model/files",
+    )
+    work = workload("sha256:0")
+    model = msgspec.structs.replace(
+        work, endpoint=msgspec.structs.replace(work.endpoint, format="hydrosphere")
+    )
+    told = plain(config, model, platform={}, root=Path("/h/r/image"), socket="/s.sock")
+    assert told.argv[1] == "/h/r/image/slipway/runtime/model_server.py"
+    assert told.cwd == "/h/r/image/model/files"
+    assert told.env["MODEL_DIR"] == "/h/r/image/model"
+    assert told.env["PYTHONPATH"] == "/h/r/image/model/files/src"
+    assert told.env["OTHER"] == "/models:/valohai"
+    others = plain(config, work, platform={}, root=Path("/h/r/image"), socket="/s.sock")
+    assert others.env["MODEL_DIR"] == "/model"
 
 
 @pytest.mark.parametrize(
