@@ -14,7 +14,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import msgspec
 
@@ -54,11 +54,11 @@ def bundle(
 ) -> Packed:
     """Write `found` to `out` as a tar: the same bytes whatever version of zlib is here."""
     hashed = _Hashing(out)
-    _write(found, hashed, progress)
+    _write(found, cast("IO[bytes]", hashed), progress)
     return Packed(digest=hashed.digest, size=hashed.size, files=len(found))
 
 
-def _write(found: Sequence[Member], out: gzip.GzipFile | _Hashing, progress: Progress) -> None:
+def _write(found: Sequence[Member], out: gzip.GzipFile | IO[bytes], progress: Progress) -> None:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for member in found:
             progress(member.name, _add(archive, member))

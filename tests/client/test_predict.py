@@ -23,8 +23,12 @@ from tests.client.fake import Fake
 from tests.client.harness import Run
 from tests.client.test_cli_models import RESOURCES
 
-pytestmark = pytest.mark.parametrize("platform", ["fake"], indirect=True)
 INFORMATION = "Multiple validation errors:\nx is of type string"
+
+
+@pytest.fixture
+def platform(fake: Fake) -> Fake:
+    return fake
 
 
 async def gateway(request: web.Request) -> web.Response:
@@ -158,7 +162,7 @@ async def test_no_gateway_is_an_error(fake: Fake) -> None:
             await client.predict("doubled", {})
 
 
-def test_what_is_long_goes_in_a_file(platform: Fake) -> None:
+def test_what_is_long_goes_in_a_file() -> None:
     inputs = {"x": [0.0] * 10_000}
     body = encode(inputs).decode()
     assert curl("http://x/y", body).endswith(f"-d @{FILE}")

@@ -46,9 +46,13 @@ async def submit(
             }
         )
     try:
-        return await client.submit_resources(asked, project=project)
+        changes = await client.submit_resources(asked, project=project)
     except SlipwayError as error:
         raise told(error, [one.document for one in prepared]) from error
+    return [
+        msgspec.structs.replace(change, source=one.document.source)
+        for change, one in zip(changes, prepared, strict=True)
+    ]
 
 
 def _check_size(prepared: Sequence[Prepared]) -> None:

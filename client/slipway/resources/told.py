@@ -11,13 +11,13 @@ import msgspec
 from slipway.errors import SlipwayError, Wrong
 from slipway.resources.document import Document
 
-LABEL: Final = 200  # characters
+LABEL: Final = 60  # characters
 _AT: Final = re.compile(r"documents\[(\d{1,9})\](?:\.(?=.)|(?=\[)|\Z)")
 
 
 def label(document: Document) -> str:
-    """Where it is written, as it is told to the platform, which takes no more than this."""
-    source = document.source
+    """Where it is written, short enough for the platform to say it in messages whole."""
+    source = "".join(letter if letter.isprintable() else "?" for letter in document.source)
     return source if len(source) <= LABEL else f"…{source[1 - LABEL :]}"
 
 
