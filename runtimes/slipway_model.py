@@ -18,6 +18,7 @@ from slipway_tensors import NotConvertible, message_of, tensors_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MESSAGES = "hydro_serving_grpc"
+LINES = 8 << 10  # characters of a report's beginning, and of its end
 
 
 class Refused(Exception):
@@ -72,13 +73,11 @@ class Model:
             self._function = getattr(importlib.import_module("func_main"), self.name)
             if not callable(self._function):
                 raise TypeError("func_main.%s can't be called" % self.name)
-            theirs = getattr(sys.modules.get(MESSAGES), "TensorProto", None)
-            if hasattr(theirs, "FromString"):
-                self._tensor = theirs
+            self._tensor = self._theirs()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() in their code is one more way to fail
-            traceback.print_exc()
+            report()
             self.failure = "func_main is not imported due to error: %s" % said(error)
 
     def predict(self, inputs):
@@ -89,14 +88,24 @@ class Model:
         try:
             returned = self._function(**given)
         except BaseException as error:  # nothing of theirs may end the thread that answers
-            traceback.print_exc()
+            report()
             raise Refused(StatusCode.INTERNAL, said(error)) from error
         try:
             return self._answer(returned)
         except NotConvertible as error:
-            raise Refused(
-                StatusCode.OUT_OF_RANGE, "The output of %s %s" % (self.name, error)
-            ) from error
+            text = "The output of %s %s" % (self.name, error)
+            raise Refused(StatusCode.OUT_OF_RANGE, text) from error
+        except Exception as error:  # an object of their own that can't be looked at
+            report()
+            raise Refused(StatusCode.INTERNAL, said(error)) from error
+
+    def _theirs(self):
+        """The class of TensorProto that the owner's module has, where it has one of its own."""
+        for name in (MESSAGES, MESSAGES + ".tf.tensor_pb2"):
+            found = getattr(sys.modules.get(name), "TensorProto", None)
+            if hasattr(found, "FromString"):
+                return found
+        return self._hs.TensorProto
 
     def _taken(self, inputs):
         """The inputs that the contract names. What else came is left out."""
@@ -135,6 +144,14 @@ class Model:
                 % type(returned).__name__
             )
         return self._hs.PredictResponse(outputs=tensors_of(self._hs, returned, self._outputs))
+
+
+def report():
+    """Write the exception that is being handled where the logs are taken from, if briefly."""
+    text = traceback.format_exc()
+    if len(text) > 2 * LINES:
+        text = "%s\n...\n%s" % (text[:LINES], text[-LINES:])
+    print(text, file=sys.stderr, flush=True)
 
 
 def said(error):

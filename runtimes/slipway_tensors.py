@@ -8,6 +8,7 @@ their field. NotConvertible says what else came.
 from collections.abc import Mapping
 
 import numpy as np
+from google.protobuf.message import Message
 from slipway_arrays import MAP, STRING, TYPES, VARIANT
 
 
@@ -22,8 +23,7 @@ def message_of(kind, value):
     """
     if isinstance(value, kind):
         return value
-    described = getattr(value, "DESCRIPTOR", None)
-    if getattr(described, "name", None) != kind.DESCRIPTOR.name:
+    if not isinstance(value, Message) or value.DESCRIPTOR.name != kind.DESCRIPTOR.name:
         return None
     return kind.FromString(value.SerializeToString())
 

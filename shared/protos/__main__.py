@@ -16,9 +16,11 @@ import sys
 import tempfile
 import textwrap
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 
 HERE: Final = Path(__file__).parent
 RUNTIME: Final = HERE.parents[1] / "runtimes" / "hydro_serving_grpc" / "_files.py"
@@ -86,10 +88,20 @@ def described(names: Sequence[str]) -> str:
     """A module with the files' descriptions, each after those that it needs."""
     with tempfile.NamedTemporaryFile() as file:
         _compile(f"--descriptor_set_out={file.name}", *names)
-        content = Path(file.name).read_bytes()
-    lines = textwrap.wrap(b64encode(content).decode(), 92)
+        found = FileDescriptorSet.FromString(Path(file.name).read_bytes())
+    for each in found.file:
+        without_json_names(each.message_type)
+    lines = textwrap.wrap(b64encode(found.SerializeToString()).decode(), 92)
     quoted = "\n".join(f'    "{line}"' for line in lines)
     return f"{DESCRIBED}\nFILES = b64decode(\n{quoted}\n)\n"
+
+
+def without_json_names(messages: Iterable[DescriptorProto]) -> None:
+    """Leave out what follows from the fields' names, as the compiler does in what it writes."""
+    for message in messages:
+        for field in message.field:
+            field.ClearField("json_name")
+        without_json_names(message.nested_type)
 
 
 def _compile(*arguments: str) -> None:

@@ -25,7 +25,13 @@ from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from tests.runtimes.conftest import RUNTIMES, free_port
 
 SERVICE = "/tensorflow.serving.PredictionService"
-UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.min_reconnect_backoff_ms", 50),  # it is asked before it listens
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+]
 
 
 def numpy_type(dtype: DType) -> np.dtype[np.generic]:
@@ -62,7 +68,7 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", options=UNLIMITED)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", options=OPTIONS)
         self.calling = self.channel.unary_unary(
             f"{SERVICE}/Predict", PredictRequest.SerializeToString, PredictResponse.FromString
         )

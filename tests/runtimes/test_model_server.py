@@ -237,6 +237,18 @@ def test_an_answer_without_an_output_names_it(serve, returned, reason):
     assert refused(server) == (grpc.StatusCode.OUT_OF_RANGE, f"The output of infer {reason}")
 
 
+def test_an_answer_that_can_not_be_looked_at_is_the_models_error(serve):
+    code = """
+class Odd(dict):
+    def __contains__(self, name):
+        raise RuntimeError("not today")
+
+def infer(x):
+    return Odd()
+"""
+    assert refused(serve(code)) == (grpc.StatusCode.INTERNAL, "RuntimeError('not today')")
+
+
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
