@@ -13,18 +13,21 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf, isfinite, isnan, prod
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from services.router.gateway.tensors import Tensors, elements, shape_of
+from services.router.gateway.tensors import Tensors, count, elements, shape_of
 from shared.contract import ANY, Field, Shape
 from shared.hydrosphere.dtypes import LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
+MOST: Final = 1 << 24  # elements of a tensor
+
 
 def to_json(tensors: Tensors, fields: Iterable[Field]) -> bytes:
-    """Of tensors that `check` found nothing wrong with. ValueError: one can't be read."""
+    """Of tensors that `check` found nothing wrong with. ValueError: one can't be
+    written."""
     with _uncollected():
         return msgspec.json.encode(_object(tensors, fields))
 
@@ -52,6 +55,8 @@ def _value(tensor: TensorProto, field: Field) -> Any:
     if field.dtype == "variant":
         raise ValueError("a variant can't be written as JSON")
     layout = LAYOUTS[field.dtype]
+    if (many := count(tensor)) > MOST:
+        raise ValueError(f"`{field.name}` has {many} elements, and {MOST} are all that is written")
     found = elements(tensor)
     if layout.code in ("f", "d", "e") and not isfinite(sum(found)):
         found = [one if isfinite(one) else _word(one) for one in found]

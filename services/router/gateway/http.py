@@ -129,8 +129,8 @@ class Pages:
         try:
             return to_json(outputs, target.outputs)
         except ValueError as error:
-            text = f"{target.name} broke its contract: {error}"
-            raise GatewayError(Kind.MODEL, text) from error
+            text = f"The answer of {target.name} can't be written as JSON: {error}"
+            raise GatewayError(Kind.BROKEN, text) from error
 
     async def _tell(self, error: GatewayError, reply: Reply) -> None:
         headers: Sequence[Header] = JSON

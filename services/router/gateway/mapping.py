@@ -23,6 +23,7 @@ of the above or gets its error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from math import inf, nan
 from typing import Any, Final, Literal
 
@@ -34,11 +35,11 @@ from shared.contract import ANY, DType, Field, Shape, shown
 from shared.hydrosphere.dtypes import LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
+MOST: Final = 1 << 24  # values in a body
 DEEPEST: Final = 64  # lists in lists, when they are read at leisure
 
 Family = Literal["int", "float", "bool", "string"]
 
-_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
     "int": msgspec.json.Decoder(list[int]),
     "float": msgspec.json.Decoder(list[float]),
@@ -66,26 +67,41 @@ _WORDS: Final[dict[type, str]] = {
 
 
 def to_tensors(body: bytes, fields: Iterable[Field]) -> dict[str, TensorProto]:
-    """A tensor for each of `fields`. Raises GatewayError, BadRequest, that names the field."""
+    """A tensor for each of `fields`. Raises GatewayError that names the field, or what the body is.
+
+    Whatever the body is, no more than MOST values are made of it.
+    """
+    if len(body) >= 2 * MOST and body.count(b",") >= MOST:
+        text = f"The body has more than {MOST} values, which is all that is read as JSON."
+        raise GatewayError(Kind.TOO_LARGE, text)
     try:
-        found = _object.decode(body)
+        return _tensors(body, tuple(fields), "")
     except msgspec.ValidationError as error:
         raise _bad("The body must be a JSON object with a value for each input.") from error
     except _UNREAD as error:
         raise _bad(f"The body is not valid JSON: {_why(error)}") from error
-    return _tensors(found, fields, "")
 
 
-def _tensors(
-    found: dict[str, msgspec.Raw], fields: Iterable[Field], at: str
-) -> dict[str, TensorProto]:
+def _tensors(text: bytes, fields: tuple[Field, ...], at: str) -> dict[str, TensorProto]:
+    found = msgspec.structs.astuple(_reader(tuple([field.name for field in fields])).decode(text))
     tensors = {}
-    for field in fields:
-        raw = found.get(field.name)
-        if raw is None:
+    for field, raw in zip(fields, found, strict=True):
+        value = bytes(raw)
+        if not value:
             raise _bad(f"Missing '{at}{field.name}' field")
-        tensors[field.name] = _tensor(bytes(raw), field, at + field.name)
+        tensors[field.name] = _tensor(value, field, at + field.name)
     return tensors
+
+
+@lru_cache(maxsize=1024)
+def _reader(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """Finds the texts of the values of these keys; the others are skipped and never made."""
+    kind = msgspec.defstruct(
+        "Inputs",
+        [(f"f{n}", msgspec.Raw, msgspec.Raw()) for n in range(len(names))],
+        rename={f"f{n}": name for n, name in enumerate(names)},
+    )
+    return msgspec.json.Decoder(kind)
 
 
 def _tensor(text: bytes, field: Field, at: str) -> TensorProto:
@@ -197,11 +213,9 @@ def _map(text: bytes, field: Field, at: str) -> TensorProto:
         if len(rows) != 1:
             raise _bad(f"Invalid '{at}' field: {len(rows)} values, where one object is expected")
         text = text[1:-1]
-    try:
-        found = _object.decode(text)
-    except _UNREAD as error:
-        raise _bad(f"Invalid '{at}' field: {_word(_read(text, at))}, not an object") from error
-    return make_map(_tensors(found, field.fields, f"{at}."))
+    if text.strip()[:1] != b"{":
+        raise _bad(f"Invalid '{at}' field: {_word(_read(text, at))}, not an object")
+    return make_map(_tensors(text, field.fields, f"{at}."))
 
 
 def _seen(value: Any, shape: Shape, parts: int) -> Shape:

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as npst
 from services.router.gateway import mapping
 from services.router.gateway.answer import to_json
 from services.router.gateway.check import violations
-from services.router.gateway.errors import GatewayError
+from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.mapping import to_tensors
 from services.router.gateway.tensors import elements, shape_of
 from shared.contract import DTYPES, DType, Field, Shape
@@ -268,6 +268,16 @@ def test_lists_that_are_nested_too_deep_are_refused_at_leisure() -> None:
     for _ in range(100):
         value = [value]
     assert "more than 64 deep" in refused(field("x", "string", None), value)
+
+
+def test_more_values_than_are_read_are_refused_before_any_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mapping, "MOST", 3)
+    assert elements(mapped(field("x", "int8", (-1,)), [1, 2, 3])) == [1, 2, 3]
+    found = tried(b'{"x":[1,2,3,4]}', field("x", "int8", (-1,)))
+    assert isinstance(found, GatewayError)
+    assert found.kind is Kind.TOO_LARGE
 
 
 def test_extra_keys_are_skipped_and_of_two_the_last_counts() -> None:
