@@ -88,6 +88,7 @@ class Applications:
     async def turn(self) -> None:
         """Look once, and write down what follows."""
         await self._settle()
+        await applications.retire(self._database, self._target)
         await self._end()
 
     async def _settle(self) -> None:

@@ -9,15 +9,24 @@ import msgspec
 
 from services.scheduler.settle import Assembly, Servable
 from shared import ids
-from shared.application import Configuration, Graph, Stage, Variant
+from shared.application import ApplicationState, Graph, Variant
+from shared.application import Stage as StageOf
 from shared.contract import Contract, Field
-from shared.database import applications
-from shared.database.applications import Application
+from shared.database.events import announce
+from shared.database.sqlfile import sql
 from shared.endpoint import Definition, Endpoint, Model
 from shared.events import ApplicationRemoved, ApplicationSubmitted, JobQueued
 from shared.ids import ApplicationId, JobId, VersionId
 from shared.lifecycle import State
-from tests.scheduler import stage
+from tests.scheduler.stage import IMAGE, Stage
+
+LOCK = sql("services.api", "application_lock")
+MAKE = sql("services.api", "application_make")
+REVISE = sql("services.api", "application_revise")
+REMOVE = sql("services.api", "application_remove")
+REVISION = sql("services.api", "revision")
+REVISION_MAKE = sql("services.api", "revision_make")
+SERVABLE = sql("services.api", "servable_make")
 
 X = Field(name="x", dtype="int64", shape=())
 CONTRACT = Contract(inputs=(X,), outputs=(X,))
@@ -47,7 +56,16 @@ def assembly(*states: str, reason: str = "", **changes: Any) -> Assembly:
     return msgspec.convert(values | changes, Assembly)
 
 
-class Applied(stage.Stage):
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    id: ApplicationId
+    name: str
+    state: ApplicationState
+    reason: str
+    revision: int
+    live: int | None
+
+
+class Applied(Stage):
     async def model(self, name: str, *, state: str = "ready", number: str = "1") -> VersionId:
         """A version of a model, built unless its `state` says otherwise."""
         deployment, version = f"d-{name}", VersionId(ids.new("v"))
@@ -65,7 +83,7 @@ class Applied(stage.Stage):
             number,
             state,
             Definition(source="sha256:" + "0" * 64, endpoints=(ENDPOINT,)),
-            {"model": stage.IMAGE},
+            {"model": IMAGE},
         )
         return version
 
@@ -75,83 +93,69 @@ class Applied(stage.Stage):
         *stages: Mapping[VersionId, int],
         target: str = "process",
         anew: Sequence[VersionId] = (),
-        configuration: Configuration | None = None,
     ) -> Application:
-        """As the API does: what the live revision serves is shared, but for `anew`."""
+        """By the API's own statements: what the live revision serves is shared, but for `anew`."""
         async with self.database.transaction() as connection:
-            before = await applications.held(connection, name)
+            before = await connection.fetchrow(LOCK, name)
             served: dict[VersionId, JobId] = {}
-            if before is not None and before.live is not None:
-                live = await applications.revision(connection, before.id, before.live)
-                assert live is not None
-                served = {v.version: v.job for s in live.graph.stages for v in s.variants}
-            made: list[tuple[JobId, VersionId]] = []
-
-            def job(version: VersionId) -> JobId:
-                if version in served and version not in anew:
-                    return served[version]
-                made.append((JobId(ids.new("j")), version))
-                return made[-1][0]
-
-            graph = Graph(
-                stages=tuple(
-                    Stage(
-                        variants=tuple(
-                            Variant(
-                                model=f"model-{version}",
-                                version_name="1",
-                                version=version,
-                                weight=weight,
-                                job=job(version),
-                            )
-                            for version, weight in variants.items()
+            if before is None:
+                application, revision = ApplicationId(ids.new("a")), 1
+                assert await connection.fetchval(MAKE, application, 1, name, target)
+            else:
+                application, revision = before["id"], before["revision"] + 1
+                if before["live"] is not None:
+                    live = await connection.fetchval(REVISION, application, before["live"])
+                    stages_now = msgspec.convert(live, Graph).stages
+                    served = {v.version: v.job for each in stages_now for v in each.variants}
+                await connection.execute(REVISE, application, revision)
+            made: list[JobId] = []
+            graph = []
+            for stage in stages:
+                variants = []
+                for version, weight in stage.items():
+                    job = served.get(version)
+                    if job is None or version in anew:
+                        job = JobId(ids.new("j"))
+                        made.append(job)
+                        values = (job, 1, job, version, target, 0, 1, application, {})
+                        assert await connection.fetchval(SERVABLE, *values)
+                    variants.append(
+                        Variant(
+                            model=f"model-{version}",
+                            version_name="1",
+                            version=version,
+                            weight=weight,
+                            job=job,
                         )
                     )
-                    for variants in stages
-                )
-            )
-            fact = ApplicationSubmitted(
-                application=ApplicationId(ids.new("a")) if before is None else before.id,
-                name=name,
-                revision=1 if before is None else before.revision + 1,
-            )
-            if before is None:
-                assert await applications.make(
-                    connection, fact, project=1, target=target, graph=graph, written={}
-                )
-            else:
-                assert await applications.revise(connection, fact, graph=graph, written={})
-            for each, version in made:
-                await connection.execute(
-                    "INSERT INTO jobs (id, project, name, version, endpoint, target, servable,"
-                    " application, configuration)"
-                    " VALUES ($1, 1, $1, $2, 'model', $3, $1, $4, $5::jsonb)",
-                    each,
-                    version,
-                    target,
-                    fact.application,
-                    configuration or Configuration(),
-                )
-        for each, _ in made:
-            await self.say(JobQueued(job=each))
-        return await self.application(fact.application)
+                graph.append(StageOf(variants=tuple(variants)))
+            values = (application, revision, Graph(stages=tuple(graph)), {})
+            await connection.execute(REVISION_MAKE, *values)
+            fact = ApplicationSubmitted(application=application, name=name, revision=revision)
+            await announce(connection, fact, project=1, source="/ada/mnist")
+        for job in made:
+            await self.say(JobQueued(job=job))
+        return await self.application(application)
 
     async def remove(self, application: Application) -> bool:
-        now = await self.application(application.id)
-        fact = ApplicationRemoved(application=now.id, name=now.name, revision=now.revision)
         async with self.database.transaction() as connection:
-            return await applications.remove(connection, fact)
+            row = await connection.fetchrow(REMOVE, 1, application.name)
+            if row is None or row["id"] != application.id:
+                return False
+            fact = ApplicationRemoved(
+                application=application.id, name=application.name, revision=row["revision"]
+            )
+            await announce(connection, fact, project=1, source="/ada/mnist")
+        return True
 
     async def application(self, application: ApplicationId) -> Application:
-        found = await applications.get(self.database, application)
-        assert found is not None
-        return found
+        row = await self.database.row("SELECT * FROM applications WHERE id = $1", application)
+        assert row is not None
+        return msgspec.convert(dict(row), Application)
 
     async def servables(self, application: Application, revision: int) -> tuple[JobId, ...]:
-        async with self.database.connection() as connection:
-            found = await applications.revision(connection, application.id, revision)
-        assert found is not None
-        return found.graph.jobs
+        found = await self.database.value(REVISION, application.id, revision)
+        return msgspec.convert(found, Graph).jobs
 
     async def retired(self, application: Application) -> list[int]:
         rows = await self.database.fetch(

@@ -169,6 +169,7 @@ async def test_applied_again_while_it_assembles_only_the_newest_counts(stage, ke
     (third,) = await stage.servables(app, 3)
     await run(stage, second)
     await keeper.turn()
+    await keeper.turn()
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("assembling", 1)
     assert await stage.retired(app) == [2]
@@ -331,36 +332,12 @@ async def test_who_comes_too_late_changes_nothing(stage, database, keeper):
     )
     # though it is the newest, one of its servables does not run
     assert not await applications.ready(database, ApplicationReady(**about, revision=2))
-    async with database.transaction() as connection:
-        late = ApplicationRemoved(**about, revision=1)
-        assert not await applications.remove(connection, late)
-        again = ApplicationSubmitted(**about, revision=2)
-        graph = (await applications.revision(connection, app.id, 2)).graph
-        assert not await applications.revise(connection, again, graph=graph, written={})
-        taken = ApplicationSubmitted(application="a2", name="claims", revision=1)
-        made = {"project": 1, "target": "process", "graph": graph, "written": {}}
-        assert not await applications.make(connection, taken, **made)
     assert await stage.all_written() == before
     await stage.remove(app)
     assert not await applications.fail(
         database, ApplicationFailed(**about, revision=2, reason="late")
     )
     assert (await stage.application(app.id)).state == "removed"
-
-
-async def test_who_applies_again_waits_for_who_applies(stage, database):
-    """So what is shared with the revision that answers is not retired meanwhile."""
-    one = await stage.model("one")
-    app = await stage.apply("claims", {one: 100})
-    async with database.transaction() as connection:
-        assert (await applications.held(connection, "claims")).revision == 1
-        other = asyncio.ensure_future(stage.apply("claims", {one: 100}))
-        done, _ = await asyncio.wait([other], timeout=0.2)
-        assert not done
-    assert (await other).revision == 2
-    async with database.transaction() as connection:
-        assert await applications.held(connection, "nothing") is None
-    assert (await stage.application(app.id)).revision == 2
 
 
 class Mortal(Database):

@@ -1,6 +1,6 @@
 -- The jobs of a target that were made for an application and that none of its revisions needs, for
--- so long that every router knows. A revision that is retired never comes back, and only jobs of
--- the one that answers are shared with the next, so what nobody needs nobody will.
+-- so long that every router knows. A revision that is retired never comes back, and the next one
+-- shares jobs only with the newest and the one that answers, so what nobody needs nobody will.
 -- $1 target  $2 seconds since a revision was retired in which it is still in use  $3 how many
 SELECT jobs.id AS job, jobs.attempt, jobs.state
   FROM jobs
