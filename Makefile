@@ -8,7 +8,7 @@ WORKERS ?= 3 # tests wait more than they work
 TESTS ?= tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kubernetes check bench bench-kubernetes drill drill-kubernetes format images lock protos setup
+.PHONY: help demo up test test-kubernetes check bench bench-gateway bench-kubernetes drill drill-kubernetes format images lock protos setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,9 @@ bench: $(READY) ## the benchmarks, as a table, beside their anchors
 
 bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server with a played node, beside kubectl
 	@$(RUN) -m benchmarks kubernetes
+
+bench-gateway: $(READY) ## what the gateway adds to a prediction, beside grpcio alone
+	@$(RUN) -m benchmarks gateway
 
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill

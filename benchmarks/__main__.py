@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks import first_answer, images, memory, routing, submissions
+from benchmarks import first_answer, gateway, images, memory, routing, submissions
 from benchmarks.table import Figure, show
 from tests.acceptance.platform import embedded
 
@@ -17,8 +17,8 @@ from tests.acceptance.platform import embedded
 SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
 
 
-PARTS: Final = ("platform", "images", "memory", "kubernetes")
-USUAL: Final = PARTS[:3]  # the last one has a target of its own: it needs a cluster
+PARTS: Final = ("platform", "images", "memory", "gateway", "kubernetes")
+USUAL: Final = PARTS[:4]  # the last one has a target of its own: it needs a cluster
 
 
 async def bench(asked: argparse.Namespace) -> list[Figure]:
@@ -37,6 +37,9 @@ async def bench(asked: argparse.Namespace) -> list[Figure]:
                 case "memory":
                     print("memory for a large model …", flush=True)
                     figures += await memory.measure(folder)
+                case "gateway":
+                    print("predictions through the gateway …", flush=True)
+                    figures += await gateway.measure(asked.requests)
                 case "kubernetes":
                     from benchmarks.kubernetes import measure as kubernetes  # heavy
 

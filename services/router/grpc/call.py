@@ -31,7 +31,7 @@ Behaviour = Callable[[Asked, float | None], Awaitable[Message]]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Service: TypeAlias = "grpc.GenericRpcHandler[Any, Any]"
+Service: TypeAlias = grpc.GenericRpcHandler
 
 
 class Calls:

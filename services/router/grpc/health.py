@@ -21,7 +21,7 @@ def health(services: Collection[str], ready: Callable[[], str | None], calls: Ca
     async def check(asked: bytes, deadline: float | None) -> bytes:
         name = _name(asked)
         if name and name not in services:
-            raise GatewayError(Kind.NOT_FOUND, f"There is no service `{name[:200]}`.")
+            raise GatewayError(Kind.NOT_FOUND, f"There is no service '{name[:100]}'")
         return NOT_SERVING if ready() else SERVING
 
     return service(SERVICE, {"Check": calls.raw(check)})
@@ -32,5 +32,5 @@ def _name(asked: bytes) -> str:
     if not asked:
         return ""
     if len(asked) < 2 or asked[0] != 0x0A or asked[1] != len(asked) - 2:
-        raise GatewayError(Kind.BAD_REQUEST, "This is not a serialized HealthCheckRequest.")
+        raise GatewayError(Kind.BAD_REQUEST, "This is not a serialized HealthCheckRequest")
     return asked[2:].decode(errors="replace")

@@ -103,13 +103,13 @@ def given(asked: ModelInferRequest) -> list[Given]:
     """Raises GatewayError."""
     raw = asked.raw_input_contents
     if raw and len(raw) != len(asked.inputs):
-        raise bad(f"raw_input_contents: {len(raw)} came for {len(asked.inputs)} inputs.")
+        raise bad(f"raw_input_contents: {len(raw)} came for {len(asked.inputs)} inputs")
     found: list[Given] = []
     for index, each in enumerate(asked.inputs):
         at = f"inputs[{index}]"
         if raw:
             if each.HasField("contents"):
-                raise bad(f"{at}.contents: is not for a request with raw_input_contents.")
+                raise bad(f"{at}.contents: is not for a request with raw_input_contents")
             found.append(_given(at, each, raw=raw[index]))
         else:
             found.append(_given(at, each, values=_values(at, each)))
@@ -118,24 +118,25 @@ def given(asked: ModelInferRequest) -> list[Given]:
 
 def _given(at: str, each: ModelInferRequest.InferInputTensor, **elements: Any) -> Given:
     if len(each.shape) > RANK:
-        raise bad(f"{at}.shape: there are more than {RANK} dimensions.")
+        raise bad(f"{at}.shape: there are more than {RANK} dimensions")
     return Given(at=at, name=each.name, datatype=each.datatype, shape=tuple(each.shape), **elements)
 
 
 def _values(at: str, each: ModelInferRequest.InferInputTensor) -> Sequence[Any]:
     if each.datatype == "FP16":
-        raise bad(f"{at}.contents: FP16 is for raw_input_contents alone.")
+        raise bad(f"{at}.contents: FP16 is for raw_input_contents alone")
     field = CONTENTS.get(each.datatype)
     for found, _ in each.contents.ListFields():
         if found.name != field:
-            raise bad(f"{at}.contents.{found.name}: {each.datatype[:100]} is in {field}.")
+            raise bad(f"{at}.contents.{found.name}: {each.datatype[:100]} is in {field}")
     return getattr(each.contents, field) if field else ()
 
 
 def answer(asked: ModelInferRequest, target: Target, told: Sequence[Told]) -> ModelInferResponse:
-    """Raw where the request was, or where there is no other way."""
+    """In contents where the request was, unless there is no other way than raw."""
     found = ModelInferResponse(model_name=target.name, model_version=target.version, id=asked.id)
-    raw = bool(asked.raw_input_contents) or any(each.datatype.name == "FP16" for each in told)
+    contents = any(each.HasField("contents") for each in asked.inputs)
+    raw = not contents or any(each.datatype.name == "FP16" for each in told)
     for each in told:
         output = found.outputs.add(name=each.name, datatype=each.datatype.name, shape=each.shape)
         if raw:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -102,10 +104,19 @@ def serve(
 
 
 def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
-    """Raises OSError as a socket would."""
+    """Raises OSError, as a socket would."""
     name = f"[{host}]" if ":" in host else host
     try:
         return server.add_insecure_port(f"{name}:{port}")
     except RuntimeError as error:
-        number = errno.EADDRINUSE if "in use" in str(error) else errno.EADDRNOTAVAIL
-        raise OSError(number, f"gRPC can't listen on {name}:{port}") from error
+        raise _why(host, port) from error
+
+
+def _why(host: str, port: int) -> OSError:
+    """gRPC does not say why it can't listen, so a socket of ours tries."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return error
+    return OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))  # until just now

@@ -65,7 +65,7 @@ _DOCUMENT: Final = msgspec.json.Decoder(Document)
 def read(body: bytes, header: int | None) -> Asked:
     """`header`: how much of `body` is JSON; None: all of it. Raises GatewayError."""
     if header is not None and header > len(body):
-        raise bad(f"Inference-Header-Content-Length is {header}; the body has {len(body)} bytes.")
+        raise bad(f"Inference-Header-Content-Length is {header}; the body has {len(body)} bytes")
     document = _document(body if header is None else body[:header])
     binary = _bool(document.parameters, "binary_data_output", "parameters")
     rest = b"" if header is None else body[header:]
@@ -151,9 +151,8 @@ def _elements(data: bytes, datatype: str, depth: int, at: str) -> list[Any]:
 
 
 def _flat(data: bytes, kind: Any, depth: int) -> list[Any]:
-    found = _decoder(kind, depth).decode(data)
-    if not depth:
-        return [found]
+    decoded = _decoder(kind, depth).decode(data)
+    found: list[Any] = decoded if depth else [decoded]
     for _ in range(depth - 1):
         found = list(chain.from_iterable(found))
     return found
@@ -195,8 +194,8 @@ def _not_offered(parameters: Parameters, at: str) -> None:
 def _placed(error: msgspec.ValidationError, at: str) -> str:
     """`inputs[0].shape[1]: Expected int`, as our messages are."""
     what, _, where = str(error).partition(" - at `$")
-    where = (at + where.removesuffix("`")).strip("")
-    return f"{where}: {what}." if where else f"{what}."
+    where = (at + where.removesuffix("`")).strip(".")
+    return f"{where}: {what}" if where else what
 
 
 def _short(error: Exception) -> str:

@@ -28,6 +28,6 @@ async def infer(
     for name in wanted:
         if name not in names:
             there = ", ".join(map(quoted, names))
-            raise bad(f"outputs: there is no output {quoted(name)}; there are: {there}.")
+            raise bad(f"outputs: there is no output {quoted(name)}; there are {there}")
     answer = await gateway.predict(target, messages(given, target.inputs), deadline=deadline)
     return [told(name, answer[name]) for name in wanted or names if name in answer]
