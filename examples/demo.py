@@ -1,9 +1,9 @@
 """The main job, shown: `make demo`, or `make demo TARGET=container`.
 
 Starts the platform in a fresh folder on free ports with two declared GPUs, deploys the examples,
-calls each endpoint and prints what came back, then stops everything. Exits with 0 only if every
-answer is the right one. On the container target each example runs in its own base image, and what
-it stands on is shown as well.
+calls each endpoint and prints what came back, applies models and an application that is made of
+them, then stops everything. Exits with 0 only if every answer is the right one. On the container
+target each example runs in its own base image, and what it stands on is shown as well.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class Caller:
         say("dim", f"    → {answer.status} {short(text)}")
         return answer.status, text
 
+    async def answer(self, url: str, body: Any) -> str:
+        async with self._http.post(url, json=body) as answer:
+            return await answer.text()
+
     async def quietly(self, url: str, body: Any) -> int:
         async with self._http.post(url, json=body) as answer:
             await answer.read()
@@ -160,8 +164,35 @@ async def call_routes(call: Caller, url: str, asked: list[dict[str, Any]]) -> No
     check(status == 422 and "nonsense" in text, "a body that breaks the template is named")
 
 
+async def pipeline(slipway: AsyncClient, call: Caller) -> None:
+    say("title", "\n4. Hydrosphere's definitions: two models, and a pipeline that splits 80 to 20")
+    claims = HERE / "claims"
+    models = (claims / "preprocessing", claims / "model-1", claims / "model-2")
+    changes = await slipway.apply(*models, claims / "application.yaml", wait=True)
+    for change in changes:
+        say("dim", f"    {change.kind} {change.name}:{change.version} {change.action}")
+    application = await slipway.application("claims")
+    check(application.state == "ready", "the application is ready")
+    assert application.live is not None
+    await call.stands_on(slipway, application.live.stages[0][0].job)
+    sample = json.loads((claims / "sample.json").read_text())
+    status, text = await call("POST", application.url, sample)
+    check(status == 200 and '"risk"' in text, "both stages answered")
+    told = Counter([await call.answer(application.url, sample) for _ in range(200)])
+    split = sorted(told.values(), reverse=True)
+    check(len(split) == 2 and 130 <= split[0] <= 190, f"200 requests went {split[0]} to {split[1]}")
+    status, text = await call("POST", application.url, {"age": 34})
+    check(status == 400 and "Missing" in text, "a request that breaks the contract is told so")
+    again = await slipway.apply(*models, claims / "application.yaml")
+    check({change.action for change in again} == {"unchanged"}, "applying again changes nothing")
+    jobs = [variant.job for stage in application.live.stages for variant in stage]
+    await slipway.remove_application("claims")
+    await asyncio.gather(*(slipway.wait_for_job(job, "terminated") for job in jobs))
+    check(True, "removed, and its three servables with it")
+
+
 async def overload(slipway: AsyncClient, call: Caller) -> None:
-    say("title", "\n4. more calls than it takes: 503 for some, /ping for all")
+    say("title", "\n5. more calls than it takes: 503 for some, /ping for all")
     asked = json.loads((HERE / "sentiment" / "endpoint.json").read_text())["endpoint"]["routes"]
     sample = json.loads((HERE / "sentiment" / "samples.json").read_text())[asked[0]["path"]]
     job = await slipway.create_endpoint(
@@ -178,8 +209,9 @@ async def overload(slipway: AsyncClient, call: Caller) -> None:
 
 
 async def stop_all(slipway: AsyncClient) -> None:
-    say("title", "\n5. stop")
-    jobs = [job for job in await slipway.jobs() if job.state not in ("stopped", "failed")]
+    say("title", "\n6. stop")
+    over = ("stopped", "failed", "terminated")
+    jobs = [job for job in await slipway.jobs() if job.state not in over]
     await asyncio.gather(*(slipway.stop(job.id) for job in jobs))
     ended = await asyncio.gather(*(slipway.wait_for_job(job.id, "stopped") for job in jobs))
     check(all(job.state == "stopped" for job in ended), f"{len(ended)} jobs stopped")
@@ -213,7 +245,7 @@ async def demo(target: str) -> None:
             aiohttp.ClientSession() as http,
         ):
             call = Caller(http, found.router_url, Images(under) if under else None)
-            for part in (server_command, wsgi, routes, overload):
+            for part in (server_command, wsgi, routes, pipeline, overload):
                 await part(slipway, call)
             await stop_all(slipway)
     say("good", f"\nAll of it worked, in {time.monotonic() - started:.1f} s.")

@@ -18,7 +18,12 @@ from tests.acceptance.platform import Gpus, Platform, distributed, embedded
 from tests.beds.ground import ground
 from tests.keys import pair
 
-SETTINGS = {"SLIPWAY_GPUS": "rtx3090:2,a100:1", "SLIPWAY_PRICES": "rtx3090:0.5", "STOP_GRACE": "3"}
+SETTINGS = {
+    "SLIPWAY_GPUS": "rtx3090:2,a100:1",
+    "SLIPWAY_PRICES": "rtx3090:0.5",
+    "STOP_GRACE": "3",
+    "GATEWAY_DEADLINE": "10",
+}
 
 
 OVER = ("stopped", "failed", "terminated")
@@ -71,12 +76,19 @@ async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
     """The SDK; what a test submitted is stopped after it."""
     async with Patient(platform) as client:
         yield client
+        servables = {each.name for each in await client.servables() if each.application}
+        for application in await client.applications():
+            await client.remove_application(application.name)
         for job in await client.jobs():
-            if job.state not in OVER:
+            if job.state not in OVER and job.name not in servables:
                 await client.stop(job.id)
         for job in await client.jobs():
             # the next test needs the GPUs, and nothing else of them
-            if job.state not in OVER and (job.gpus or not platform.swept):
+            if (
+                job.state not in OVER
+                and job.name not in servables
+                and (job.gpus or not platform.swept)
+            ):
                 await client.wait_for_job(job.id, "stopped", timeout=30)
 
 
