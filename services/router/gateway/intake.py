@@ -45,6 +45,8 @@ class Intake:
             async for chunk in self._chunks(request, vetted, reply):
                 chunks.append(chunk)
                 size += len(chunk)
+                if size > self._room.body:
+                    raise _too_large(self._room.body)
                 if size > held:  # it was not told how much would come
                     more = max(size - held, MIB)
                     self._hold(more)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from services.router.main import Config, compose
 from services.router.refresh import Refresh
 from services.router.snapshot import PostgresSource
 from services.router.table import Table
 from shared.application import Graph, Stage, Variant
+from shared.blobs import Blobs
+from shared.bus.local import LocalBus
+from shared.config import read
 from shared.contract import Contract
 from shared.database.pool import Database
 from shared.endpoint import Definition, Endpoint, Model
 from shared.events import ApplicationReady, ApplicationRemoved, JobStarted
 from shared.ids import ApplicationId, JobId, VersionId
-from tests.router.gateway.conftest import NUMBER, contract, field
+from shared.service import Floor
+from tests.router.conftest import Router
+from tests.router.gateway.conftest import NUMBER, contract, field, served
+from tests.router.test_main import free_port, until
 from tests.router.test_refresh import Rig, event
 
 APPLICATION = ApplicationId("a1")
@@ -180,3 +189,33 @@ def _stages(table: Table) -> list[list[str]]:
     found = table.targets.application("sort")
     assert found is not None
     return [[variant.job for variant in stage.variants] for stage in found.stages]
+
+
+async def test_the_router_as_it_runs_answers_for_an_application(
+    shop: Database, database_url: str, tmp_path: Path
+) -> None:
+    bus, stopping = LocalBus(), asyncio.Event()
+    environ = {"DATABASE_URL": database_url, "GRACE": "3"}
+    environ |= {"ROUTER_PORT": str(free_port()), "ROUTER_GRPC_PORT": str(free_port())}
+    config = read(Config, environ)
+    floor = Floor(shop, bus, Blobs.open(f"file:{tmp_path}"))
+    router = Router(None, None, None, config.router_port)  # type: ignore[arg-type]
+    ready = ApplicationReady(application=APPLICATION, name="sort", revision=2)
+    with served() as runtime:
+        async with compose(config, floor) as loops, asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop(stopping))  # type: ignore[arg-type]
+            await until(router, 200, "/readyz")
+            await execute(
+                shop,
+                "UPDATE jobs SET state = 'running', attempt = 1, addresses = $1 WHERE id = 'j2'",
+                [runtime.address],
+            )
+            await live(shop, 2)
+            async with bus.announcer() as announce:
+                await announce([event(ready)])
+            got = await router.ask("/gateway/application/sort", method="POST", body=b'{"x":1}')
+            assert (got.status, got.body) == (200, b'{"x":1.0}')
+            for writer in router.clients:
+                writer.close()
+            stopping.set()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 
+import grpc
 import msgspec
 import pytest
 
 from services.router.gateway.gateway import Options
 from services.router.gateway.intake import Room
+from shared.endpoint import Serving
 from shared.lifecycle import State
+from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
 from tests.router.conftest import read_answer
 from tests.router.gateway.conftest import (
     NUMBER,
@@ -18,6 +22,7 @@ from tests.router.gateway.conftest import (
     application,
     bed,
     contract,
+    echo,
     error,
     field,
     model,
@@ -179,6 +184,7 @@ async def test_a_body_that_is_too_large_is_refused_unread() -> None:
         for rest in (
             b"Content-Length: 101\r\n\r\n",
             b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 3,
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 2 + b"0\r\n\r\n",
         ):
             reader, writer = await router.connect()
             writer.write(head + rest)
@@ -244,3 +250,28 @@ async def test_one_connection_serves_many_requests(router: Bed) -> None:
             assert int(head.split()[1]) == (200 if n % 2 else 400)
             length = int(head.lower().split(b"content-length: ")[1].split()[0])
             await reader.readexactly(length)
+
+
+async def test_who_goes_away_leaves_the_place_to_others(router: Bed) -> None:
+    held = threading.Event()
+
+    def hangs(request: PredictRequest, context: grpc.ServicerContext) -> PredictResponse:
+        if request.inputs["x"].double_val == [0.0]:
+            held.wait(20)
+        return echo(request, context)
+
+    with served(hangs) as runtime:
+        serving = Serving(concurrency=1, waiting=0)
+        router.serve(model("j1", NUMBER, runtime.address, serving=serving))
+        path = "/gateway/servable/s-j1"
+        asking = asyncio.create_task(router.post(path, {"x": 0}))
+        while not runtime.asked:
+            await asyncio.sleep(0.005)
+        assert error(await router.post(path, {"x": 1}))[0] == 503
+        router.clients[0].transport.abort()
+        async with asyncio.timeout(5):
+            while (await router.post(path, {"x": 1})).status != 200:
+                await asyncio.sleep(0.01)
+        held.set()
+        with pytest.raises(asyncio.IncompleteReadError):
+            await asking
