@@ -97,9 +97,8 @@ async def make(call: Call[NoQuery, NewServable]) -> Answer:
         if settings is None:
             said = f"this project has no DeploymentConfiguration {short(asked.configuration)}"
             raise Invalid(CONFIGURED, said)
-        remarks = list(able.remarks(settings, found.target))
-        remarks.append(able.without_gpus(settings, found.target, await work.stock(found.target)))
-        for remark in remarks:
+        scarce = able.without_gpus(settings, found.target, await work.stock(found.target))
+        for remark in (*able.remarks(settings, found.target), scarce):
             if remark is not None and remark.refused:
                 work.wrongs.add(CONFIGURED, f"{remark.path}: {remark.message}")
         work.wrongs.check()

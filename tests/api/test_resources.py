@@ -152,8 +152,7 @@ async def test_one_that_is_wrong_keeps_all_from_being_applied(world: World) -> N
 
 async def test_applying_at_the_same_time_numbers_versions_one_by_one(world: World) -> None:
     documents = [model(metadata={"n": number}) for number in range(6)]
-    alone = {"singular": {"model": "claims-model:1"}, "pipeline": None}
-    asked = [apply(world, document, application(**alone)) for document in documents]
+    asked = [apply(world, document, singular()) for document in documents]
     found = await asyncio.gather(*asked)
     assert sorted(changes[0]["version"] for changes in found) == ["1", "2", "3", "4", "5", "6"]
     assert sorted(changes[1]["action"] for changes in found) == ["create", *["unchanged"] * 5]

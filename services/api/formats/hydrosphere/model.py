@@ -13,6 +13,7 @@ from services.api.formats.checks import Wrongs, short
 from services.api.formats.hydrosphere import contract
 from services.api.formats.hydrosphere.report import Report, below, kind
 from services.api.formats.hydrosphere.runtime import runtime
+from shared.contract import Contract
 from shared.endpoint import Endpoint, Training
 from shared.endpoint import Model as Entry
 
@@ -77,7 +78,7 @@ def read(document: Mapping[str, Any], report: Report, runtimes: Mapping[str, str
         if document.get(key):
             report.note(key, MONITORING)
     entry = Entry(
-        contract=signature or contract.Contract(inputs=(), outputs=()),
+        contract=signature or Contract(inputs=(), outputs=()),
         runtime=image,
         server=known.server,
         calls=known.calls,

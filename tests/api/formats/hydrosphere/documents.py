@@ -44,5 +44,8 @@ def fields(*written: Any) -> list[str]:
 def notes(written: Any) -> tuple[str, ...]:
     found, wrong = read(written)
     assert wrong == []
-    (only,) = (*found.models, *found.applications, *found.configurations)
-    return tuple(only.report.notes)
+    reports = [each.report for each in found.models]
+    reports += [each.report for each in found.applications]
+    reports += [each.report for each in found.configurations]
+    (report,) = reports
+    return report.notes

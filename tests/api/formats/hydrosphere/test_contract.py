@@ -106,6 +106,7 @@ def test_a_field_that_is_wrong_is_named(field: Any, wrong: str) -> None:
 
 
 def test_both_sides_have_fields() -> None:
+    empty: Any
     for side in ("inputs", "outputs"):
         for empty in ({}, None):
             assert fields(contract(**{side: empty})) == [f"documents[0].contract.{side}"]

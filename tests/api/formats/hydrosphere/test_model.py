@@ -132,6 +132,7 @@ def test_what_is_wrong_is_named(more: dict[str, Any], field: str) -> None:
 
 
 def test_documents_have_a_kind() -> None:
+    odd: Any
     for odd in (None, 5, "x", []):
         assert fields(odd) == ["documents[0]"]
     for kind in (None, "Config", "DeploymentConfig", "model", 5, ["Model"]):
