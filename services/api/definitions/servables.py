@@ -12,12 +12,16 @@ from services.api.definitions.work import Work
 from shared import ids
 from shared.application import Configuration as Settings
 from shared.database.events import announce
+from shared.database.jobs import advance
+from shared.database.pool import Connection
 from shared.database.sqlfile import sql
+from shared.database.versions import VersionState
 from shared.errors import Transient
-from shared.events import JobSubmitted
+from shared.events import JobFailed, JobQueued, JobSubmitted
 from shared.ids import ApplicationId, JobId
 
 SERVABLE_MAKE = sql("services.api", "servable_make")
+VERSION_HELD = sql("services.api", "version_held")
 
 TRIES: Final = 20  # at a name that nobody has
 
@@ -42,4 +46,15 @@ async def make(
         raise Transient("no name for a servable is free")
     fact = JobSubmitted(job=job, name=name, version=found.version, endpoint="model", gpu_count=gpus)
     await announce(work.connection, fact, project=project.seq, source=project.source)
+    await _move_on(work.connection, job, found)
     return Servable(job=job, name=name)
+
+
+async def _move_on(connection: Connection, job: JobId, found: Found) -> None:
+    """A job of a version that has ended waits for no builder."""
+    row = await connection.fetchrow(VERSION_HELD, found.version)
+    assert row is not None
+    if row["state"] == VersionState.READY:
+        await advance(connection, JobQueued(job=job))
+    elif row["state"] == VersionState.FAILED:
+        await advance(connection, JobFailed(job=job, reason=row["reason"]))
