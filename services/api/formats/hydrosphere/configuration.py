@@ -16,7 +16,9 @@ from shared.endpoint import Autoscaling
 
 KEYS: Final = frozenset({"kind", "name", "version", "hpa", "container", "pod", "deployment"})
 REPLICAS: Final = 100
-OURS: Final = frozenset({"APP_PORT", "MODEL_DIR"})
+OURS: Final = frozenset(
+    {"APP_PORT", "MODEL_DIR", "PATH", "HOME", "PORT", "PYTHONPATH", "PYTHONUSERBASE"}
+)
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
