@@ -123,6 +123,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     async def forget() -> None:
         door.forget()
         gateway.forget()
+        await pages.forget()
 
     # what is in hand is cut off before the process itself is
     grace = max(1.0, config.grace - config.linger - 1.0)
@@ -149,6 +150,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         ]
     finally:
         await gateway.close()
+        await pages.close()
 
 
 def _keys(setting: str) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ class Gateway:
         except (TimeoutError, GatewayError) as error:
             told = error
             if isinstance(told, TimeoutError) or (told.kind in WAITS and time.monotonic() >= until):
-                told = _late(target, until - began)
+                told = late(target, until - began)
             series.failed(told.kind, time.monotonic() - began)
             raise told from error
         series.answered(time.monotonic() - began)
@@ -127,6 +127,7 @@ class Gateway:
         await self._runtimes.close()
 
 
-def _late(target: Target, seconds: float) -> GatewayError:
+def late(target: Target, seconds: float) -> GatewayError:
+    """All the time that there was is over."""
     text = f"DEADLINE_EXCEEDED: {target.name} did not answer within {max(0.0, seconds):g} s"
     return GatewayError(Kind.DEADLINE, text)

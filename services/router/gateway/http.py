@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from services.router.gateway.answer import to_json
+from services.router.gateway.aside import Aside
 from services.router.gateway.describe import described
 from services.router.gateway.errors import GatewayError, Kind
-from services.router.gateway.gateway import Gateway
+from services.router.gateway.gateway import Gateway, late
 from services.router.gateway.intake import Intake, Room
-from services.router.gateway.mapping import to_tensors
 from services.router.gateway.targets import Kind as TargetKind
 from services.router.gateway.targets import Target
 from services.router.reply import Reply
@@ -66,8 +66,11 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Pages:
-    def __init__(self, gateway: Gateway, room: Room | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, room: Room | None = None, aside: Aside | None = None
+    ) -> None:
         self._gateway = gateway
+        self._aside = aside or Aside()
         self.intake = Intake(room or Room())
 
     def has(self, path: bytes) -> bool:
@@ -123,14 +126,25 @@ class Pages:
         if items(vetted.headers, b"content-encoding") - {b"identity"}:
             text = "The body is encoded, and only a plain one is read."
             raise GatewayError(Kind.BAD_REQUEST, text, status=415)
-        async with self.intake.whole(request, vetted, reply) as body:
-            tensors = to_tensors(body, target.inputs)
-            outputs = await self._gateway.predict(target, tensors)
+        seconds = self._gateway.options.deadline
         try:
-            return to_json(outputs, target.outputs)
+            async with self.intake.whole(request, vetted, reply) as body:
+                deadline = time.monotonic() + seconds
+                tensors = await self._aside.to_tensors(body, target.inputs, deadline)
+                outputs = await self._gateway.predict(target, tensors, deadline=deadline)
+                return await self._aside.to_json(outputs, target.outputs, deadline)
+        except TimeoutError as error:
+            raise late(target, seconds) from error
         except ValueError as error:
             text = f"The answer of {target.name} can't be written as JSON: {error}"
             raise GatewayError(Kind.BROKEN, text) from error
+
+    async def forget(self) -> None:
+        """Let go of what is not needed any more."""
+        await self._aside.forget()
+
+    async def close(self) -> None:
+        await self._aside.close()
 
     async def _tell(self, error: GatewayError, reply: Reply) -> None:
         headers: Sequence[Header] = JSON

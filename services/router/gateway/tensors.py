@@ -91,6 +91,16 @@ def count(tensor: TensorProto) -> int:
     return found // layout.parts if found % layout.parts == 0 else -1
 
 
+def weight(tensors: Tensors) -> int:
+    """How many elements all of them have."""
+    return sum(
+        [
+            weight(tensor.map_val) if tensor.dtype == MAP else abs(count(tensor))
+            for tensor in tensors.values()
+        ]
+    )
+
+
 def elements(tensor: TensorProto) -> list[Any]:
     """Its elements in a row; of complex numbers both parts. ValueError: it has others."""
     layout = LAYOUTS[DTYPE_OF[tensor.dtype]]

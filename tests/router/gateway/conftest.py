@@ -16,6 +16,7 @@ import pytest
 
 from services.router.door import Door
 from services.router.door import Options as DoorOptions
+from services.router.gateway.aside import Aside
 from services.router.gateway.gateway import Gateway, Options
 from services.router.gateway.http import Pages
 from services.router.gateway.intake import Room
@@ -178,11 +179,13 @@ async def bed(
     room: Room | None = None,
     random: Random | None = None,
     sampler: Sampler = no_sampler,
+    aside: Aside | None = None,
 ) -> AsyncIterator[Bed]:
     table, telemetry, stopping = Table(), Telemetry(), asyncio.Event()
     options = options or Options(deadline=10.0, ways=Ways(patience=0.0))
     gateway = Gateway(table, telemetry, options, random=random or Random(1), sampler=sampler)
-    door = Door(table, Proxy(), telemetry, lambda: None, DoorOptions(), [Pages(gateway, room)])
+    pages = Pages(gateway, room, aside)
+    door = Door(table, Proxy(), telemetry, lambda: None, DoorOptions(), [pages])
     found = Bed(table, door, telemetry, gateway=gateway)
     opened: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(
@@ -195,6 +198,7 @@ async def bed(
         for writer in found.clients:
             writer.close()
         await gateway.close()
+        await pages.close()
         stopping.set()
         await task
 
