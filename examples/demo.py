@@ -187,7 +187,9 @@ async def pipeline(slipway: AsyncClient, call: Caller) -> None:
     check({change.action for change in again} == {"unchanged"}, "applying again changes nothing")
     jobs = [variant.job for stage in application.live.stages for variant in stage]
     await slipway.remove_application("claims")
-    await asyncio.gather(*(slipway.wait_for_job(job, "terminated") for job in jobs))
+    async with asyncio.timeout(60):
+        while {(await slipway.job(job)).state for job in jobs} != {"terminated"}:
+            await asyncio.sleep(0.1)
     check(True, "removed, and its three servables with it")
 
 

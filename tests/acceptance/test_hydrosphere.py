@@ -331,13 +331,14 @@ async def test_an_application_that_cannot_be_is_refused_before_anything_changes(
 
 
 async def test_an_application_that_is_removed_leaves_nothing_running(
-    slipway, apply, predict, name, tmp_path
+    slipway, platform, apply, predict, name, tmp_path
 ):
     await apply(*MODELS, renamed(name, tmp_path))
     jobs = {
         variant.job for stage in (await slipway.application(name)).live.stages for variant in stage
     }
     await slipway.remove_application(name)
-    for job in jobs:
-        await slipway.wait_for_job(job, "terminated", timeout=60)
+    async with asyncio.timeout(60 * platform.patience):
+        while {(await slipway.job(job)).state for job in jobs} != {"terminated"}:
+            await asyncio.sleep(0.1)
     assert (await predict(name, {}))[0] == 404
