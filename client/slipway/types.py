@@ -60,6 +60,7 @@ class Whoami(Struct, frozen=True, kw_only=True):
 class Upload(Struct, frozen=True, kw_only=True):
     digest: str
     size: int
+    sent: bool = True  # False: it was there already
 
 
 class Source(Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ class FakeModels:
         self.applications: dict[str, Thing] = {}
         self.configurations: dict[str, Thing] = {}
         self.servables: list[Thing] = []
+        self.profiles: dict[str, Thing] = {}
 
     def routes(self, p: str) -> list[web.RouteDef]:
         return [
@@ -36,6 +37,7 @@ class FakeModels:
             web.get(p + "/models/{model}/versions", self.list_versions),
             web.get(p + "/models/{model}/versions/{version}", self.version),
             web.get(p + "/models/{model}/versions/{version}/logs", self.logs),
+            web.get(p + "/models/{model}/versions/{version}/profile", self.profile),
             web.get(p + "/applications", self.list_applications),
             web.get(p + "/applications/{application}", self.application),
             web.delete(p + "/applications/{application}", self.remove),
@@ -226,6 +228,12 @@ class FakeModels:
     async def logs(self, request: web.Request) -> web.StreamResponse:
         found = self._named(request)
         return await self._fake.log(request, found["id"], lambda: found["state"] != "building")
+
+    async def profile(self, request: web.Request) -> web.Response:
+        found = self._named(request)
+        nothing = {"training": None, "drifted": False, "fields": []}
+        told = self.profiles.get(found["id"], nothing)
+        return answer({"model": found["model"], "version": found["name"], **told})
 
     async def list_applications(self, request: web.Request) -> web.Response:
         made = [

@@ -72,6 +72,50 @@ async def test_the_log_of_a_build_is_shown(run: Run, platform: Platform) -> None
 
 
 @pytest.mark.usefixtures("applied")
+async def test_a_model_without_training_data_or_traffic_says_so(run: Run) -> None:
+    ran = await run("model", "double", "--profile")
+    assert ran.code == 0
+    assert "there is no training data to compare with\n" in ran.err
+    assert "no traffic of double:1 is known so far\n" in ran.err
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_what_has_drifted_is_shown_by_field(run: Run, fake: Fake) -> None:
+    numbers = {"kind": "numerical", "rows": 200, "mean": 3.5, "deviation": 1.25}
+    far = {"metric": "psi", "value": 0.41, "threshold": 0.25, "drifted": True}
+    near = {"metric": "ks", "value": 0.05, "threshold": 0.2, "drifted": False}
+    kinds = [
+        {"kind": "categorical", "rows": 3, "distinct": 2},
+        {"kind": "text", "rows": 4, "length": {"kind": "numerical", "rows": 4, "mean": 12.0}},
+        {"kind": "image", "rows": 5, "brightness": {"kind": "numerical", "rows": 5}},
+    ]
+    fake.models.profiles["vdouble1"] = {
+        "training": {"state": "ready", "rows": 200, "notes": ["no column is named z"]},
+        "drifted": True,
+        "fields": [
+            {"field": "inputs.x", "training": numbers, "traffic": numbers, "distances": [far, near]},
+            *({"field": f"inputs.{n}", "training": kind, "traffic": None, "distances": []} for n, kind in enumerate(kinds)),
+        ],
+    }  # fmt: skip
+    ran = await run("model", "double:1", "--profile")
+    shown = [[cell for cell in line.split("  ") if cell] for line in ran.out.splitlines()]
+    told = "200 rows, mean 3.5 ± 1.25"
+    assert shown[1] == ["inputs.x", told, told, "psi 0.41 > 0.25 drifted, ks 0.05"]
+    assert [" ".join(line[1:]) for line in shown[2:]] == [
+        "3 rows, 2 values",
+        "4 rows, length 12",
+        "5 rows",
+    ]
+    assert "training data: 200 rows\n  note: no column is named z\n" in ran.err
+    assert "double:1 has drifted\n" in ran.err
+    for state, said in (("waiting", "still to be read"), ("failed", "can't be read: no csv")):
+        told = {"state": state, "reason": "no csv"}
+        fake.models.profiles["vdouble1"]["training"] = told
+        assert said in (await run("model", "double:1", "--profile")).err
+
+
+@pytest.mark.usefixtures("applied")
 async def test_applications_are_shown_and_removed(run: Run, platform: Platform) -> None:
     listed = (await run("applications")).out.splitlines()[1].split()
     assert listed[:3] == ["doubled", "assembling", "double:1"]

@@ -49,7 +49,7 @@ class Deployments(Sources):
     async def _send(self, path: Path, packed: source.Packed, project: str | None) -> Upload:
         uploads = f"{await self._project(project)}/uploads"
         if await self._transport.exists(f"{uploads}/{packed.digest}"):
-            return Upload(digest=packed.digest, size=packed.size)
+            return Upload(digest=packed.digest, size=packed.size, sent=False)
         return await self._transport.upload(uploads, Upload, lambda: chunks(path))
 
     async def create_deployment(

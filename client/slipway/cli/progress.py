@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from slipway.cli.output import Output
 from slipway.deploy import Step
-from slipway.types import Job, Source
+from slipway.types import Job, Source, Upload
 from slipway.types_models import Application, ModelVersion
 
 Show = Callable[[str], None]
@@ -26,7 +26,7 @@ class Progress:
             self._packed += 1
             self._show(f"packing {step.text}")
         elif step.upload is not None:
-            self._uploaded(step.text, step.upload.size)
+            self._uploaded(step.text, step.upload)
         elif step.source is not None:
             self._source(step.source)
         elif step.kind == "submitted" and step.version is not None:
@@ -58,10 +58,13 @@ class Progress:
         self._show(f"{job.name} is {job.state}{copies}{why}")
         self._out.say(f"{job.name} is {job.state}{copies}{why}")
 
-    def _uploaded(self, what: str, size: int) -> None:
-        files = f", {self._packed} files" if self._packed else ""
+    def _uploaded(self, what: str, upload: Upload) -> None:
+        files = f", {self._packed} file{'s' * (self._packed != 1)}" if self._packed else ""
         self._packed = 0
-        self._out.say(f"uploaded {what} ({human(size)}{files})")
+        size = f"({human(upload.size)}{files})"
+        self._out.say(
+            f"uploaded {what} {size}" if upload.sent else f"{what} is there already {size}"
+        )
         self._show("submitting")
 
     def _source(self, source: Source) -> None:
