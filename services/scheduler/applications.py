@@ -1,8 +1,8 @@
 """Settles applications, and ends servables that nobody needs any more.
 
-One `turn` is one look, and belongs to the scheduler who acts for the target. Whatever it does is a
-statement that is guarded by what is written down, so a turn may come late, twice, or be cut short
-anywhere: the next one goes on.
+Both are looks at the tables, and belong to the scheduler who acts for the target. Whatever follows
+is a statement that is guarded by what is written down, so a look may come late, twice, or be cut
+short anywhere: the next one goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from shared.database.sqlfile import sql
 from shared.errors import Transient
 from shared.events import (
     ApplicationReady,
-    ApplicationRemoved,
     ApplicationSubmitted,
     Event,
     Fact,
@@ -40,16 +39,17 @@ log = logging.getLogger(__name__)
 
 WAKE: Final[tuple[type[Fact], ...]] = (
     ApplicationSubmitted,
-    ApplicationRemoved,
     JobStarted,
     JobFailed,
     JobStopped,
     JobRestarted,
 )
-"""The facts after which there may be something to do."""
+"""The facts after which there may be something to settle."""
 
+END_EVERY: Final = 2.0  # seconds between two looks for what nobody needs
+BUNCH: Final = 0.05  # seconds in which more news may come
 RETIRE: Final = 15.0
-AT_ONCE: Final = 100  # jobs that one turn ends
+AT_ONCE: Final = 100  # jobs that one look ends
 LONGEST: Final = 10.0  # seconds to the next look while the tables are away
 
 
@@ -67,31 +67,26 @@ class Applications:
         self._wake.set()
 
     async def act(self, stopping: asyncio.Event, *, every: float = 1.0) -> None:
-        """Turn after turn until told to stop."""
+        """Settle applications until told to stop."""
         told = asyncio.create_task(chain(stopping, self._wake))
         away = every
         try:
             while not stopping.is_set():
                 self._wake.clear()
                 try:
-                    await self.turn()
+                    await self.settle()
                     away = every
                 except Transient:
                     log.warning("applications: will look again", exc_info=True)
                     await pause(away, stopping)
                     away = min(away * 2, max(every, LONGEST))
                 await pause(every, self._wake)
-                await pause(0.01, stopping)  # news comes in bunches
+                await pause(BUNCH, stopping)
         finally:
             told.cancel()
 
-    async def turn(self) -> None:
-        """Look once, and write down what follows."""
-        await self._settle()
-        await applications.retire(self._database, self._target)
-        await self._end()
-
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
+        """Write down which applications answer by now, and which can't."""
         rows = await self._database.fetch(UNSETTLED, self._target, list(LIVE))
         for assembly in msgspec.convert([dict(row) for row in rows], list[Assembly]):
             fact = settled(assembly)
@@ -100,7 +95,9 @@ class Applications:
             elif fact is not None:
                 await applications.fail(self._database, fact)
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
+        """Stop and terminate servables that no revision needs any more."""
+        await applications.retire(self._database, self._target)
         rows = await self._database.fetch(UNNEEDED, self._target, self._retire, AT_ONCE)
         for unneeded in msgspec.convert([dict(row) for row in rows], list[Unneeded]):
             if (fact := ended(unneeded)) is not None:

@@ -128,6 +128,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             *((every(TIDY_EVERY, driver.tidy),) if isinstance(driver, Tidy) else ()),
             partial(scheduler.act, every=config.look_every),
             partial(settler.act, every=config.look_every),
+            every(applications.END_EVERY, settler.end),
         )
         # queues of its own, so that one who stands by takes no news from one who acts
         wakes = (

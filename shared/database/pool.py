@@ -68,6 +68,7 @@ class Database:
                 reset=_leave,
                 server_settings={
                     "application_name": "slipway",
+                    "jit": "off",  # our statements are done before they would be compiled
                     "idle_in_transaction_session_timeout": "10000",
                     "statement_timeout": "15000",
                 },

@@ -20,7 +20,6 @@ from shared.errors import Transient
 from shared.events import (
     ApplicationFailed,
     ApplicationReady,
-    ApplicationRemoved,
     ApplicationSubmitted,
     Event,
     JobFailed,
@@ -62,6 +61,11 @@ async def run(stage, *jobs):
         await stage.say(JobStarted(job=job, attempt=attempt, address="http://127.0.0.1:1"))
 
 
+async def turn(keeper):
+    await keeper.settle()
+    await keeper.end()
+
+
 async def fail(stage, job, reason="crash loop"):
     attempt = (await stage.get(job)).attempt
     assert await stage.say(JobFailed(job=job, attempt=attempt, reason=reason))
@@ -77,7 +81,7 @@ async def answering(stage, keeper, *stages):
     app = await stage.apply("claims", *stages)
     jobs = await stage.servables(app, 1)
     await run(stage, *jobs)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("ready", 1)
     return app, jobs
@@ -88,11 +92,11 @@ async def test_it_is_ready_when_all_of_its_servables_run(stage, keeper):
     app = await stage.apply("claims", {one: 100}, {two: 100})
     first, second = await stage.servables(app, 1)
     await run(stage, first)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("assembling", None)
     await run(stage, second)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live, app.reason) == ("ready", 1, "")
     assert await stage.told(app) == ["submitted", "ready"]
@@ -104,7 +108,7 @@ async def test_one_that_can_not_start_fails_it_with_the_name_and_the_reason(stag
     first, second = await stage.servables(app, 1)
     await run(stage, first)
     await fail(stage, second, "Ping timeout exceeded. Info: loading")
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("failed", None)
     assert app.reason == f"model-{two}:1: Ping timeout exceeded. Info: loading"
@@ -117,18 +121,18 @@ async def test_the_old_revision_answers_until_the_new_one_can(stage, keeper):
     app, (old,) = await answering(stage, keeper, {one: 100})
     app = await stage.apply("claims", {two: 100})
     assert (app.state, app.revision, app.live) == ("assembling", 2, 1)
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.state(old) == "running"
     (new,) = await stage.servables(app, 2)
     await run(stage, new)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("ready", 2)
     assert await stage.retired(app) == [1]
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.state(old) == "stopping"
     await stopped(stage, old)
-    await keeper.turn()
+    await turn(keeper)
     assert (await stage.state(old), await stage.state(new)) == ("terminated", "running")
     assert (await stage.facts(old))[-3:] == ["stopping", "stopped", "terminated"]
 
@@ -140,7 +144,7 @@ async def test_what_both_revisions_need_is_not_stopped(stage, keeper):
     assert (await stage.servables(app, 2))[0] == kept
     await run(stage, (await stage.servables(app, 2))[1])
     for _ in range(3):
-        await keeper.turn()
+        await turn(keeper)
     assert (await stage.application(app.id)).live == 2
     assert (await stage.state(kept), await stage.state(left)) == ("running", "stopping")
 
@@ -152,11 +156,11 @@ async def test_routers_that_have_not_heard_may_still_ask_the_old_one(stage, data
     app = await stage.apply("claims", {two: 100})
     await run(stage, *await stage.servables(app, 2))
     for _ in range(3):
-        await slow.turn()
+        await turn(slow)
     assert (await stage.application(app.id)).live == 2
     assert await stage.state(old) == "running"
     await database.execute("UPDATE revisions SET retired_at = retired_at - interval '15 s'")
-    await slow.turn()
+    await turn(slow)
     assert await stage.state(old) == "stopping"
 
 
@@ -168,14 +172,14 @@ async def test_applied_again_while_it_assembles_only_the_newest_counts(stage, ke
     app = await stage.apply("claims", {three: 100})
     (third,) = await stage.servables(app, 3)
     await run(stage, second)
-    await keeper.turn()
-    await keeper.turn()
+    await turn(keeper)
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("assembling", 1)
     assert await stage.retired(app) == [2]
     assert [await stage.state(job) for job in (live, second)] == ["running", "stopping"]
     await run(stage, third)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("ready", 3)
     assert await stage.told(app) == ["submitted", "ready", "submitted", "submitted", "ready"]
@@ -188,14 +192,14 @@ async def test_a_failed_revision_leaves_the_one_that_answers_alone(stage, keeper
     (second,) = await stage.servables(app, 2)
     await fail(stage, second)
     for _ in range(3):
-        await keeper.turn()
+        await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live, await stage.retired(app)) == ("failed", 1, [])
     assert (await stage.state(live), await stage.state(second)) == ("running", "failed")
     app = await stage.apply("claims", {one: 100})
     assert await stage.servables(app, 3) == (live,)
     for _ in range(2):
-        await keeper.turn()
+        await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live, app.reason) == ("ready", 3, "")
     assert (await stage.state(live), await stage.state(second)) == ("running", "terminated")
@@ -205,7 +209,7 @@ async def test_a_servable_of_a_live_application_that_fails_is_told_and_replaced(
     one, two = await stage.model("one"), await stage.model("two")
     app, (first, second) = await answering(stage, keeper, {one: 80, two: 20})
     await fail(stage, second)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("failed", 1)
     assert app.reason == f"model-{two}:1: crash loop"
@@ -213,7 +217,7 @@ async def test_a_servable_of_a_live_application_that_fails_is_told_and_replaced(
     app = await stage.apply("claims", {one: 80, two: 20}, anew=[two])
     await run(stage, (await stage.servables(app, 2))[1])
     for _ in range(2):
-        await keeper.turn()
+        await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live, app.reason) == ("ready", 2, "")
     assert (await stage.state(first), await stage.state(second)) == ("running", "terminated")
@@ -222,14 +226,14 @@ async def test_a_servable_of_a_live_application_that_fails_is_told_and_replaced(
 async def test_it_recovers_when_what_an_operator_ended_runs_again(stage, keeper):
     app, (job,) = await answering(stage, keeper, {await stage.model("one"): 100})
     await stage.say(JobStopping(job=job))
-    await keeper.turn()
+    await turn(keeper)
     assert "its job was ended" in (await stage.application(app.id)).reason
     await stopped(stage, job)
     await stage.say(JobRestarted(job=job))
-    await keeper.turn()
+    await turn(keeper)
     assert (await stage.application(app.id)).state == "failed"
     await run(stage, job)
-    await keeper.turn()
+    await turn(keeper)
     app = await stage.application(app.id)
     assert (app.state, app.live, app.reason) == ("ready", 1, "")
     assert await stage.told(app) == ["submitted", "ready", "failed", "ready"]
@@ -239,7 +243,7 @@ async def test_a_servable_that_is_lost_and_starts_again_changes_nothing(stage, k
     _, (job,) = await answering(stage, keeper, {await stage.model("one"): 100})
     await database.execute("UPDATE jobs SET state = 'queued', attempt = 2 WHERE id = $1", job)
     before = await stage.all_written()
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.all_written() == before
 
 
@@ -249,10 +253,10 @@ async def test_removed_while_it_assembles_nothing_is_left(stage, keeper):
     first, second = await stage.servables(app, 1)
     await run(stage, first)
     assert await stage.remove(app)
-    await keeper.turn()
+    await turn(keeper)
     assert [await stage.state(job) for job in (first, second)] == ["stopping", "stopping"]
     await stopped(stage, first, second)
-    await keeper.turn()
+    await turn(keeper)
     assert [await stage.state(job) for job in (first, second)] == ["terminated", "terminated"]
     app = await stage.application(app.id)
     assert (app.state, app.live) == ("removed", None)
@@ -266,7 +270,7 @@ async def test_a_removed_application_ends_its_servables_at_once(stage, database)
     app, (job,) = await answering(stage, keeper, {await stage.model("one"): 100})
     assert await stage.remove(app)
     assert not await stage.remove(app), "twice"
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.state(job) == "stopping"
 
 
@@ -274,7 +278,7 @@ async def test_servables_that_people_made_by_themselves_are_theirs_to_end(stage,
     app, (job,) = await answering(stage, keeper, {await stage.model("one"): 100})
     await database.execute("UPDATE jobs SET application = NULL WHERE id = $1", job)
     await stage.remove(app)
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.state(job) == "running"
 
 
@@ -282,10 +286,10 @@ async def test_applications_and_jobs_of_another_target_are_left_alone(stage, kee
     app = await stage.apply("claims", {await stage.model("one"): 100}, target="eu")
     jobs = await stage.servables(app, 1)
     await run(stage, *jobs)
-    await keeper.turn()
+    await turn(keeper)
     assert (await stage.application(app.id)).state == "assembling"
     await stage.remove(app)
-    await keeper.turn()
+    await turn(keeper)
     assert await stage.state(jobs[0]) == "running"
 
 
@@ -297,12 +301,12 @@ async def test_run_twice_with_no_change_it_writes_nothing(stage, keeper):
     waits = await stage.apply("waits", {two: 100})
     await fail(stage, *await stage.servables(other, 1))
     for _ in range(3):
-        await keeper.turn()
+        await turn(keeper)
     states = [(await stage.application(each.id)).state for each in (app, other, waits)]
     assert states == ["ready", "failed", "assembling"]
     before = await stage.all_written()
     for _ in range(3):
-        await keeper.turn()
+        await turn(keeper)
     assert await stage.all_written() == before
 
 
@@ -312,10 +316,10 @@ async def test_of_keepers_that_act_at_once_each_thing_is_done_by_one(stage, data
     app, (old,) = await answering(stage, keepers[0], {one: 100})
     app = await stage.apply("claims", {two: 100})
     await run(stage, *await stage.servables(app, 2))
-    await asyncio.gather(*(keeper.turn() for keeper in keepers))
-    await asyncio.gather(*(keeper.turn() for keeper in keepers))
+    await asyncio.gather(*(turn(keeper) for keeper in keepers))
+    await asyncio.gather(*(turn(keeper) for keeper in keepers))
     await stopped(stage, old)
-    await asyncio.gather(*(keeper.turn() for keeper in keepers))
+    await asyncio.gather(*(turn(keeper) for keeper in keepers))
     assert await stage.told(app) == ["submitted", "ready", "submitted", "ready"]
     assert (await stage.facts(old))[-3:] == ["stopping", "stopped", "terminated"]
 
@@ -376,11 +380,11 @@ async def test_killed_anywhere_the_next_one_goes_on(stage, database, keeper, die
     short = Applications(mortal, target="process", retire=0.0)
     try:
         for _ in range(3):
-            await short.turn()
+            await turn(short)
     except Killed:
         pass
     for _ in range(3):
-        await keeper.turn()
+        await turn(keeper)
         if await stage.state(old) == "stopping":
             await stopped(stage, old)
     assert [await stage.state(job) for job in (kept, old)] == ["running", "terminated"]
@@ -405,16 +409,16 @@ async def test_news_wake_it_and_it_ends_when_told(stage, keeper):
 
 async def test_while_the_tables_are_away_it_goes_on_trying(stage, keeper, monkeypatch, caplog):
     stopping, away, tried = asyncio.Event(), asyncio.Event(), []
-    turn = keeper.turn
+    settle = keeper.settle
 
     async def shaky():
         tried.append(True)
         if not away.is_set():
             away.set()
             raise Transient("PostgreSQL: away")
-        await turn()
+        await settle()
 
-    monkeypatch.setattr(keeper, "turn", shaky)
+    monkeypatch.setattr(keeper, "settle", shaky)
     acting = asyncio.ensure_future(keeper.act(stopping, every=0.01))
     async with asyncio.timeout(20):
         while len(tried) < 3:
@@ -425,7 +429,7 @@ async def test_while_the_tables_are_away_it_goes_on_trying(stage, keeper, monkey
 
 
 def test_it_hears_of_whatever_may_settle_an_application():
-    assert {ApplicationSubmitted, ApplicationRemoved, JobStarted, JobFailed, JobStopped} <= {*WAKE}
+    assert {ApplicationSubmitted, JobStarted, JobFailed, JobStopped, JobRestarted} <= {*WAKE}
 
 
 async def test_from_its_submission_to_its_end_with_a_scheduler(stage, database, keeper):
@@ -441,7 +445,7 @@ async def test_from_its_submission_to_its_end_with_a_scheduler(stage, database, 
         for _ in range(6):
             await scheduler.turn()
             await scheduler.settle()
-            await keeper.turn()
+            await turn(keeper)
 
     one, two = await stage.model("one"), await stage.model("two")
     app = await stage.apply("claims", {one: 100}, {two: 100})

@@ -6,7 +6,9 @@ SELECT jobs.id AS job, jobs.attempt, jobs.state
   FROM jobs
   JOIN applications ON applications.id = jobs.application
  WHERE jobs.target = $1
-   AND jobs.state NOT IN ('stopping', 'finished', 'terminated', 'purged')
+   AND jobs.application IS NOT NULL
+   AND jobs.state NOT IN ('terminated', 'purged')
+   AND jobs.state NOT IN ('stopping', 'finished')
    AND (applications.state = 'removed'
         OR NOT EXISTS (
            SELECT

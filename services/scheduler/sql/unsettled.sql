@@ -1,5 +1,5 @@
 -- The applications of a target of which there may be something to write down: all but those that
--- are ready, and of whose servables none has ended.
+-- are ready, and of whose jobs none has ended and is still there.
 -- $1 target  $2 states of jobs that run, or will
 SELECT applications.id AS application, applications.name, applications.state, applications.reason,
        applications.revision, applications.live, coalesce(found.servables, '[]') AS servables
@@ -11,19 +11,27 @@ SELECT applications.id AS application, applications.name, applications.state, ap
                   jsonb_build_object(
                       'model', variant.value ->> 'model',
                       'version_name', variant.value ->> 'version_name',
-                      'state', coalesce(jobs.state::text, 'purged'), -- where there is none
-                      'reason', coalesce(jobs.reason, '')
+                      'state', coalesce(job.state::text, 'purged'), -- where there is none
+                      'reason', coalesce(job.reason, '')
                   ) ORDER BY stage.n, variant.n
-              ) AS servables,
-              bool_and(coalesce(jobs.state = ANY ($2::job_state[]), false)) AS well
+              ) AS servables
          FROM jsonb_array_elements(revisions.graph -> 'stages') WITH ORDINALITY AS stage (value, n)
         CROSS JOIN LATERAL jsonb_array_elements(stage.value -> 'variants')
               WITH ORDINALITY AS variant (value, n)
-         LEFT JOIN jobs ON jobs.id = variant.value ->> 'job'
+         LEFT JOIN LATERAL ( -- the limit keeps the planner from reading all jobs
+               SELECT state, reason FROM jobs WHERE jobs.id = variant.value ->> 'job' LIMIT 1
+               ) AS job ON true
        ) AS found
  WHERE applications.target = $1
    AND applications.state <> 'removed'
-   AND NOT (applications.state = 'ready'
-            AND applications.live IS NOT DISTINCT FROM applications.revision
-            AND found.well)
+   AND (applications.state <> 'ready'
+        OR applications.live IS DISTINCT FROM applications.revision
+        OR applications.id IN (
+           SELECT jobs.application
+             FROM jobs
+            WHERE jobs.target = $1
+              AND jobs.application IS NOT NULL
+              AND jobs.state NOT IN ('terminated', 'purged')
+              AND jobs.state <> ALL ($2::job_state[])
+           ))
  ORDER BY applications.seq;

@@ -17,8 +17,10 @@ WITH settled AS (
        AND NOT EXISTS (
            SELECT
              FROM jsonb_path_query(revisions.graph, '$.stages[*].variants[*].job') AS variant (job)
-             LEFT JOIN jobs ON jobs.id = variant.job #>> '{}'
-            WHERE jobs.state IS DISTINCT FROM 'running'
+             LEFT JOIN LATERAL ( -- the limit keeps the planner from reading all jobs
+                   SELECT state FROM jobs WHERE jobs.id = variant.job #>> '{}' LIMIT 1
+                   ) AS job ON true
+            WHERE job.state IS DISTINCT FROM 'running'
            )
     RETURNING applications.id, applications.project, applications.revision
 ), retired AS (
