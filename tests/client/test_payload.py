@@ -112,6 +112,14 @@ def test_what_is_wrong_is_told_at_once_with_path_and_line(model: Path) -> None:
     assert found[-1] == "training-data: nothing is at none.csv (line 13)"
 
 
+def test_a_link_that_leaves_its_folder_takes_nothing_along(model: Path) -> None:
+    (model / "src/secrets").symlink_to("/etc/passwd")
+    (found,) = wrongs(model, "payload: [src]\n")
+    assert found == "payload[0]: the link secrets leaves the folder (line 3)"
+    (model / "linked").symlink_to("weights.pkl")  # one that is named is followed
+    assert names(model, "linked") == ["linked"]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

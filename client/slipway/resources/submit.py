@@ -49,9 +49,10 @@ async def submit(
         changes = await client.submit_resources(asked, project=project)
     except SlipwayError as error:
         raise told(error, [one.document for one in prepared]) from error
+    sources = {label(one.document): one.document.source for one in prepared}
     return [
-        msgspec.structs.replace(change, source=one.document.source)
-        for change, one in zip(changes, prepared, strict=True)
+        msgspec.structs.replace(change, source=sources.get(change.source, change.source))
+        for change in changes
     ]
 
 
