@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+import logging
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -12,6 +13,8 @@ from services.router.table import Alias, Route
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.ids import JobId, VersionId
+
+log = logging.getLogger(__name__)
 
 ROUTES = sql(__package__, "routes")
 ALIASES = sql(__package__, "aliases")
@@ -45,7 +48,7 @@ class PostgresSource:
         return (
             msgspec.convert([dict(row) for row in routes], list[Route]),
             msgspec.convert([dict(row) for row in aliases], list[Alias]),
-            msgspec.convert([dict(row) for row in applications], list[Application]),
+            _applications(applications),
         )
 
     async def routes(self, jobs: Collection[JobId], versions: Collection[VersionId]) -> list[Route]:
@@ -58,4 +61,15 @@ class PostgresSource:
 
     async def applications(self, ids: Collection[str]) -> list[Application]:
         rows = await self._database.fetch(APPLICATIONS, list(ids))
-        return msgspec.convert([dict(row) for row in rows], list[Application])
+        return _applications(rows)
+
+
+def _applications(rows: Iterable[Any]) -> list[Application]:
+    """One that can't be read is left out, and told of: it must not be the end of the others."""
+    found = []
+    for row in rows:
+        try:
+            found.append(msgspec.convert(dict(row), Application))
+        except msgspec.ValidationError:
+            log.exception("the application %s can't be read", row["id"])
+    return found

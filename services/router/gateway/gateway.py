@@ -12,7 +12,7 @@ import msgspec
 
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.meter import Meter
-from services.router.gateway.pipeline import Pipeline, Sampler, no_sampler
+from services.router.gateway.pipeline import MOST_WAITING, Pipeline, Sampler, no_sampler
 from services.router.gateway.runtime import Ways
 from services.router.gateway.runtimes import Runtimes
 from services.router.gateway.shadows import Bounds, Shadows
@@ -26,7 +26,6 @@ from shared.telemetry import Telemetry
 
 DEADLINE: Final = 60.0  # seconds for all the stages of a request
 WAITS: Final = (Kind.UNAVAILABLE, Kind.DEADLINE)  # may be all that is told when time is up
-MOST_WAITING: Final = 64  # requests that wait for news of a name; more are answered at once
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

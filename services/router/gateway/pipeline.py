@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.router.gateway import wire
 from services.router.gateway.check import told, violations
@@ -32,6 +32,10 @@ from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.unary.rejected import Rejected
 
 log = logging.getLogger(__name__)
+
+COMING: Final = frozenset({State.STARTING, State.RUNNING})
+"""What runs or starts may have an address with the next news."""
+MOST_WAITING: Final = 64  # requests that wait for news at a time; more are answered at once
 
 
 class Sampler(Protocol):
@@ -61,6 +65,7 @@ class Pipeline:
         news: float,
     ) -> None:
         self.in_hand = 0
+        self._waiting = 0  # for the news of a job
         self._table = table
         self._runtimes = runtimes
         self._shadows = shadows
@@ -183,13 +188,14 @@ class Pipeline:
             if route is not None and route.runs:
                 return self._runtimes.of(route)
             left = until - time.monotonic()
-            if left <= 0 or (route is not None and route.state not in COMING):
+            comes = route is None or route.state in COMING
+            if left <= 0 or not comes or self._waiting >= MOST_WAITING:
                 raise unavailable(_why(variant, route), 2)
-            await self._table.change(left)
-
-
-COMING = frozenset({State.STARTING, State.RUNNING})
-"""What runs or starts may have an address with the next news."""
+            self._waiting += 1
+            try:
+                await self._table.change(left)
+            finally:
+                self._waiting -= 1
 
 
 async def _ask(runtime: Runtime, variant: Variant, message: bytes, deadline: float) -> bytes:

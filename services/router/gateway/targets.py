@@ -22,7 +22,10 @@ Kind = Literal["application", "servable"]
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
-    """An application as it stood when it was last looked at. `graph` is its live revision's."""
+    """An application as it stood when it was last looked at. `graph` is its live revision's.
+
+    ValueError when a contract is missing.
+    """
 
     id: ApplicationId
     name: str
@@ -31,6 +34,11 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None  # the live one; None: none answers yet
     graph: Graph | None
     contracts: dict[VersionId, Contract]  # of all the versions in `graph`
+
+    def __post_init__(self) -> None:
+        stages = () if self.graph is None else self.graph.stages
+        if any(one.version not in self.contracts for stage in stages for one in stage.variants):
+            raise ValueError("a version in it has no contract")
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

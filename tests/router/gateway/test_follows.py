@@ -191,6 +191,26 @@ def _stages(table: Table) -> list[list[str]]:
     return [[variant.job for variant in stage.variants] for stage in found.stages]
 
 
+async def test_an_application_that_can_not_be_read_is_not_the_end_of_others(
+    shop: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await execute(
+        shop,
+        "INSERT INTO applications (id, project, name, target, live)"
+        " SELECT 'a2', seq, 'odd', 'here', 1 FROM projects",
+    )
+    lost = graph("j9")
+    query = (
+        "INSERT INTO revisions (application, revision, graph, written) VALUES ('a2', 1, $1, '{}')"
+    )
+    await execute(shop, query, lost)
+    await live(shop, 1)
+    table = Table()
+    await Refresh(PostgresSource(shop), table).everything()
+    assert _stages(table) == [["j1"], ["j2"]]
+    assert "the application a2 can't be read" in caplog.text
+
+
 async def test_the_router_as_it_runs_answers_for_an_application(
     shop: Database, database_url: str, tmp_path: Path
 ) -> None:
