@@ -33,6 +33,7 @@ from services.builder.sandbox.spec import Limits as Bounds
 from services.builder.sandbox.spec import Place, Spec, exceeded
 from services.builder.source import Source
 from services.builder.stages import Stages
+from services.builder.variables import SYSTEM_PATH
 from shared import archive
 from shared.blobs import Blob, Blobs
 from shared.endpoint import Endpoint
@@ -157,7 +158,7 @@ class Here:
             raise Invalid(FIELD, said.failed(ended.code))
 
     def _environment(self, plan: Plan) -> dict[str, str]:
-        path = f"{PYTHON}/bin:{TOOLS}/bin:{recipe.SYSTEM_PATH}"
+        path = f"{PYTHON}/bin:{TOOLS}/bin:{SYSTEM_PATH}"
         told = {"PATH": path, "HOME": "/tmp", "PYTHONPATH": TOOLS, "PYTHONUSERBASE": PYTHON}
         return {**plan.environment, **told}
 

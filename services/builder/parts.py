@@ -23,6 +23,7 @@ from services.builder.logbook import Write
 from services.builder.plan import Plan, plan
 from services.builder.python.install import Installer
 from services.builder.python.packages import Installed, Packages
+from services.builder.python.request import Request
 from services.builder.python.wheels.wheels import Wheels
 from services.builder.recipe import Host
 from services.builder.source import Source
@@ -33,6 +34,8 @@ from shared.errors import Invalid, Permanent, Transient, translate
 from shared.image import CODE, USER
 
 OWNED: Final = USER  # by the server: what it may write to
+NOTHING: Final = Plan(request=Request())
+FORGOTTEN: Final = "requirements.txt"
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +111,8 @@ class Parts:
         look = None if base is None else base.look
         todo = plan(endpoint, look, engine=self._tools.engine is not None)
         private = await self._packages.private(todo.request)
+        if todo == NOTHING and (await self._source.unpacked() / FORGOTTEN).exists():
+            self._write(f"{FORGOTTEN} is installed by an install-command alone", "platform")
         code = await self._code(endpoint, private)  # first: installing may write into the source
         packages = await self._packages.installed(endpoint, host, code, base, todo.request)
         if base is None and todo.request is not None and todo.shell:

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from services.builder import recipe
 from services.builder.base.look import Look
 from services.builder.python import pip
 from services.builder.python.request import NOTHING, Request
+from services.builder.variables import is_own_runtime
 from shared import image
 from shared.endpoint import Endpoint
 
@@ -41,7 +41,7 @@ def plan(endpoint: Endpoint, look: Look | None, *, engine: bool) -> Plan:
     if endpoint.format != "hydrosphere":
         return Plan(lines=endpoint.install)
     asked = pip.read(endpoint.install)
-    own = recipe.is_own_runtime(endpoint)
+    own = is_own_runtime(endpoint)
     if asked is not None and not (own and engine and look is not None and _has_pip(look)):
         return Plan(request=asked)
     venv = look is not None and look.python is not None and look.python.venv

@@ -15,6 +15,7 @@ import msgspec
 
 from services.builder.python.reason import masked
 from services.builder.script import script
+from services.builder.variables import ML_FOLDERS, OWN_BIN, is_own_runtime, variables
 from shared import image
 from shared.endpoint import Command, Endpoint, Model, Routes, Wsgi
 from shared.errors import Invalid
@@ -23,32 +24,9 @@ from shared.hydrosphere import contracts
 VERSION: Final = 2
 """Part of every key; it grows when the same inputs shall give other layers than before."""
 
-SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-ML_FOLDERS: Final = {
-    "MODEL": image.CODE["proximl"],
-    "DATA": "/opt/ml/input",
-    "OUTPUT": "/opt/ml/output",
-    "CHECKPOINT": "/opt/ml/checkpoint",
-}
-ML_PREFIXES: Final = ("ML", "TRAINML", "PROXIML")
-
 SERVER: Final = ("gunicorn",)
 MODEL_SERVER: Final = ("grpcio", "numpy", "protobuf")
 """What the platform's own launchers need; it is installed unless the project asks for it."""
-
-SOURCES: Final = f"{image.CODE['hydrosphere']}/src"
-"""Where a model's own modules are, in whatever runtime."""
-
-
-OWN_BIN: Final = "/slipway/bin"
-"""Last on PATH: what people call `python` where their base image calls it something else."""
-
-UNSAFE: Final = ("LD_PRELOAD", "LD_AUDIT")
-"""Never set: tools of the machine that start a container have obeyed these of an image."""
-DROPPED: Final = ("LD_", "NVIDIA_", "CUDA_VISIBLE_DEVICES")
-"""Of a base's variables: which GPUs and libraries there are is for the platform to say."""
-
 
 NONE: Final[Mapping[str, str]] = {}
 
@@ -180,64 +158,12 @@ def _own_command(base: image.ContainerConfig | None) -> tuple[str, ...]:
     return base.entrypoint
 
 
-def inherited(base: image.ContainerConfig) -> dict[str, str]:
-    """A base image's variables, without those that are not for it to say."""
-    found = dict(entry.partition("=")[::2] for entry in base.env)
-    return {name: value for name, value in found.items() if name and not name.startswith(DROPPED)}
-
-
 def environment(
     endpoint: Endpoint, host: Host, base: image.ContainerConfig | None = None
 ) -> dict[str, str]:
-    """What the server sees: what the platform promises, over the owner's, over the base's."""
-    under = {} if base is None else inherited(base)
-    own = {name: value for name, value in endpoint.environment.items() if name not in UNSAFE}
-    path = [
-        f"{image.PYTHON}/bin",
-        f"{image.HOME}/.local/bin",
-        own.get("PATH") or under.get("PATH") or SYSTEM_PATH,
-        *([] if base is None else [OWN_BIN]),
-    ]
-    promised = {
-        "PATH": ":".join(path),
-        "HOME": image.HOME,
-        "PYTHONUSERBASE": image.PYTHON,
-        "PORT": str(endpoint.port),
-        **_of_format(endpoint),
-    }
-    further = own.get("PYTHONPATH") or under.get("PYTHONPATH", "")
-    modules = _modules(endpoint, host, further)
-    if modules != further:
-        promised["PYTHONPATH"] = modules
-    defaults = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # the layer is shared
-    if is_own_runtime(endpoint):  # an image that is run as it is
-        defaults |= under
-    return dict(sorted((under | defaults | own | promised).items()))
-
-
-def is_own_runtime(endpoint: Endpoint) -> bool:
-    """Whether its base image itself is what serves, with its own command."""
-    return isinstance(endpoint.entry, Model) and endpoint.entry.server == "runtime"
-
-
-def _of_format(endpoint: Endpoint) -> dict[str, str]:
-    match endpoint.format:
-        case "valohai":
-            return {"VALOHAI_PORT": str(endpoint.port)}
-        case "proximl":
-            folders = ML_FOLDERS.items()
-            return {f"{prefix}_{name}_PATH": at for prefix in ML_PREFIXES for name, at in folders}
-        case "hydrosphere":
-            return {"APP_PORT": str(endpoint.port), "MODEL_DIR": image.MODEL}
-
-
-def _modules(endpoint: Endpoint, host: Host, further: str) -> str:
-    """PYTHONPATH: the code's before what its owner or its base says, packages after it."""
-    first = image.CODE["proximl"] if endpoint.format == "proximl" else ""
-    if endpoint.format == "hydrosphere" and not (further and is_own_runtime(endpoint)):
-        first = SOURCES
+    """What the server sees."""
     last = f"{image.PYTHON}/{host.site_packages}" if host.venv else ""
-    return ":".join(filter(None, (first, further, last)))
+    return variables(endpoint, base, last)
 
 
 def container(

@@ -149,6 +149,7 @@ async def test_an_image_of_a_model_is_laid_out_as_runtimes_expect(shop: Shop) ->
     assert shop.site("grpcio.py") in found
     assert shop.site("tiny/__init__.py") not in found  # only its install-command installs
     assert built.notes == ()
+    assert "requirements.txt is installed by an install-command alone" in shop.said
 
 
 async def test_the_same_document_and_payload_give_the_same_image(shop: Shop) -> None:

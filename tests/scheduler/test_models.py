@@ -120,8 +120,10 @@ class Works:
 
 def workshop(database: Database, target: Target, wheels: Path, registries: Registries) -> Workshop:
     environ = {
-        "PATH": "/usr/bin:/bin", "UV_OFFLINE": "1",
-        "UV_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1",
+        "PATH": "/usr/bin:/bin",
+        "UV_OFFLINE": "1",
+        "UV_FIND_LINKS": str(wheels),
+        "UV_NO_INDEX": "1",
     }
     installer = machine.installer(target.home / "cache", 300.0, environ)
     cache = Cache(database, target.blobs)

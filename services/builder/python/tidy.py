@@ -38,6 +38,7 @@ def tidy(root: Path, host: Host | None = None) -> None:
 
     With `host` it is one for a base image's Python, wherever it was installed from.
     """
+    _without_links(root)
     for name in (".lock", "CACHEDIR.TAG", ".gitignore"):
         (root / name).unlink(missing_ok=True)
     for folder in [*root.rglob("__pycache__")]:
@@ -49,6 +50,19 @@ def tidy(root: Path, host: Host | None = None) -> None:
     for info in sorted(root.glob("lib/python*/site-packages/*.dist-info")):
         _forget_place(info)
         _make_record(info, moved)
+
+
+def _without_links(root: Path) -> None:
+    """Code of strangers wrote here: what we look into or write to leads nowhere else."""
+    distributions = "lib/python*/site-packages/*.dist-info"
+    for pattern in (
+        *("bin", "lib", "include", "include/site", "lib/python*", "include/site/python*"),
+        *("lib/python*/site-packages", distributions),
+        *(f"{distributions}/{name}" for name in ("METADATA", "RECORD", "direct_url.json")),
+    ):
+        for path in [*root.glob(pattern)]:  # outer ones first
+            if path.is_symlink():
+                path.unlink()
 
 
 def first_line(executable: str) -> bytes:

@@ -117,7 +117,7 @@ async def install(
     if locked is not None:
         with translate({OSError: Transient}):
             (scratch / LOCK).write_text(locked.text, "utf-8")
-        arguments = ("--no-deps", "--require-hashes", "-r", str(scratch / LOCK))
+        arguments: tuple[str, ...] = ("--no-deps", "--require-hashes", "-r", str(scratch / LOCK))
     else:
         main = (word for name in wanted.asked.main for word in ("-r", name))
         arguments = (*main, *wanted.extra)

@@ -120,3 +120,22 @@ def test_the_password_of_an_address_is_not_kept_with_its_package(root: Path) -> 
     tidy(root)
     assert (info / "direct_url.json").read_text() == '{"url": "https://***@x.example/tiny.whl"}'
     assert "sha256=old" not in (info / "RECORD").read_text()
+
+
+def test_links_that_code_of_strangers_left_are_not_followed(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    (outside / "x-1.dist-info").mkdir(parents=True)
+    theirs = outside / "x-1.dist-info" / "RECORD"
+    theirs.write_text("gone,,\n")
+    (outside / "script").write_bytes(b"#!/usr/bin/python3\n" + BODY)
+    site = root / "lib/python3.11/site-packages"
+    (site / "linked-1.dist-info").mkdir()
+    (site / "linked-1.dist-info" / "RECORD").symlink_to(theirs)
+    (site / "x-1.dist-info").symlink_to(theirs.parent)
+    (root / "bin").rmdir()
+    (root / "bin").symlink_to(outside)
+    (root / "lib" / "python3.12").symlink_to(outside)
+    tidy(root)
+    assert theirs.read_text() == "gone,,\n"
+    assert (outside / "script").read_bytes().startswith(b"#!/usr/bin/python3\n")
+    assert not (site / "x-1.dist-info").exists()
