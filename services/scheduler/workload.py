@@ -12,11 +12,9 @@ from shared.application import Configuration, Quantities
 from shared.database.jobs import Job
 from shared.database.versions import Version
 from shared.endpoint import Endpoint, Model, Range, Resources
-from shared.image import CODE
+from shared.image import CODE, MODEL
 
 METADATA: Final = "valohai-metadata.json"
-
-MODEL: Final = "/model"  # where Hydrosphere's runtimes look for their contract and their files
 
 PROMISED: Final = ("PATH", "HOME", "PORT", "PYTHONPATH", "PYTHONUSERBASE")
 """Variables by which an image finds its own parts: they stay as it has them."""

@@ -66,8 +66,11 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(Stage):
-    async def model(self, name: str, *, state: str = "ready", number: str = "1") -> VersionId:
-        """A version of a model, built unless its `state` says otherwise."""
+    async def model(
+        self, name: str, *, state: str = "ready", image: str = IMAGE, port: int = ENDPOINT.port
+    ) -> VersionId:
+        """Version 1 of a model, built unless its `state` says otherwise."""
+        endpoint = msgspec.structs.replace(ENDPOINT, port=port)
         deployment, version = f"d-{name}", VersionId(ids.new("v"))
         await self.database.execute(
             "INSERT INTO deployments (id, project, name, target, kind)"
@@ -77,13 +80,12 @@ class Applied(Stage):
         )
         await self.database.execute(
             "INSERT INTO versions (id, project, deployment, name, state, definition, images)"
-            " VALUES ($1, 1, $2, $3, $4, $5::jsonb, $6::jsonb)",
+            " VALUES ($1, 1, $2, '1', $3, $4::jsonb, $5::jsonb)",
             version,
             deployment,
-            number,
             state,
-            Definition(source="sha256:" + "0" * 64, endpoints=(ENDPOINT,)),
-            {"model": IMAGE},
+            Definition(source="sha256:" + "0" * 64, endpoints=(endpoint,)),
+            {"model": image},
         )
         return version
 

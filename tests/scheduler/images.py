@@ -60,18 +60,17 @@ async def image(
     code: Mapping[str, str] | None = None,
     python: Mapping[str, str] | None = None,
     env: tuple[str, ...] = (),
-    working_dir: str = CODE_FOLDER,
+    folder: str = CODE_FOLDER,
+    working_dir: str = "",
     base: Base | None = None,
     user: str = "",
 ) -> str:
-    """Keep an image and return its digest. `code` is relative to the code folder."""
+    """Keep an image and return its digest. `code` is relative to `folder`, where it runs."""
     base = base or Base()
     layers = {
         "python": layer(python or {f"{PYTHON}/README": "packages\n"}),
         "home": layer({}, {f"{HOME}/.local": PYTHON, **base.links}),
-        "code": layer(
-            {f"{CODE_FOLDER}/{name}": text for name, text in (code or {"empty": ""}).items()}
-        ),
+        "code": layer({f"{folder}/{name}": text for name, text in (code or {"empty": ""}).items()}),
     }
     descriptors = [
         Descriptor(
@@ -86,7 +85,9 @@ async def image(
         Config(
             architecture="amd64",
             os="linux",
-            config=ContainerConfig(entrypoint=command, env=env, working_dir=working_dir, user=user),
+            config=ContainerConfig(
+                entrypoint=command, env=env, working_dir=working_dir or folder, user=user
+            ),
             rootfs=RootFs(
                 diff_ids=base.diff_ids
                 + tuple("sha256:" + hashlib.sha256(c).hexdigest() for c in layers.values())
