@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.scheduler.driver import Replica
-from services.scheduler.hands import Hands
+from services.scheduler.hands import Hands, Later
 from shared.errors import Transient
 from shared.ids import JobId
 
@@ -66,6 +66,22 @@ async def test_after_trouble_the_same_waits_and_another_does_not(room, error, ca
     await hands.drain()
     assert tried == ["start", "stop"]
     assert "will try again" in caplog.text
+
+
+async def test_what_is_too_early_is_looked_at_again_in_its_own_time_and_is_no_trouble(room, caplog):
+    tried, seconds = [], [3600.0, 0.0, 0.0]
+
+    async def early():
+        tried.append(True)
+        raise Later("it loads", seconds.pop())
+
+    hands = Hands(lambda: None, first=3600)
+    for _ in range(5):
+        hands.begin(A, "RecordStarted", early, room)
+        await hands.drain()
+    assert (len(tried), caplog.text) == (3, "")
+    hands.forget([])
+    assert hands._not_before == {}
 
 
 async def test_what_is_gone_is_forgotten(room):
