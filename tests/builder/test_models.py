@@ -228,6 +228,22 @@ async def test_a_line_that_fails_says_why(shop: Shop, line: str, why: str) -> No
         await shop.build(made.model(line))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mkfifo pipe && ln -s / root && chmod 000 requirements.txt",
+        "rm -rf src /slipway/python/* && ln -s /etc /slipway/python/lib",
+        "mkdir -p a && cd a && ln -s ../.. up && touch -- '-n' $(printf 'new\\nline')",
+    ],
+)
+async def test_whatever_a_line_leaves_nothing_of_the_machine_gets_into_the_image(
+    shop: Shop, line: str
+) -> None:
+    found = await shop.content(await shop.build(made.model(line)))
+    assert not [path for path in found if "passwd" in path or "pipe" in path]
+    assert all(path.startswith(("/model/", "/slipway/")) for path in found)
+
+
 async def test_where_no_sandbox_is_permitted_only_pip_can_be_done(shop: Shop) -> None:
     tools = shop.workshop.tools
     open_ = msgspec.structs.replace(tools.installer, confined=False)

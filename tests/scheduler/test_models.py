@@ -27,6 +27,7 @@ from shared.ids import JobId
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.registry import Registries
+from tests.beds import runtimes
 from tests.builder import made
 from tests.scheduler.container.bed import Bed
 from tests.scheduler.targets import PATIENCE, Target, free_port, target
@@ -194,3 +195,20 @@ async def test_two_models_answer_at_once_in_containers(
 ) -> None:
     async with target("container", tmp_path, bed) as on, works(database, on, wheels) as here:
         await both_answer(here, {**MODELS, **PLAIN})
+
+
+async def test_a_runtime_of_the_tutorial_serves_in_a_container_of_its_own(
+    database: Database, wheels: Path, tmp_path: Path, bed: Bed
+) -> None:
+    generated = tmp_path / "generated"
+    generated.mkdir()
+    name = await runtimes.tutorial(bed.registry, generated)
+    contract = msgspec.structs.replace(made.CONTRACT, signature="infer")
+    endpoint = made.model(
+        "pip install -r requirements.txt", server="runtime", image=name, contract=contract
+    )
+    files = {"src/func_main.py": f"import tiny\n{runtimes.FUNCTION}", "requirements.txt": "tiny\n"}
+    async with target("container", tmp_path, bed) as on, works(database, on, wheels) as here:
+        work = await here.build(endpoint, files)
+        await on.driver.start(work)
+        assert await here.answer(work, 2.0) == 3.0, await here.seen(work)
