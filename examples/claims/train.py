@@ -1,6 +1,6 @@
 """Makes claims.csv, and the weights of both versions of the model from it. Needs numpy.
 
-    python train.py
+python train.py
 """
 
 import csv

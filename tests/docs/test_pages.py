@@ -55,6 +55,7 @@ MAKE = {
     "drill-kubernetes": "",
     "help": "",
     "images": "",
+    "protos": "",
 }
 """The test that runs each target which a page names; nothing where it is enough that it exists:
 tests that ran themselves would not end, and the others take their time."""
