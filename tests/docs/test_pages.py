@@ -16,6 +16,8 @@ import services.scheduler.main as scheduler
 from services.__main__ import Embedded
 from services.api.metrics import Metrics as ApiMetrics
 from services.builder.metrics import BuilderTelemetry
+from services.router.gateway.meter import Meter as GatewayMeter
+from services.router.gateway.sampling import Sampling
 from services.router.meter import Meter
 from services.scheduler.metrics import Metrics as SchedulerMetrics
 from shared import config
@@ -218,6 +220,8 @@ def test_every_metric_is_described_with_its_kind_and_whose_it_is():
     queue, traffic = Telemetry(), Telemetry()
     SchedulerMetrics(queue)
     Meter(traffic)
+    GatewayMeter(traffic)
+    Sampling(None, traffic)  # type: ignore[arg-type]
     whose = {
         "all": FloorTelemetry(),
         "api": ApiMetrics(),
