@@ -88,8 +88,12 @@ class Applications:
     async def settle(self) -> None:
         """Write down which applications answer by now, and which can't."""
         rows = await self._database.fetch(UNSETTLED, self._target, list(LIVE))
-        for assembly in msgspec.convert([dict(row) for row in rows], list[Assembly]):
-            fact = settled(assembly)
+        for row in rows:
+            try:
+                fact = settled(msgspec.convert(dict(row), Assembly))
+            except msgspec.ValidationError:  # one that can't be read must not stop all others
+                log.exception("application %s is left as it is", row["application"])
+                continue
             if isinstance(fact, ApplicationReady):
                 await applications.ready(self._database, fact)
             elif fact is not None:

@@ -310,6 +310,22 @@ async def test_run_twice_with_no_change_it_writes_nothing(stage, keeper):
     assert await stage.all_written() == before
 
 
+async def test_one_that_can_not_be_read_stops_no_other(stage, keeper, database, caplog):
+    one, two = await stage.model("one"), await stage.model("two")
+    odd = await stage.apply("odd", {one: 100})
+    app = await stage.apply("claims", {two: 100})
+    await database.execute(
+        "UPDATE revisions SET graph = $2::jsonb WHERE application = $1",
+        odd.id,
+        {"stages": [{"variants": [7, {"model": None}]}]},
+    )
+    await run(stage, *await stage.servables(app, 1))
+    await turn(keeper)
+    assert (await stage.application(app.id)).state == "ready"
+    assert (await stage.application(odd.id)).state == "assembling"
+    assert f"application {odd.id} is left as it is" in caplog.text
+
+
 async def test_of_keepers_that_act_at_once_each_thing_is_done_by_one(stage, database):
     keepers = [Applications(database, target="process", retire=0.0) for _ in range(4)]
     one, two = await stage.model("one"), await stage.model("two")

@@ -13,10 +13,9 @@ SELECT applications.id AS application, applications.name, applications.state, ap
                       'version_name', variant.value ->> 'version_name',
                       'state', coalesce(job.state::text, 'purged'), -- where there is none
                       'reason', coalesce(job.reason, '')
-                  ) ORDER BY stage.n, variant.n
+                  ) ORDER BY variant.n
               ) AS servables
-         FROM jsonb_array_elements(revisions.graph -> 'stages') WITH ORDINALITY AS stage (value, n)
-        CROSS JOIN LATERAL jsonb_array_elements(stage.value -> 'variants')
+         FROM jsonb_path_query(revisions.graph, '$.stages[*].variants[*]')
               WITH ORDINALITY AS variant (value, n)
          LEFT JOIN LATERAL ( -- the limit keeps the planner from reading all jobs
                SELECT state, reason FROM jobs WHERE jobs.id = variant.value ->> 'job' LIMIT 1
