@@ -30,10 +30,21 @@ OTHER = "lyon"  # a second target: another namespace, with a queue of its own
 SETTINGS = {
     "SLIPWAY_PRICES": "rtx3090:0.5",
     "STOP_GRACE": "3",
+    "GATEWAY_DEADLINE": "10",
     "POD_DRAIN": "2",
     "NETWORK_POLICIES": "required",
 }
-ORDER = ("bed", "chart", "valohai", "proximl", "copies", "trust", "drills", "walls")
+ORDER = (
+    "bed",
+    "chart",
+    "valohai",
+    "proximl",
+    "hydrosphere",
+    "copies",
+    "trust",
+    "drills",
+    "walls",
+)
 """Files that come first, in this order: the first sees an installation that is new, drills and walls
 leave one behind that is not as it was."""
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import helm_python
 
@@ -36,7 +37,7 @@ TARGET: Final = "kubernetes"
 PATIENCE: Final = 3.0  # a cluster of two processors, of which everything has its part
 WITHIN: Final = 420  # seconds for all pods to be ready, images that have yet to come among it
 
-API, ROUTER = 8080, 8000
+API, ROUTER, GRPC = 8080, 8000, 9090
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,16 @@ async def installed(
             )
         except helm_python.HelmError as error:
             raise AssertionError(f"{error}\n{await _state(cluster, namespace)}") from error
+        grpc = f"{urlsplit(given['router']['url']).hostname}:{GRPC}"
         if not cluster.host:
-            for name, port in (("api", API), ("router", ROUTER)):
-                service, url = f"{RELEASE}-{name}", given[name]["url"]
-                forwarding = forwarded(cluster, namespace, service, port, url)
+            (local,) = free_ports(1)
+            grpc = f"127.0.0.1:{local}"
+            for name, port, url in (
+                ("api", API, given["api"]["url"]),
+                ("router", ROUTER, given["router"]["url"]),
+                ("router", GRPC, f"http://{grpc}"),
+            ):
+                forwarding = forwarded(cluster, namespace, f"{RELEASE}-{name}", port, url)
                 await stack.enter_async_context(forwarding)
         token = await cluster.kubectl(
             *("--namespace", namespace, "exec", f"deployment/{RELEASE}-api", "-c", "api", "--"),
@@ -208,6 +215,7 @@ async def installed(
             environ={**os.environ, **cluster.environment, "TARGET": TARGET},
             commands={},
             token=token.strip(),
+            grpc=grpc,
             patience=PATIENCE,
             swept=True,
         )
