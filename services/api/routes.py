@@ -14,6 +14,7 @@ from services.api.answer import Answer
 from services.api.call import Call
 from services.api.context import Context
 from services.api.guard import guard
+from services.api.hydrosphere import routes as hydrosphere
 from services.api.metrics import Metrics
 from services.api.openapi import document
 from services.api.operation import Operation
@@ -27,6 +28,7 @@ def application(context: Context, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[metrics.measure, guard])
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, _handler(operation, context))
+    hydrosphere.add(app, context)
     openapi = msgspec.json.encode(document(OPERATIONS))
 
     async def show_openapi(_: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ memory; one that reads nothing for a minute is dropped.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -26,6 +27,7 @@ QUIET: Final = 15.0  # seconds of silence before a comment shows that the stream
 FASTEST: Final = 0.25  # seconds between two looks at the table ...
 SLOWEST: Final = 1.0  # ... also when nothing happens for long
 BATCH: Final = 200  # rows in memory at a time
+_LINES: Final = re.compile(r"\r\n|\r|\n")  # what ends a line of an event
 
 
 class Ended(Exception):
@@ -50,9 +52,13 @@ class Stream:
 
     async def send(self, number: str, name: str, value: Any) -> None:
         """One event; `value` is sent as JSON."""
-        data = msgspec.json.encode(value).decode()
-        line = f"id: {number}\n" if number else ""
-        await self._write(f"{line}event: {name}\ndata: {data}\n\n".encode())
+        await self.tell(number, name, msgspec.json.encode(value).decode())
+
+    async def tell(self, number: str, name: str, text: str) -> None:
+        """One event whose data is text."""
+        head = f"id: {number}\n" if number else ""
+        lines = "".join(f"data: {line}\n" for line in _LINES.split(text))
+        await self._write(f"{head}event: {name}\n{lines}\n".encode())
         self._wait = FASTEST
 
     async def rest(self) -> None:

@@ -5,6 +5,8 @@ Looking a token up by its hash compares nothing secret, so there is no time to m
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
 import secrets
@@ -59,10 +61,19 @@ def presented(authorization: str | None) -> str:
     """The token in an Authorization header."""
     if authorization is None:
         raise refused.unauthorised("send `Authorization: Bearer <token>`")
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() not in ("bearer", "token") or not FORM.fullmatch(token.strip()):
+    scheme, _, rest = authorization.partition(" ")
+    token = _password(rest.strip()) if scheme.lower() == "basic" else rest.strip()
+    if scheme.lower() not in ("bearer", "token", "basic") or not FORM.fullmatch(token):
         raise refused.unauthorised("send `Authorization: Bearer <token>`")
-    return token.strip()
+    return token
+
+
+def _password(text: str) -> str:
+    """Of a client that knows names and passwords alone; the name is not looked at here."""
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 class Tokens:

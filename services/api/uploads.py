@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from services.api import body, refused
 from services.api.answer import Answer, created
@@ -25,7 +25,7 @@ RATE: Final = 32 << 10  # bytes a second that an upload must come with, on avera
 
 async def make(call: Call[NoQuery, None]) -> Answer:
     project = await call.project()
-    limit, room = call.context.upload_limit, await _room(call, project)
+    limit, room = call.context.upload_limit, await space(call, project)
     chunks = body.chunks(call.request, min(limit, room), rate=RATE)
     try:
         blob = await call.context.blobs.put(chunks, limit=min(limit, room))
@@ -37,7 +37,7 @@ async def make(call: Call[NoQuery, None]) -> Answer:
     return created(Upload(digest=blob.digest, size=blob.size))
 
 
-async def _room(call: Call[NoQuery, None], project: Project) -> int:
+async def space(call: Call[NoQuery, Any], project: Project) -> int:
     """Bytes that the project may still upload. What is uploaded at the same time is not counted."""
     most = call.context.project_limit
     if not most:

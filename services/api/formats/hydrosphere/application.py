@@ -12,7 +12,9 @@ from services.api.formats.checks import short
 from services.api.formats.hydrosphere.report import Report
 from shared.application import WHOLE
 
-KEYS: Final = frozenset({"kind", "name", "version", "singular", "pipeline", "streaming"})
+KEYS: Final = frozenset(
+    {"kind", "name", "version", "singular", "pipeline", "streaming", "metadata"}
+)
 VARIANT: Final = frozenset({"model", "weight", "deployment-configuration"})
 NAME: Final = re.compile(r"[a-zA-Z_0-9-]{1,100}")
 NAMED: Final = "allowed: up to 100 of a-z, A-Z, 0-9, - and _"
