@@ -25,7 +25,13 @@ from tests.beds.registry import registry
 SERVICES = [part for part in PARTS if part.lock]
 TREE = ("charts", "runtimes", "services", "shared", "pyproject.toml")
 
-NAMES = {"prometheus_client": "prometheus-client", "pynvml": "nvidia-ml-py", "yaml": "pyyaml"}
+NAMES = {
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "prometheus_client": "prometheus-client",
+    "pynvml": "nvidia-ml-py",
+    "yaml": "pyyaml",
+}
 """What a module's distribution is called, where that is not plain."""
 
 
@@ -166,7 +172,7 @@ def test_the_code_of_an_image_is_that_of_one_service():
     assert "/app/services/router/main.py" in found
     assert "/app/services/__init__.py" in found
     assert any(path.startswith("/app/shared/database/migrations/") for path in found)
-    assert not [path for path in found if "__pycache__" in path or "/api/" in path]
+    assert not [path for path in found if "__pycache__" in path or "/services/api/" in path]
 
 
 def test_what_is_wrong_with_the_settings_is_said():
