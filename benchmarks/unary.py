@@ -12,7 +12,7 @@ import resource
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import uvloop
@@ -37,7 +37,7 @@ class Echo(asyncio.Protocol):
     """Gives back what DATA brings, and asks no questions."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._greeted = False
         self._frames = h2.Frames()
         self._transport.write(
@@ -72,7 +72,7 @@ def serve(kind: str, told: Connection) -> None:
         async def echo(request: bytes, context: object) -> bytes:
             return request
 
-        handler = grpc.unary_unary_rpc_method_handler(echo)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
         server = grpc.aio.server(options=NO_LIMIT)
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("made.up.Service", {"Echo": handler}),)
@@ -123,7 +123,7 @@ async def ours(port: int, seconds: float) -> None:
 
 async def theirs(port: int, seconds: float) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel:
-        call = channel.unary_unary(PATH)
+        call: Any = channel.unary_unary(PATH)
 
         async def ask(message: bytes) -> bytes:
             return bytes(await call(message, timeout=10))

@@ -61,7 +61,7 @@ async def dial(
                     tuple[asyncio.Transport, P], await loop.create_unix_connection(protocol, path)
                 )
             where = urlsplit(address)
-            host, port = where.hostname, where.port or 80
+            host, port = where.hostname or "", where.port or 80
             if not guarded:
                 return cast(
                     tuple[asyncio.Transport, P], await loop.create_connection(protocol, host, port)

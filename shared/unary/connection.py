@@ -18,7 +18,6 @@ from shared.unary.intake import CALL, CONNECTION, DEFAULT
 from shared.unary.limits import Limits
 
 HIGH: Final = 1 << 18  # bytes that wait in the transport before no more messages are given to it
-FULL: Final = 1 << 20  # bytes that a server who does not read may make wait there
 LINGER: Final = 1.0  # seconds that the last words may take
 
 _OPENING: Final = (
@@ -76,8 +75,7 @@ class Connection(asyncio.Protocol):
         """Close, with `code` for the server and the rest for all calls."""
         if self._over:
             return
-        if self._transport.get_write_buffer_size() < FULL:
-            self._transport.write(b"".join((*self.calls.replies, frames.goaway(code))))
+        self._transport.write(b"".join((*self.calls.replies, frames.goaway(code))))
         self._transport.close()
         self._abort = self._loop.call_later(LINGER, self._transport.abort)
         self._lose(trouble, detail)
@@ -124,10 +122,6 @@ class Connection(asyncio.Protocol):
         if self.calls.replies:
             self._transport.write(b"".join(self.calls.replies))
             self.calls.replies.clear()
-            if self._transport.get_write_buffer_size() > FULL:
-                detail = "It talks and does not listen."
-                self.end(Reset.ENHANCE_YOUR_CALM, Trouble.BAD, detail)
-                return
         self.calls.out.pump(self._transport)
         if self.calls.closing:
             self.retire()

@@ -1,8 +1,9 @@
 """The windows by which servers may send to us: of the connection, and of each call.
 
-The connection's is given back at once, so one slow call never stops the others. A call's is given
-back as its answer is taken, and so is held back when the unfinished answers together are more than
-we want to hold: from then on one call is favoured until it is over, then the next.
+The connection's is given back at once, so one slow call never stops the others, and nobody can
+overrun it. A call's is given back as its answer is taken, and is held back when the unfinished
+answers together are more than we want to hold: from then on one call is favoured until it is over,
+then the next.
 """
 
 from __future__ import annotations
@@ -26,21 +27,16 @@ class Intake:
         self._replies = replies
         self._most = held
         self._held = 0
-        self._credit = CONNECTION
         self._taken = 0
         self._late = 0  # bytes that may still come of calls which we broke off
         self._favoured: Call | None = None
         self._waiting: dict[int, Call] = {}
 
     def frame(self, size: int) -> None:
-        """The size of any DATA, padding and all. Raises ConnectionFault when it is too large."""
-        self._credit -= size
-        if self._credit < 0:
-            raise ConnectionFault(Reset.FLOW_CONTROL_ERROR, "It sends more than it may.")
+        """The size of any DATA, padding and all."""
         self._taken += size
         if self._taken >= CONNECTION // 2:
             self._replies.append(window_update(0, self._taken))
-            self._credit += self._taken
             self._taken = 0
 
     def late(self, size: int) -> None:

@@ -168,8 +168,16 @@ async def foe(*scripts: Script) -> AsyncIterator[Foe]:
         peer = Peer(reader, writer)
         found.peers.append(peer)
         script = scripts[min(len(found.peers), len(scripts)) - 1]
-        task = asyncio.ensure_future(script(peer))
-        found.over.append(task)
+        found.over.append(asyncio.create_task(follow(script, peer)))
+
+    async def follow(script: Script, peer: Peer) -> None:
+        try:
+            await script(peer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has gone
+        except Exception:
+            peer.close()
+            raise
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -179,10 +187,13 @@ async def foe(*scripts: Script) -> AsyncIterator[Foe]:
     finally:
         for task in found.over:
             task.cancel()
-        await asyncio.gather(*found.over, return_exceptions=True)
+        ends = await asyncio.gather(*found.over, return_exceptions=True)
         for peer in found.peers:
             peer.close()
         server.close()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
 
 def plain(answer: bytes = b"answer") -> Script:
