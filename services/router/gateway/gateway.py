@@ -128,5 +128,7 @@ class Gateway:
 
 def late(target: Target, seconds: float) -> GatewayError:
     """All the time that there was is over."""
-    text = f"DEADLINE_EXCEEDED: {target.name} did not answer within {max(0.0, seconds):g} s"
+    text = (
+        f"DEADLINE_EXCEEDED: {target.name} did not answer within {max(0.0, round(seconds, 1)):g} s"
+    )
     return GatewayError(Kind.DEADLINE, text)
