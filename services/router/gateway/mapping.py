@@ -22,23 +22,21 @@ of the above or gets its error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from math import inf, nan
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
+from services.router.gateway import values
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.tensors import RANGES, agrees, make, make_map
+from services.router.gateway.values import Family, bad, word
 from shared.contract import ANY, DType, Field, Shape, shown
 from shared.hydrosphere.dtypes import LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
 MOST: Final = 1 << 24  # values in a body
-DEEPEST: Final = 64  # lists in lists, when they are read at leisure
-
-Family = Literal["int", "float", "bool", "string"]
 
 _rows: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
     "int": msgspec.json.Decoder(list[int]),
@@ -54,16 +52,6 @@ _ones: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
 _any: Final = msgspec.json.Decoder()
 
 _UNREAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_NOT_FINITE: Final = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
-_WORDS: Final[dict[type, str]] = {
-    type(None): "null",
-    bool: "a bool",
-    int: "a number",
-    float: "a number",
-    str: "a string",
-    dict: "an object",
-    list: "a list",
-}
 
 
 def to_tensors(body: bytes, fields: Iterable[Field]) -> dict[str, TensorProto]:
@@ -77,9 +65,9 @@ def to_tensors(body: bytes, fields: Iterable[Field]) -> dict[str, TensorProto]:
     try:
         return _tensors(body, tuple(fields), "")
     except msgspec.ValidationError as error:
-        raise _bad("The body must be a JSON object with a value for each input.") from error
+        raise bad("The body must be a JSON object with a value for each input.") from error
     except _UNREAD as error:
-        raise _bad(f"The body is not valid JSON: {_why(error)}") from error
+        raise bad(f"The body is not valid JSON: {_why(error)}") from error
 
 
 def _tensors(text: bytes, fields: tuple[Field, ...], at: str) -> dict[str, TensorProto]:
@@ -88,7 +76,7 @@ def _tensors(text: bytes, fields: tuple[Field, ...], at: str) -> dict[str, Tenso
     for field, raw in zip(fields, found, strict=True):
         value = bytes(raw)
         if not value:
-            raise _bad(f"Missing '{at}{field.name}' field")
+            raise bad(f"Missing '{at}{field.name}' field")
         tensors[field.name] = _tensor(value, field, at + field.name)
     return tensors
 
@@ -109,20 +97,18 @@ def _tensor(text: bytes, field: Field, at: str) -> TensorProto:
     if dtype is None:
         return _map(text, field, at)
     if dtype == "variant":
-        raise _bad(f"Invalid '{at}' field: a variant can't be sent as JSON")
+        raise bad(f"Invalid '{at}' field: a variant can't be sent as JSON")
     layout = LAYOUTS[dtype]
-    family = _family(dtype)
-    elements = _quickly(text, family, field.shape)
     shape = field.shape
+    elements = _quickly(text, values.family(dtype), shape)
     if elements is None:
-        value = _read(text, at)
-        elements = _leisurely(value, dtype, family, shape, at)
+        elements = values.elements(_read(text, at), dtype, shape, at)
     if len(elements) % layout.parts:
-        raise _bad(f"Invalid '{at}' field: {dtype} takes two numbers for each element")
+        raise bad(f"Invalid '{at}' field: {dtype} takes two numbers for each element")
     count = len(elements) // layout.parts
     if shape is not None:
         if not agrees(count, shape):
-            raise _bad(
+            raise bad(
                 f"Invalid '{at}' field: it has {count} elements, and the shape is {shown(shape)}"
             )
         if shape.count(ANY) > 1:
@@ -130,14 +116,7 @@ def _tensor(text: bytes, field: Field, at: str) -> TensorProto:
     try:
         return make(dtype, elements, shape)
     except OverflowError as error:
-        raise _bad(f"Invalid '{at}' field: {_outside(dtype, elements)}") from error
-
-
-def _family(dtype: DType) -> Family:
-    code = LAYOUTS[dtype].code
-    if code in RANGES:
-        return "int"
-    return "bool" if code == "?" else "float" if code else "string"
+        raise bad(f"Invalid '{at}' field: {_outside(dtype, elements)}") from error
 
 
 def _quickly(text: bytes, family: Family, shape: Shape | None) -> list[Any] | None:
@@ -160,61 +139,19 @@ def _read(text: bytes, at: str) -> Any:
     try:
         return _any.decode(text)
     except _UNREAD as error:
-        raise _bad(f"Invalid '{at}' field: {_why(error)}") from error
-
-
-def _leisurely(value: Any, dtype: DType, family: Family, shape: Shape | None, at: str) -> list[Any]:
-    if type(value) is not list:
-        if shape:
-            raise _bad(f"Invalid '{at}' field: {_word(value)}, where a list of {dtype} is expected")
-        value = [value]
-    elif shape == () and any(type(one) is list for one in value):
-        raise _bad(f"Invalid '{at}' field: lists in a list, where one {dtype} is expected")
-    return [_element(one, dtype, family, at) for one in _flattened(value, at)]
-
-
-def _flattened(value: list[Any], at: str) -> Iterator[Any]:
-    rows = [iter(value)]
-    while rows:
-        for one in rows[-1]:
-            if type(one) is list:
-                if len(rows) >= DEEPEST:
-                    raise _bad(f"Invalid '{at}' field: lists are nested more than {DEEPEST} deep")
-                rows.append(iter(one))
-                break
-            yield one
-        else:
-            rows.pop()
-
-
-def _element(one: Any, dtype: DType, family: Family, at: str) -> Any:
-    kind = type(one)
-    try:
-        if family == "string" and kind is str:
-            return one.encode()
-        if family == "bool" and kind is bool:
-            return one
-        if family == "int" and kind in (int, float):
-            return int(one)
-        if family == "float" and kind in (int, float):
-            return float(one)
-        if family == "float" and kind is str and one in _NOT_FINITE:
-            return _NOT_FINITE[one]
-    except (OverflowError, UnicodeEncodeError) as error:
-        raise _bad(f"Invalid '{at}' field: an element is out of range for {dtype}") from error
-    raise _bad(f"Invalid '{at}' field: {_word(one)}, where {dtype} is expected")
+        raise bad(f"Invalid '{at}' field: {_why(error)}") from error
 
 
 def _map(text: bytes, field: Field, at: str) -> TensorProto:
     if field.shape:
-        raise _bad(f"Invalid '{at}' field: only one map can be sent as JSON")
+        raise bad(f"Invalid '{at}' field: only one map can be sent as JSON")
     if text[:1] == b"[":
         rows = _read(text, at)
         if len(rows) != 1:
-            raise _bad(f"Invalid '{at}' field: {len(rows)} values, where one object is expected")
+            raise bad(f"Invalid '{at}' field: {len(rows)} values, where one object is expected")
         text = text[1:-1]
     if text.strip()[:1] != b"{":
-        raise _bad(f"Invalid '{at}' field: {_word(_read(text, at))}, not an object")
+        raise bad(f"Invalid '{at}' field: {word(_read(text, at))}, not an object")
     return make_map(_tensors(text, field.fields, f"{at}."))
 
 
@@ -247,17 +184,9 @@ def _outside(dtype: DType, elements: list[Any]) -> str:
     return f"an element is out of range for {dtype}"
 
 
-def _word(value: Any) -> str:
-    return f"it has {_WORDS[type(value)]}"
-
-
 def _why(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     return str(error)
-
-
-def _bad(information: str) -> GatewayError:
-    return GatewayError(Kind.BAD_REQUEST, information)

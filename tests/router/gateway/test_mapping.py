@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from services.router.gateway import mapping
+from services.router.gateway import mapping, values
 from services.router.gateway.answer import to_json
 from services.router.gateway.check import violations
 from services.router.gateway.errors import GatewayError, Kind
@@ -155,10 +155,9 @@ def test_any_value_becomes_a_tensor_that_fits_or_gets_its_error(
 def test_the_quick_way_and_the_slow_one_agree(
     value: Any, dtype: DType, shape: Shape | None
 ) -> None:
-    family = mapping._family(dtype)
-    quick = mapping._quickly(msgspec.json.encode(value), family, shape)
+    quick = mapping._quickly(msgspec.json.encode(value), values.family(dtype), shape)
     if quick is not None:
-        assert quick == mapping._leisurely(value, dtype, family, shape, "x")
+        assert quick == values.elements(value, dtype, shape, "x")
 
 
 @given(st.binary(max_size=40))
