@@ -47,7 +47,9 @@ async def platform(
         else:
             url = request.getfixturevalue("rabbit").url
             opened = distributed(home, url, **settings)
-        yield await stack.enter_async_context(opened)
+        running = await stack.enter_async_context(opened)
+        running.registry = settings.get("BASE_REGISTRY", "")
+        yield running
 
 
 class Patient(AsyncClient):

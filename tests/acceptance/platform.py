@@ -61,6 +61,7 @@ class Platform:
     commands: dict[str, list[str]]
     token: str = ""
     grpc: str = ""  # where the router is asked over gRPC
+    registry: str = ""  # where base images come from; "": it knows none
     patience: float = 1.0  # how much longer things may take there than on this machine alone
     swept: bool = False  # whether all that runs on it goes with it, ended or not
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)

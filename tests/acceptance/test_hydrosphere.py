@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import runpy
+import sys
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,8 @@ from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, 
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.protos.hydro_serving_grpc.tf.tensor_shape_pb2 import TensorShapeProto
 from slipway import SlipwayError
+from tests.acceptance.platform import ROOT
+from tests.beds import runtimes
 
 CLAIMS = Path(__file__).parents[2] / "examples" / "claims"
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -313,6 +316,77 @@ async def test_a_model_that_misbehaves_fails_alone(apply, predict, name, faulty,
         await asking
     assert set(seen) == {200}
     assert len(seen) > 50
+
+
+CONFIGURED = """
+import os
+
+def predict(x):
+    return {"said": os.environ.get("GREETING", "nothing")}
+"""
+
+
+async def test_a_deployment_configuration_says_how_a_model_runs(
+    slipway, apply, predict, name, tmp_path
+):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "func_main.py").write_text(CONFIGURED)
+
+    def documents(greeting):
+        container = {"env": {"GREETING": greeting}, "resources": {"limits": {"memory": "512Mi"}}}
+        variant = {"model": f"{name}:1", "weight": 100, "deployment-configuration": name}
+        return [
+            {"kind": "DeploymentConfiguration", "name": name, "container": container},
+            {
+                "kind": "Model",
+                "name": name,
+                "runtime": "hydrosphere/serving-runtime-python-3.7:2.4.0",
+                "payload": ["src"],
+                "contract": {
+                    "name": "predict",
+                    "inputs": {"x": NUMBER},
+                    "outputs": {"said": {"shape": "scalar", "type": "string"}},
+                },
+            },
+            {"kind": "Application", "name": name, "pipeline": [[variant]]},
+        ]
+
+    path = tmp_path / "all.yaml"
+    for greeting in ("hello", "goodbye"):
+        path.write_text(yaml.safe_dump_all(documents(greeting)))
+        await apply(path)
+        async with asyncio.timeout(30):
+            while await predict(name, {"x": 1.0}) != (200, {"said": greeting}):
+                await asyncio.sleep(0.1)
+    found = await slipway.configuration(name)
+    assert found.name == name
+
+
+async def test_a_runtime_made_after_the_tutorial_serves_where_images_are_run(
+    slipway, platform, apply, predict, name, tmp_path
+):
+    (tmp_path / "func_main.py").write_text(runtimes.FUNCTION)
+    documents = [
+        {
+            "kind": "Model",
+            "name": name,
+            "runtime": f"{runtimes.NAME}:1",
+            "payload": ["func_main.py"],
+            "contract": {"name": "infer", "inputs": {"x": NUMBER}, "outputs": {"y": NUMBER}},
+        },
+        {"kind": "Application", "name": name, "singular": {"model": f"{name}:1"}},
+    ]
+    path = tmp_path / "model.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    if not platform.registry:
+        with pytest.raises(SlipwayError, match="runs no images of others"):
+            await slipway.apply(path)
+        return
+    pushing = (sys.executable, "-m", "tests.beds.runtimes", platform.registry)
+    process = await asyncio.create_subprocess_exec(*pushing, env=platform.environ, cwd=ROOT)
+    assert await process.wait() == 0
+    await apply(path)
+    assert await predict(name, {"x": 41.0}) == (200, {"y": 42.0})
 
 
 async def test_an_application_that_cannot_be_is_refused_before_anything_changes(

@@ -6,11 +6,12 @@ function that the contract names with TensorProto messages, and knows no `Status
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
-from importlib import metadata
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -138,19 +139,24 @@ def files(folder: Path) -> dict[str, bytes]:
     )
     for path in folder.rglob("*.py"):
         found[f"/app/{path.relative_to(folder)}"] = path.read_bytes()
-    return found | installed("grpcio", "protobuf", "typing-extensions")
+    return found | installed(folder / "packages", "grpcio", "protobuf")
 
 
-def installed(*names: str) -> dict[str, bytes]:
+def installed(folder: Path, *names: str) -> dict[str, bytes]:
+    """For the base's Python, whichever runs here."""
+    subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet"),
+            *("--python-version", "3.11", "--only-binary", ":all:", "--target", str(folder)),
+            *names,
+        ],
+        check=True,
+    )
     return {
-        f"{PACKAGES}/{path}": Path(str(path.locate())).read_bytes()
-        for name in names
-        for path in _own(metadata.distribution(name).files or ())
+        f"{PACKAGES}/{path.relative_to(folder)}": path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-
-
-def _own(paths: Iterable[metadata.PackagePath]) -> Iterable[metadata.PackagePath]:
-    return (p for p in paths if ".." not in p.parts and "__pycache__" not in p.parts)
 
 
 async def _push(
@@ -163,3 +169,9 @@ async def _push(
 
     await registries.push_blob(into, part, opened)
     return part
+
+
+if __name__ == "__main__":
+    # a process of its own where authorities matter, which are read when a process starts
+    with tempfile.TemporaryDirectory() as scratch:
+        print(asyncio.run(tutorial(sys.argv[1], Path(scratch))))

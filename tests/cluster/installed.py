@@ -216,6 +216,7 @@ async def installed(
             commands={},
             token=token.strip(),
             grpc=grpc,
+            registry=cluster.registry,
             patience=PATIENCE,
             swept=True,
         )

@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from services.router.door import Door
 from services.router.door import Options as DoorOptions
+from services.router.gateway.aside import Aside
 from services.router.gateway.gateway import Gateway, Options
 from services.router.gateway.intake import Intake, Room
 from services.router.gateway.targets import Application
@@ -157,7 +158,11 @@ class Doors:
 
 @asynccontextmanager
 async def doors(
-    *, options: Options | None = None, limits: Limits | None = None, room: Room | None = None
+    *,
+    options: Options | None = None,
+    limits: Limits | None = None,
+    room: Room | None = None,
+    aside: Aside | None = None,
 ) -> AsyncIterator[Doors]:
     table, telemetry = Table(), Telemetry()
     gateway = Gateway(table, telemetry, options)
@@ -169,7 +174,8 @@ async def doors(
         return found.unready[0] if found.unready else None
 
     intake = Intake(room or Room())
-    pages = Pages(gateway, ready, intake)
+    aside = aside or Aside()
+    pages = Pages(gateway, ready, intake, aside)
     door = Door(table, Proxy(), telemetry, ready, DoorOptions(patience=0.0), fronts=(pages,))
     found.http.door = door
     opened: asyncio.Queue[None] = asyncio.Queue()
@@ -194,6 +200,7 @@ async def doors(
     ]
     async with AsyncExitStack() as stack:
         stack.push_async_callback(gateway.close)
+        stack.push_async_callback(aside.close)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         stack.callback(found.stopping.set)
         for loop in loops:

@@ -12,6 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from services.router.gateway.tensors import make
+from services.router.grpc import inference as of_inference
 from shared.contract import Contract, Field
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest
 from shared.protos.inference_pb2 import ModelInferRequest, ModelInferResponse
@@ -134,6 +135,25 @@ async def test_a_model_that_takes_nothing_is_answered_raw(
     async with runtime(model) as address:
         router.servable("model-1", contract, address)
         assert (await client.infer("model-1", [])).as_numpy("x").tolist() == [7]
+
+
+async def test_a_great_many_elements_are_raw(
+    monkeypatch: pytest.MonkeyPatch, router: Doors, channel: grpc.aio.Channel
+) -> None:
+    monkeypatch.setattr(of_inference, "MANY", 2)
+
+    async def model(*_: object) -> Outputs:
+        return {"x": make("int64", [1, 2, 3], (3,))}
+
+    field = Field(name="x", dtype="int64", shape=(-1,))
+    one = {"name": "x", "datatype": "INT64", "shape": [1], "contents": {"int64_contents": [1]}}
+    more = {**one, "shape": [3], "contents": {"int64_contents": [1, 2, 3]}}
+    async with runtime(model) as address:
+        router.servable("model-1", same(field), address)
+        result = InferResult(await infer(channel, inputs=[one]))
+        assert result.as_numpy("x").tolist() == [1, 2, 3]
+        with pytest.raises(grpc.aio.AioRpcError, match="are for raw_input_contents"):
+            await infer(channel, inputs=[more])
 
 
 async def test_the_server_says_what_it_is(router: Doors, client: InferenceServerClient) -> None:

@@ -23,6 +23,11 @@ def request(
     return f'{{"inputs":[{tensor}]{more}}}'.encode()
 
 
+def style(*binary: str, **changes: str) -> answer.Style:
+    given = {"model": "m", "version": "1", "id": "", **changes}
+    return answer.Style(names=(), binary=frozenset(binary), **given)
+
+
 def read(body: bytes) -> list[object]:
     return list(document.read(body, None).given[0].values)
 
@@ -186,9 +191,7 @@ def test_an_answer_has_its_binary_data_behind_its_json() -> None:
     fields = [Field(name="x", dtype="uint32", shape=(2, 2))]
     message = messages(document.read(body, None).given, fields)["x"]
     outputs = [told("y", message), told("z", message)]
-    written = answer.write(
-        model="m", version="3", id="42", told=outputs, as_bytes=lambda name: name == "z"
-    )
+    written = answer.write(style("z", id="42", version="3"), outputs)
     assert written.kind == b"application/octet-stream"
     assert msgspec.json.decode(written.content[: written.header]) == {
         "model_name": "m",
@@ -214,6 +217,6 @@ def test_bytes_that_are_no_text_are_for_binary_data_alone() -> None:
     given = document.Given(at="", name="x", datatype="BYTES", shape=(1,), values=[b"\xff"])
     output = told("x", messages([given], fields)["x"])
     with pytest.raises(GatewayError, match="binary_data"):
-        answer.write(model="m", version="1", id="", told=[output], as_bytes=lambda _: False)
-    written = answer.write(model="m", version="1", id="", told=[output], as_bytes=lambda _: True)
+        answer.write(style(), [output])
+    written = answer.write(style("x"), [output])
     assert written.content.endswith(b"\x01\0\0\0\xff")

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from services.router.gateway.aside import Aside
 from services.router.gateway.intake import Room
 from services.router.gateway.tensors import make
 from shared.contract import Contract, Field
@@ -291,6 +292,36 @@ async def test_a_body_may_come_in_pieces(router: Doors, http: aiohttp.ClientSess
         router.servable("model-1", same(X), address)
         async with http.post("/v2/models/model-1/infer", data=pieces()) as answer:
             assert answer.status == 200
+
+
+async def test_what_is_large_is_read_and_written_aside_and_is_the_same() -> None:
+    array = np.arange(8, dtype=np.int64).reshape(4, 2)
+    field = Field(name="x", dtype="int64", shape=(-1, 2))
+    outputs = (field, Field(name="y", dtype="int64"))
+
+    async def model(asked: PredictRequest, _: object) -> Outputs:
+        return {"x": asked.inputs["x"], "y": asked.inputs["x"]}
+
+    answers = []
+    for aside in (Aside(), Aside(large=10, many=4)):
+        async with (
+            doors(aside=aside) as router,
+            aiohttp.ClientSession(f"http://127.0.0.1:{router.http.port}") as http,
+            runtime(model) as address,
+        ):
+            contract = Contract(inputs=(field,), outputs=outputs)
+            router.servable("model-1", contract, address)
+            wanted = [{"name": "y", "parameters": {"binary_data": True}}, {"name": "x"}]
+            asked = {**x(array.tolist(), [4, 2], "INT64"), "id": "42", "outputs": wanted}
+            async with http.post("/v2/models/model-1/infer", json=asked) as answer:
+                size = answer.headers["Inference-Header-Content-Length"]
+                answers.append((answer.status, size, await answer.read()))
+            answers.append(await infer(http, x([1, 2, 3], [4, 2], "INT64")))
+            answers.append(await infer(http, x([1, 2], [1, 2], "FP32")))
+            answers.append(await infer(http, {**asked, "outputs": [{"name": "w"}]}))
+    assert answers[:4] == answers[4:]
+    assert [answer[0] for answer in answers] == [200, 400, 400, 400] * 2
+    assert answers[0][2].endswith(array.tobytes())
 
 
 async def test_on_a_jobs_own_host_every_page_is_its(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.router.gateway.errors import GatewayError
 from services.router.inference import answer, document
 from services.router.inference.datatypes import DATATYPES, datatype_of, shown
-from services.router.inference.given import Given, messages
+from services.router.inference.given import MANY, Given, messages
 from services.router.inference.told import Told, told
 from shared.contract import DTYPES, Field
 from shared.hydrosphere.dtypes import LAYOUTS
@@ -44,6 +44,7 @@ FIELDS = [
     *((name, kind.dtype) for name, kind in DATATYPES.items() if name != "BYTES"),
     *((name, dtype) for dtype, name in QUANTIZED.items()),
 ]
+PLAIN = answer.Style(model="m", version="1", id="", names=("x",), binary=frozenset())
 FRESH = settings(max_examples=40, deadline=None)
 
 
@@ -116,7 +117,7 @@ def test_what_is_sent_as_json_comes_back_as_json(
     asked = document.read(request, None)
     message = sent(asked.given[0], dtype)
     found = back(message)
-    written = answer.write(model="m", version="1", id="", told=[found], as_bytes=lambda _: False)
+    written = answer.write(PLAIN, [found])
     assert written.header is None
     [output] = msgspec.json.decode(written.content)["outputs"]
     assert output["datatype"] == name
@@ -139,6 +140,15 @@ def test_bytes_come_back_as_they_are(texts: list[bytes]) -> None:
     found = back(sent(one("BYTES", (len(texts),), raw=raw), "string"))
     assert found.raw() == raw
     assert found.values() == texts
+
+
+def test_a_great_many_whole_numbers_stay_bytes() -> None:
+    array = np.arange(MANY + 1, dtype=np.int16)
+    message = sent(one("INT16", array.shape, raw=array.tobytes()), "int16")
+    assert message.tensor_content == array.tobytes()
+    assert back(message).raw() == array.tobytes()
+    message = TensorProto(dtype=message.dtype, int_val=array)
+    assert told("x", message).raw() == array.tobytes()
 
 
 def test_a_model_may_answer_with_its_elements_as_bytes() -> None:
@@ -203,6 +213,8 @@ def test_a_scalar_may_be_sent_as_a_list_of_one() -> None:
         (one("BYTES", (1,), raw=b"\x05\0\0\0abc"), "string", None, "is cut short"),
         (one("BYTES", (1,), raw=b"\x05\0"), "string", None, "is cut short"),
         (one("BYTES", (2,), raw=b"\x01\0\0\0a"), "string", None, "1 elements came"),
+        (one("BYTES", (2,), raw=bytes(16)), "string", None, "3 elements came"),
+        (one("BYTES", (1 << 20,), raw=b""), "string", None, "1048576 elements of BYTES; 524288"),
     ],
 )
 def test_what_is_wrong_is_said(given, dtype, shape, wrong) -> None:

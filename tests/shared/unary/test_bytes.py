@@ -151,7 +151,7 @@ def test_integers_are_as_the_rfc_has_them(value: int, bits: int, made: str) -> N
 @given(st.lists(st.sampled_from(["0", "5", "13", "x" * 600]), min_size=1, max_size=80))
 @how(deadline=None)
 def test_a_block_that_is_remembered_means_what_it_would_mean_anew(statuses: list[str]) -> None:
-    encoder, blocks = Encoder(), Blocks()
+    encoder, blocks = Encoder(), Blocks(Calm())
     encoder.header_table_size = 300  # so that entries go, too
     for status in statuses:
         made = encoder.encode([("grpc-status", status), ("x", status)])
@@ -159,7 +159,7 @@ def test_a_block_that_is_remembered_means_what_it_would_mean_anew(statuses: list
 
 
 def test_the_same_block_may_mean_something_else_after_another() -> None:
-    blocks = Blocks()
+    blocks = Blocks(Calm())
     add = b"\x40\x0bgrpc-status\x01"
     newest = b"\xbe"
     for status in (b"1", b"2", b"3"):
@@ -173,7 +173,7 @@ def test_the_same_block_may_mean_something_else_after_another() -> None:
 @given(st.lists(st.binary(max_size=200), max_size=5))
 @how(deadline=None)
 def test_a_block_of_noise_is_read_or_ends_the_connection(noise: list[bytes]) -> None:
-    blocks = Blocks()
+    blocks = Blocks(Calm())
     with suppress(ConnectionFault):
         for one in noise:
             assert isinstance(blocks.decode(one), Fields)

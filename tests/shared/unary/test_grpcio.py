@@ -122,9 +122,12 @@ async def test_a_status_comes_with_its_words(through: Channel) -> None:
     with pytest.raises(Rejected) as caught:
         await ask(through, "nowhere")
     assert caught.value.status == Code.UNIMPLEMENTED
-    with pytest.raises(Rejected):
-        await ask(through, "failing", b"x" * 100_000)
+    with pytest.raises(Rejected) as caught:
+        await ask(through, "failing", b"x" * 50_000)
+    assert caught.value.message == "x" * 4096
     assert await ask(through, "echo", b"x") == b"x"
+    with pytest.raises(Failed, match="headers are too long"):
+        await ask(through, "failing", b"x" * 100_000)
 
 
 async def test_metadata_arrives(through: Channel) -> None:
