@@ -17,6 +17,7 @@ from services.api.hydrosphere.ask import Ask
 from services.api.types import Role
 
 V2: Final = "/api/v2"
+SERVICES: Final = ("api", "gateway", "monitoring")  # that a client asks what they are
 
 
 class Route(NamedTuple):
@@ -57,7 +58,8 @@ ROUTES: Final = (
 def add(app: web.Application, context: Context) -> None:
     for route in ROUTES:
         app.router.add_route(route.method, V2 + route.path, _handler(route, context))
-    app.router.add_get("/api/buildinfo", _build)
+    for service in SERVICES:
+        app.router.add_get(f"/{service}/buildinfo", _build)
 
 
 def _handler(route: Route, context: Context) -> Handler:
