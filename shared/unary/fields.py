@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from time import thread_time
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -10,6 +11,7 @@ import msgspec
 from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
+from shared.unary.calm import Calm
 from shared.unary.codes import Reset
 from shared.unary.faults import ConnectionFault
 
@@ -18,6 +20,7 @@ BLOCK: Final = LIST  # bytes of its block
 TEXT: Final = 4096  # characters of grpc-message that are kept
 KNOWN: Final = 64  # blocks whose meaning is remembered ...
 SHORT: Final = 512  # ... if they have no more bytes than this
+FRAME: Final = 50e-6  # seconds of our time that count as an idle frame
 
 _NAME: Final = re.compile(rb":status|[0-9a-z!#$%&'*+\-.^_`|~]+")
 _VALUE: Final = re.compile(rb"[^\x00\r\n]*")
@@ -40,22 +43,26 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
 class Blocks:
     """Decodes the blocks of one connection, all of them and in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, calm: Calm) -> None:
+        self._calm = calm
         self._decoder = Decoder(max_header_list_size=LIST)
         self._table = _Table()
         self._decoder.header_table = self._table
         self._known: dict[bytes, Fields] = {}
 
     def decode(self, block: bytes) -> Fields:
-        """Raises ConnectionFault when the block can't be read: none after it could be."""
+        """Raises ConnectionFault when the block can't be read: none after it could be; and when
+        reading them takes too much of our time."""
         known = self._known.get(block)
         if known is not None:
             return known
         self._table.changed = block[:1] != b"" and block[0] & 0xE0 == 0x20
+        began = thread_time()
         try:
             fields = read(self._decoder.decode(block, raw=True))  # type: ignore[arg-type]
         except HPACKError as error:
             raise ConnectionFault(Reset.COMPRESSION_ERROR, "Its headers can't be read.") from error
+        self._calm.spend((thread_time() - began) / FRAME)
         if self._table.changed or len(self._known) >= KNOWN:
             self._known.clear()
         if not self._table.changed and len(block) <= SHORT:

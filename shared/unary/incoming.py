@@ -30,7 +30,7 @@ class Incoming:
         self._calm = calls.calm
         self._clock = clock
         self._frames = frames.Frames()
-        self._blocks = Blocks()
+        self._blocks = Blocks(calls.calm)
         self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags, what has come
         self._on: dict[int, Callable[[int, int, memoryview], None]] = {
             frames.DATA: self._data,

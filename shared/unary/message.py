@@ -11,6 +11,7 @@ from shared.unary.faults import CallFault
 
 PREFIX: Final = 5
 LONGEST: Final = (1 << 32) - 1
+COPIED: Final = 1 << 24  # bytes up to which a copy costs less than not to need one
 
 _PREFIX: Final = struct.Struct(">?L")
 
@@ -33,7 +34,7 @@ class Message:
         self._limit = limit
         self._start = b""
         self._left = -1  # bytes to come; -1: not known yet
-        self._body: BytesIO | None = None
+        self._body: bytearray | BytesIO | None = None
 
     def take(self, piece: memoryview) -> None:
         """Raises CallFault when it is too long, compressed, or not the only one."""
@@ -64,10 +65,14 @@ class Message:
             )
 
     def _keep(self, piece: memoryview) -> None:
-        """In one growing buffer, which becomes the message without being copied."""
+        """In one growing buffer, which becomes the message: a large one without being copied."""
         if self._body is None:
-            self._body = BytesIO()
-        self._body.write(piece)
+            self._body = bytearray() if self._left <= COPIED else BytesIO()
         self.held += len(piece)
-        if len(piece) == self._left:
-            self.whole = self._body.getvalue()
+        last = len(piece) == self._left
+        if isinstance(self._body, bytearray):
+            self._body += piece
+            self.whole = bytes(self._body) if last else None
+        else:
+            self._body.write(piece)
+            self.whole = self._body.getvalue() if last else None

@@ -138,6 +138,10 @@ WRONG: dict[str, tuple[Make, Reset]] = {
     ),
     "a flood of hints": (lambda p, s: p.head(s, ((":status", "103"),)) * 30_000, S),
     "a flood of RST_STREAM": (lambda p, s: reset(s, 8) * 30_000, S),
+    "a flood of headers that are hard to read": (
+        lambda p, s: p.answer(s) + p.tail(s, (("x", "~" * 9_000),)) * 50,
+        S,
+    ),
     "a flood of trailers": (lambda p, s: p.answer(s) + p.tail(s) * 30_000, S),
 }
 
