@@ -94,7 +94,7 @@ async def main(runtime: int) -> None:
     table.replace(known, [], [pipeline(known, "first", "scalars")])
     gateway = Gateway(table, telemetry)
     pages = Pages(gateway)
-    fronts = (pages, inference.Pages(gateway, ready, pages.intake))
+    fronts = (pages, inference.Pages(gateway, ready, pages.intake, pages.aside))
     door = Door(table, Proxy(), telemetry, ready, Options(), fronts)
     opened: asyncio.Queue[int] = asyncio.Queue()
     stopping = asyncio.Event()

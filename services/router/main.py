@@ -117,7 +117,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             keys=keys,
             news=config.news_patience,
         ),
-        [pages, inference.Pages(gateway, ready, pages.intake)],
+        [pages, inference.Pages(gateway, ready, pages.intake, pages.aside)],
     )
 
     async def forget() -> None:

@@ -37,8 +37,8 @@ _refusal: Final = msgspec.json.Decoder(Refusal)
 
 class Aside:
     def __init__(self, large: int = LARGE, many: int = MANY) -> None:
-        self._large = large
-        self._many = many
+        self.large = large
+        self.many = many
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -46,16 +46,16 @@ class Aside:
 
     async def to_tensors(self, body: bytes, fields: Sequence[Field], deadline: float) -> Tensors:
         """As mapping.to_tensors, wherever it is best done. Raises TimeoutError at `deadline`."""
-        if len(body) <= self._large:
+        if len(body) <= self.large:
             return to_tensors(body, fields)
-        return PredictRequest.FromString(await self._ordered(READ, fields, body, deadline)).inputs
+        return PredictRequest.FromString(await self.ordered(READ, fields, body, deadline)).inputs
 
     async def to_json(self, tensors: Tensors, fields: Sequence[Field], deadline: float) -> bytes:
         """As answer.to_json. Raises TimeoutError at `deadline`."""
-        if weight(tensors) <= self._many:
+        if weight(tensors) <= self.many:
             return to_json(tensors, fields)
         message = PredictResponse(outputs=dict(tensors)).SerializeToString()
-        return await self._ordered(WRITE, fields, message, deadline)
+        return await self.ordered(WRITE, fields, message, deadline)
 
     async def forget(self) -> None:
         """End the process if nobody needs it any more."""
@@ -69,9 +69,10 @@ class Aside:
                 process.kill()
             await process.wait()
 
-    async def _ordered(
+    async def ordered(
         self, which: bytes, fields: Sequence[Field], data: bytes, deadline: float
     ) -> bytes:
+        """What the process makes of `data`: see child.WORK. Raises TimeoutError at `deadline`."""
         if self._waiting >= WAITING:
             raise unavailable("too many large bodies and answers are in hand")
         self._waiting += 1

@@ -11,7 +11,7 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from services.router.gateway.answer import to_json
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.mapping import to_tensors
+from services.router.inference import large
 from shared.contract import Field
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
 
@@ -43,6 +44,9 @@ class Refusal(msgspec.Struct, frozen=True):
 _fields: Final = msgspec.json.Decoder(tuple[Field, ...])
 
 
+Work = Callable[[bytes, Sequence[Field]], bytes]
+
+
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.nice(NICE)
@@ -50,14 +54,14 @@ def main() -> None:
     while len(head := orders.read(ORDER.size)) == ORDER.size:
         which, described, size = ORDER.unpack(head)
         fields = _fields.decode(orders.read(described))
-        ended, rest = _answered(_read if which == READ else _write, orders, size, fields)
+        ended, rest = _answered(WORK[which], orders, size, fields)
         replies.write(REPLY.pack(ended, len(rest)))
         replies.write(rest)
         replies.flush()
 
 
 def _answered(
-    work: Callable[[bytes, tuple[Field, ...]], bytes],
+    work: Work,
     orders: BinaryIO,
     size: int,
     fields: tuple[Field, ...],
@@ -73,12 +77,15 @@ def _answered(
     return REFUSED, msgspec.json.encode(refusal)
 
 
-def _read(body: bytes, fields: tuple[Field, ...]) -> bytes:
+def _read(body: bytes, fields: Sequence[Field]) -> bytes:
     return PredictRequest(inputs=to_tensors(body, fields)).SerializeToString()
 
 
-def _write(message: bytes, fields: tuple[Field, ...]) -> bytes:
+def _write(message: bytes, fields: Sequence[Field]) -> bytes:
     return to_json(PredictResponse.FromString(message).outputs, fields)
+
+
+WORK: Final[dict[bytes, Work]] = {READ: _read, WRITE: _write, **large.WORK}
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Pages:
         self, gateway: Gateway, room: Room | None = None, aside: Aside | None = None
     ) -> None:
         self._gateway = gateway
-        self._aside = aside or Aside()
+        self.aside = aside or Aside()
         self.intake = Intake(room or Room())
 
     def has(self, path: bytes) -> bool:
@@ -130,9 +130,9 @@ class Pages:
         try:
             async with self.intake.whole(request, vetted, reply) as body:
                 deadline = time.monotonic() + seconds
-                tensors = await self._aside.to_tensors(body, target.inputs, deadline)
+                tensors = await self.aside.to_tensors(body, target.inputs, deadline)
                 outputs = await self._gateway.predict(target, tensors, deadline=deadline)
-                return await self._aside.to_json(outputs, target.outputs, deadline)
+                return await self.aside.to_json(outputs, target.outputs, deadline)
         except TimeoutError as error:
             raise late(target, seconds) from error
         except ValueError as error:
@@ -141,10 +141,10 @@ class Pages:
 
     async def forget(self) -> None:
         """Let go of what is not needed any more."""
-        await self._aside.forget()
+        await self.aside.forget()
 
     async def close(self) -> None:
-        await self._aside.close()
+        await self.aside.close()
 
     async def _tell(self, error: GatewayError, reply: Reply) -> None:
         headers: Sequence[Header] = JSON

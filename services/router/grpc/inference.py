@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from services.router.gateway.gateway import Gateway
 from services.router.gateway.targets import Target
+from services.router.gateway.tensors import weight
 from services.router.grpc.call import Calls, Service, service
 from services.router.inference import models
 from services.router.inference.errors import bad
-from services.router.inference.given import RANK, Given
-from services.router.inference.infer import infer
-from services.router.inference.told import Told
+from services.router.inference.given import MANY, RANK, Given, messages
+from services.router.inference.told import Told, told
+from services.router.inference.wanted import named
 from shared.protos.inference_pb2 import (
     InferTensorContents,
     ModelInferRequest,
@@ -83,8 +85,13 @@ def inference(gateway: Gateway, ready: Callable[[], str | None], calls: Calls) -
     async def model_infer(asked: ModelInferRequest, deadline: float | None) -> ModelInferResponse:
         target = await chosen(asked.model_name, asked.model_version)
         wanted = [output.name for output in asked.outputs]
-        told = await infer(gateway, target, given(asked), wanted, deadline)
-        return answer(asked, target, told)
+        names = named(target, wanted)
+        inputs = messages(given(asked), target.inputs)
+        outputs = await gateway.predict(target, inputs, deadline=deadline)
+        found = [told(name, outputs[name]) for name in names]
+        if weight(outputs) > MANY:  # it takes a while, in which others go on
+            return await asyncio.to_thread(answer, asked, target, found)
+        return answer(asked, target, found)
 
     return service(
         SERVICE,
@@ -129,15 +136,18 @@ def _values(at: str, each: ModelInferRequest.InferInputTensor) -> Sequence[Any]:
     for found, _ in each.contents.ListFields():
         if found.name != field:
             raise bad(f"{at}.contents.{found.name}: {each.datatype[:100]} is in {field}")
-    return getattr(each.contents, field) if field else ()
+    found = getattr(each.contents, field) if field else ()
+    if len(found) > MANY:
+        raise bad(f"{at}.contents: more than {MANY} elements are for raw_input_contents")
+    return found
 
 
-def answer(asked: ModelInferRequest, target: Target, told: Sequence[Told]) -> ModelInferResponse:
+def answer(asked: ModelInferRequest, target: Target, outputs: Sequence[Told]) -> ModelInferResponse:
     """In contents where the request was, unless there is no other way than raw."""
     found = ModelInferResponse(model_name=target.name, model_version=target.version, id=asked.id)
     contents = any(each.HasField("contents") for each in asked.inputs)
-    raw = not contents or any(each.datatype.name == "FP16" for each in told)
-    for each in told:
+    raw = not contents or any(each.datatype.name == "FP16" or each.count > MANY for each in outputs)
+    for each in outputs:
         output = found.outputs.add(name=each.name, datatype=each.datatype.name, shape=each.shape)
         if raw:
             found.raw_output_contents.append(each.raw())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf, isfinite, isnan
 from typing import Any, Final
 
@@ -28,9 +28,17 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         return JSON if self.header is None else BINARY
 
 
-def write(
-    *, model: str, version: str, id: str, told: Sequence[Told], as_bytes: Callable[[str], bool]
-) -> Body:
+class Style(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer is written: with what, and which outputs as bytes."""
+
+    model: str
+    version: str
+    id: str
+    names: tuple[str, ...]
+    binary: frozenset[str]
+
+
+def write(style: Style, told: Sequence[Told]) -> Body:
     """Raises GatewayError when an output can't be written in the way that was asked for."""
     outputs: list[dict[str, Any]] = []
     behind: list[bytes] = []
@@ -40,16 +48,16 @@ def write(
             "datatype": each.datatype.name,
             "shape": each.shape,
         }
-        if as_bytes(each.name):
+        if each.name in style.binary:
             raw = each.raw()
             output["parameters"] = {SIZE: len(raw)}
             behind.append(raw)
         else:
             output["data"] = _plain(each)
         outputs.append(output)
-    found: dict[str, Any] = {"model_name": model, "model_version": version}
-    if id:
-        found["id"] = id
+    found: dict[str, Any] = {"model_name": style.model, "model_version": style.version}
+    if style.id:
+        found["id"] = style.id
     head = msgspec.json.encode({**found, "outputs": outputs})
     if not behind:
         return Body(content=head)

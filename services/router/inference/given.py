@@ -2,7 +2,7 @@
 
 A client sends the elements as values (a JSON list, or a field of a message) or as bytes, row by
 row, little-endian. Models get them in the one field that belongs to their type, since that is what
-every runtime reads.
+every runtime reads; only a great many whole numbers that came as bytes stay bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from shared.hydrosphere.dtypes import LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
 RANK: Final = 64  # dimensions of a tensor
+MANY: Final = 1 << 19  # elements that are read one by one
 
 PACKED: Final = {"FP32": b"\x2a", "FP64": b"\x32", "BOOL": b"\x5a"}
 """Those whose elements stand in a serialized TensorProto as they stand in binary data, with the
@@ -62,7 +63,9 @@ def _message(given: Given, field: Field) -> TensorProto:
     if given.raw is None:
         return _of_values(given, given.values, field.dtype, count, shape)
     if not kind.size:
-        return _of_values(given, _strings(given, given.raw), field.dtype, count, shape)
+        if count > MANY:
+            raise bad(f"{given.at}.shape: {count} elements of BYTES; {MANY} are allowed")
+        return _of_values(given, _strings(given, given.raw, count), field.dtype, count, shape)
     if len(given.raw) != count * kind.size:
         raise bad(
             f"{given.at}: {len(given.raw)} bytes came; {count} elements of {kind.name} are "
@@ -126,17 +129,19 @@ def _of_bytes(given: Given, raw: bytes, kind: Datatype, dtype: DType, shape: Sha
     if tag := PACKED.get(kind.name):
         if raw:
             found.MergeFromString(b"".join((tag, varint(len(raw)), raw)))
+    elif len(raw) > MANY * kind.size:
+        found.tensor_content = raw
     else:
         code = "H" if layout.code == "e" else layout.code  # FP16 as its 16 bits
         getattr(found, layout.field).extend(memoryview(raw).cast(code))  # type: ignore[call-overload]
     return found
 
 
-def _strings(given: Given, raw: bytes) -> list[bytes]:
-    """`raw` holds each with its length before it, in four bytes."""
+def _strings(given: Given, raw: bytes, count: int) -> list[bytes]:
+    """`raw` holds each with its length before it, in four bytes. Not many more than `count`."""
     found: list[bytes] = []
     at = 0
-    while at < len(raw):
+    while at < len(raw) and len(found) <= count:
         start = at + 4
         at = start + int.from_bytes(raw[at:start], "little")
         if start > len(raw) or at > len(raw):

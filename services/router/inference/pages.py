@@ -6,22 +6,29 @@ Whatever goes wrong is `{"error": text}`, with the status that the gateway has f
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from services.router.gateway.aside import Aside
 from services.router.gateway.errors import GatewayError, Kind
-from services.router.gateway.gateway import Gateway
+from services.router.gateway.gateway import Gateway, late
 from services.router.gateway.intake import Intake
 from services.router.gateway.targets import Target
-from services.router.inference import answer, document, models
-from services.router.inference.errors import bad, envelope
-from services.router.inference.infer import infer
+from services.router.gateway.tensors import Tensors, weight
+from services.router.inference import answer, document, large, models
+from services.router.inference.document import Asked
+from services.router.inference.errors import bad, envelope, not_yet
+from services.router.inference.given import messages
 from services.router.inference.paths import ROOT, Page, page
+from services.router.inference.told import told
+from services.router.inference.wanted import named
 from services.router.reply import Reply
 from services.router.vet import Header, Vetted, content_length, values
+from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictResponse
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +50,13 @@ FRESH: Final = (b"Cache-Control", b"no-store")
 class Pages:
     """`ready` says why the router can't do its work now, or None."""
 
-    def __init__(self, gateway: Gateway, ready: Callable[[], str | None], intake: Intake) -> None:
+    def __init__(
+        self, gateway: Gateway, ready: Callable[[], str | None], intake: Intake, aside: Aside
+    ) -> None:
         self._gateway = gateway
         self._ready = ready
         self._intake = intake
+        self._aside = aside
 
     def has(self, path: bytes) -> bool:
         """Whether a path (without its query) is one of this protocol."""
@@ -103,21 +113,57 @@ class Pages:
         self, asked: Page, request: web.BaseRequest, vetted: Vetted, reply: Reply
     ) -> None:
         target = await self._chosen(asked)
+        if not target.stages:
+            raise not_yet(target)
         header = _header(vetted.headers)
-        async with self._intake.whole(request, vetted, reply) as body:
-            given = document.read(body, header)
-            told = await infer(self._gateway, target, given.given, given.wanted)
-        written = answer.write(
-            model=target.name,
-            version=target.version,
-            id=given.id,
-            told=told,
-            as_bytes=given.as_bytes,
-        )
+        seconds = self._gateway.options.deadline
+        try:
+            async with self._intake.whole(request, vetted, reply) as body:
+                deadline = time.monotonic() + seconds
+                given, inputs = await self._read(target, body, header, deadline)
+                names = named(target, given.wanted)
+                outputs = await self._gateway.predict(target, inputs, deadline=deadline)
+                written = await self._write(target, given, names, outputs, deadline)
+        except TimeoutError as error:
+            raise late(target, seconds) from error
         headers = [(b"Content-Type", written.kind), *CORS]
         if written.header is not None:
             headers.append((HEADER, b"%d" % written.header))
         await reply.whole(200, headers, written.content)
+
+    async def _read(
+        self, target: Target, body: bytes, header: int | None, deadline: float
+    ) -> tuple[Asked, Tensors]:
+        if (len(body) if header is None else header) > self._aside.large:
+            order = large.framed(header, body)
+            return large.taken(
+                await self._aside.ordered(large.READ, target.inputs, order, deadline)
+            )
+        asked = document.read(body, header)
+        return asked, messages(asked.given, target.inputs)
+
+    async def _write(
+        self,
+        target: Target,
+        asked: Asked,
+        names: tuple[str, ...],
+        outputs: Tensors,
+        deadline: float,
+    ) -> answer.Body:
+        style = answer.Style(
+            model=target.name,
+            version=target.version,
+            id=asked.id,
+            names=names,
+            binary=frozenset(filter(asked.as_bytes, names)),
+        )
+        kept = {name: outputs[name] for name in names}
+        if weight(kept) > self._aside.many:
+            order = large.framed(style, PredictResponse(outputs=kept).SerializeToString())
+            return large.written(
+                await self._aside.ordered(large.WRITE, target.outputs, order, deadline)
+            )
+        return answer.write(style, [told(name, kept[name]) for name in names])
 
     async def _chosen(self, asked: Page) -> Target:
         return models.chosen(await self._gateway.found(asked.model), asked.model, asked.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,8 @@ from services.router.inference.given import PACKED, quoted
 from shared.contract import ANY, Shape
 from shared.hydrosphere.dtypes import DTYPE_OF, LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
+
+CHUNK: Final = 1 << 16  # elements that are written at a time: others may go on in between
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +49,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
             alone = TensorProto()
             getattr(alone, layout.field).MergeFrom(found)
             return _unframed(alone.SerializeToString())
+        code = "H" if layout.code == "e" else layout.code
         try:
-            return array("H" if layout.code == "e" else layout.code, found).tobytes()
+            return b"".join(
+                array(code, found[at : at + CHUNK]).tobytes() for at in range(0, len(found), CHUNK)
+            )
         except OverflowError as error:
             raise self._lie() from error
+
+    @property
+    def count(self) -> int:
+        return count(self.message)
 
     def _lie(self) -> GatewayError:
         what = f"The output {quoted(self.name)} has elements that are not {self.datatype.name}"
