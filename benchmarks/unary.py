@@ -34,7 +34,7 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 
 
 class Echo(asyncio.Protocol):
-    """Gives back what DATA brings, and asks no questions."""
+    """Gives back the little that DATA brings, and heeds no windows."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -109,7 +109,7 @@ def cpu() -> float:
     return own.ru_utime + own.ru_stime
 
 
-async def ours(port: int, seconds: float) -> None:
+async def ours(port: int, kind: str, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     channel = await Channel.open(Address(f"http://127.0.0.1:{port}"), 5)
     path = PATH.encode()
@@ -117,27 +117,24 @@ async def ours(port: int, seconds: float) -> None:
     async def ask(message: bytes) -> bytes:
         return await channel.call(path, message, loop.time() + 10)
 
-    await rows("ours", ask, seconds)
+    await rows("ours", ask, kind, seconds)
     channel.close()
 
 
-async def theirs(port: int, seconds: float) -> None:
+async def theirs(port: int, kind: str, seconds: float) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel:
         call: Any = channel.unary_unary(PATH)
 
         async def ask(message: bytes) -> bytes:
             return bytes(await call(message, timeout=10))
 
-        await rows("grpcio", ask, seconds)
+        await rows("grpcio", ask, kind, seconds)
 
 
-async def rows(name: str, ask: Ask, seconds: float) -> None:
-    for what, message, at_once in (
-        ("two scalars", SMALL, 1),
-        ("two scalars", SMALL, 64),
-        ("an image", LARGE, 1),
-        ("an image", LARGE, 8),
-    ):
+async def rows(name: str, ask: Ask, kind: str, seconds: float) -> None:
+    small = (("two scalars", SMALL, 1), ("two scalars", SMALL, 64))
+    large = (("an image", LARGE, 1), ("an image", LARGE, 8))
+    for what, message, at_once in small if kind == "frames" else small + large:
         speed, each = await measure(ask, message, at_once, seconds)
         print(f"  {name:8}{what:14}{at_once:3} at once{speed:10.0f}/s{each:8.0f} µs each")
 
@@ -150,8 +147,8 @@ def main(seconds: float = 1.0) -> None:
         server.start()
         port = here.recv()
         print(f"server: {kind}")
-        uvloop.run(ours(port, seconds))
-        uvloop.run(theirs(port, seconds))
+        uvloop.run(ours(port, kind, seconds))
+        uvloop.run(theirs(port, kind, seconds))
         server.terminate()
         server.join()
 
