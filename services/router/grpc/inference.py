@@ -133,9 +133,9 @@ def _values(at: str, each: ModelInferRequest.InferInputTensor) -> Sequence[Any]:
     if each.datatype == "FP16":
         raise bad(f"{at}.contents: FP16 is for raw_input_contents alone")
     field = CONTENTS.get(each.datatype)
-    for found, _ in each.contents.ListFields():
-        if found.name != field:
-            raise bad(f"{at}.contents.{found.name}: {each.datatype[:100]} is in {field}")
+    for other, _ in each.contents.ListFields():
+        if other.name != field:
+            raise bad(f"{at}.contents.{other.name}: {each.datatype[:100]} is in {field}")
     found = getattr(each.contents, field) if field else ()
     if len(found) > MANY:
         raise bad(f"{at}.contents: more than {MANY} elements are for raw_input_contents")

@@ -19,7 +19,9 @@ from services.router.gateway.gateway import Gateway, late
 from services.router.gateway.intake import Intake
 from services.router.gateway.targets import Target
 from services.router.gateway.tensors import Tensors, weight
-from services.router.inference import answer, document, large, models
+from services.router.inference import document, large, models
+from services.router.inference.answer import JSON as PLAIN
+from services.router.inference.answer import Body, Style, write
 from services.router.inference.document import Asked
 from services.router.inference.errors import bad, envelope, not_yet
 from services.router.inference.given import messages
@@ -43,7 +45,7 @@ PREFLIGHT: Final[tuple[Header, ...]] = (
     (b"Access-Control-Allow-Headers", b"*, Authorization"),
     (b"Access-Control-Max-Age", b"86400"),
 )
-JSON: Final = (b"Content-Type", answer.JSON)
+JSON: Final = (b"Content-Type", PLAIN)
 FRESH: Final = (b"Cache-Control", b"no-store")
 
 
@@ -149,8 +151,8 @@ class Pages:
         names: tuple[str, ...],
         outputs: Tensors,
         deadline: float,
-    ) -> answer.Body:
-        style = answer.Style(
+    ) -> Body:
+        style = Style(
             model=target.name,
             version=target.version,
             id=asked.id,
@@ -163,7 +165,7 @@ class Pages:
             return large.written(
                 await self._aside.ordered(large.WRITE, target.outputs, order, deadline)
             )
-        return answer.write(style, [told(name, kept[name]) for name in names])
+        return write(style, [told(name, kept[name]) for name in names])
 
     async def _chosen(self, asked: Page) -> Target:
         return models.chosen(await self._gateway.found(asked.model), asked.model, asked.version)
