@@ -106,7 +106,7 @@ class Pipeline:
         series: Series,
     ) -> Mapping[str, TensorProto]:
         taken = {field.name: inputs[field.name] for field in stage.inputs}
-        parts = wire.parts(taken)
+        parts = wire.parts(taken, inputs)
         runtime = await self._runtime(chosen, deadline)
         if len(stage.variants) > 1:
             self._shade(target, stage, chosen, taken, parts, deadline, series)

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from services.router.gateway.received import Received
 from services.router.gateway.targets import Variant
 from services.router.gateway.tensors import Tensors, varint
 from shared.protos.hydro_serving_grpc.tf.api.model_pb2 import ModelSpec
@@ -23,12 +24,16 @@ _INPUT: Final = bytes([PredictRequest.INPUTS_FIELD_NUMBER << 3 | 2])
 _NAME: Final = b"\x0a"  # of an entry of a map: its key ...
 _VALUE: Final = b"\x12"  # ... and its value
 
-Parts = Mapping[str, bytes]
+Parts = Mapping[str, bytes | memoryview]
 
 
-def parts(tensors: Tensors) -> Parts:
-    """Each tensor as it stands in a PredictRequest."""
-    return {name: _part(name.encode(), tensor) for name, tensor in tensors.items()}
+def parts(tensors: Tensors, among: Tensors | None = None) -> Parts:
+    """Each tensor as it stands in a PredictRequest; as it came, where it is one `among` those."""
+    came: Parts = among.parts if isinstance(among, Received) else {}
+    return {
+        name: came[name] if name in came else _part(name.encode(), tensor)
+        for name, tensor in tensors.items()
+    }
 
 
 def _part(name: bytes, tensor: TensorProto) -> bytes:

@@ -10,9 +10,9 @@ from google.protobuf.empty_pb2 import Empty
 
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.gateway import Gateway
+from services.router.gateway.received import received
 from services.router.grpc.call import Calls, Service, service
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import (
-    PredictRequest,
     PredictResponse,
     StatusResponse,
 )
@@ -21,24 +21,26 @@ SERVICE: Final = "tensorflow.serving.PredictionService"
 
 
 def prediction(gateway: Gateway, calls: Calls) -> Service:
-    async def predict(asked: PredictRequest, deadline: float | None) -> PredictResponse:
-        name = asked.model_spec.name
+    async def predict(data: bytes, deadline: float | None) -> bytes:
+        try:
+            name, inputs = received(data)
+        except ValueError as error:
+            raise GatewayError(Kind.BAD_REQUEST, str(error)) from error
         if not name:
             raise GatewayError(
-                Kind.BAD_REQUEST, "model_spec.name: the name of a servable or an application."
+                Kind.BAD_REQUEST, "model_spec.name: the name of a servable or an application"
             )
         target = await gateway.found(name)
         if target is None:
-            raise GatewayError(
-                Kind.NOT_FOUND, f"There is no servable and no application '{name[:100]}'"
-            )
-        outputs = await gateway.predict(target, asked.inputs, deadline=deadline)
-        return PredictResponse(outputs=outputs)
+            text = f"There is no servable and no application '{name[:100]}'"
+            raise GatewayError(Kind.NOT_FOUND, text)
+        outputs = await gateway.predict(target, inputs, deadline=deadline)
+        return PredictResponse(outputs=outputs).SerializeToString()
 
     async def status(asked: Empty, deadline: float | None) -> StatusResponse:
         return StatusResponse(status=StatusResponse.SERVING, message="")
 
     return service(
         SERVICE,
-        {"Predict": calls.method(PredictRequest, predict), "Status": calls.method(Empty, status)},
+        {"Predict": calls.raw(predict), "Status": calls.method(Empty, status)},
     )
