@@ -57,7 +57,7 @@ class Intake:
             call.answer.take(piece)
         self._held += call.answer.held - before
         call.taken += size
-        if call.taken >= CALL // 2:
+        if call.taken >= CALL // 2 and call.answer.left > call.credit:
             self._give_back(call)
 
     def over(self, call: Call, *, broken_off: bool) -> None:

@@ -24,21 +24,22 @@ def prefix(size: int) -> bytes:
 
 
 class Message:
-    """`whole` is the message, once it is; `held` the bytes that are kept of it until then."""
+    """`whole` is the message, once it is; `held` the bytes that are kept of it until then, and
+    `left` those to come, or -1 as long as that is not known."""
 
-    __slots__ = ("_body", "_left", "_limit", "_start", "held", "whole")
+    __slots__ = ("_body", "_limit", "_start", "held", "left", "whole")
 
     def __init__(self, limit: int) -> None:
         self.whole: bytes | None = None
         self.held = 0
         self._limit = limit
         self._start = b""
-        self._left = -1  # bytes to come; -1: not known yet
+        self.left = -1
         self._body: bytearray | BytesIO | None = None
 
     def take(self, piece: memoryview) -> None:
         """Raises CallFault when it is too long, compressed, or not the only one."""
-        if self._left < 0:
+        if self.left < 0:
             need = PREFIX - len(self._start)
             self._start += piece[:need]
             if len(self._start) < PREFIX:
@@ -46,30 +47,30 @@ class Message:
             self._begin()
             piece = piece[need:]
         size = len(piece)
-        if size > self._left:
+        if size > self.left:
             raise CallFault("It answered with more than one message.", Reset.CANCEL)
-        if size == self._left and self._body is None:
+        if size == self.left and self._body is None:
             if self.whole is None:
                 self.whole = bytes(piece)
         else:
             self._keep(piece)
-        self._left -= size
+        self.left -= size
 
     def _begin(self) -> None:
-        compressed, self._left = self._start[0], int.from_bytes(self._start[1:], "big")
+        compressed, self.left = self._start[0], int.from_bytes(self._start[1:], "big")
         if compressed:
             raise CallFault("Its answer is compressed.", Reset.CANCEL)
-        if self._left > self._limit:
+        if self.left > self._limit:
             raise CallFault(
-                f"Its answer has {self._left} bytes; {self._limit} are taken at most.", Reset.CANCEL
+                f"Its answer has {self.left} bytes; {self._limit} are taken at most.", Reset.CANCEL
             )
 
     def _keep(self, piece: memoryview) -> None:
         """In one growing buffer, which becomes the message: a large one without being copied."""
         if self._body is None:
-            self._body = bytearray() if self._left <= COPIED else BytesIO()
+            self._body = bytearray() if self.left <= COPIED else BytesIO()
         self.held += len(piece)
-        last = len(piece) == self._left
+        last = len(piece) == self.left
         if isinstance(self._body, bytearray):
             self._body += piece
             self.whole = bytes(self._body) if last else None
