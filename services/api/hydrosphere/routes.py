@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 from services.api import refused
 from services.api.context import Context
 from services.api.hydrosphere import ask as asks
-from services.api.hydrosphere import errors, manager, streams
+from services.api.hydrosphere import errors, manager, streams, training
 from services.api.hydrosphere.ask import Ask
 from services.api.types import Role
 
@@ -54,10 +54,18 @@ ROUTES: Final = (
     Route("GET", "/events", streams.events),
 )
 
+MONITORING: Final = (
+    Route("POST", "/profiles/batch/{number}", training.push, "write"),
+    Route("POST", "/profiles/batch/{number}/s3", training.push, "write"),
+    Route("GET", "/profiles/batch/{number}/status", training.status),
+)
+
 
 def add(app: web.Application, context: Context) -> None:
     for route in ROUTES:
         app.router.add_route(route.method, V2 + route.path, _handler(route, context))
+    for route in MONITORING:
+        app.router.add_route(route.method, "/monitoring" + route.path, _handler(route, context))
     for service in SERVICES:
         app.router.add_get(f"/{service}/buildinfo", _build)
 

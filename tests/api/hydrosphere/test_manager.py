@@ -258,6 +258,29 @@ async def test_applications_that_are_wrong_are_refused(world: World) -> None:
         assert (await ask(world, "GET", f"/api/v2/{path}")).status == 404
 
 
+async def test_training_data_comes_after_its_model(world: World) -> None:
+    number = (await uploaded(world))["id"]
+    path = f"/monitoring/profiles/batch/{number}"
+    assert (await ask(world, "GET", f"{path}/status")).body == {"kind": "NotRegistered"}
+    assert (await ask(world, "POST", f"{path}/s3", {"path": "file:///etc"})).status == 400
+    said = await ask(world, "POST", path, data=b"x,m\n1,2\n")
+    assert (said.status, said.body) == (200, "ok"), said
+    assert (await ask(world, "POST", path, data=b"x,m\n1,2\n")).status == 200
+    assert (await ask(world, "POST", path, data=b"x,m\n1,3\n")).status == 400
+    assert (await ask(world, "GET", f"{path}/status")).body == {"kind": "Processing"}
+    shown = await world.ask("GET", f"{world.place}/models/claims-model/versions/1")
+    assert shown.body["training"]["digest"].startswith("sha256:")
+    other = (await uploaded(world, metadata={"n": "2"}))["id"]
+    path = f"/monitoring/profiles/batch/{other}"
+    assert (await ask(world, "POST", path, {"path": "s3://bucket/a.csv"})).status == 200
+    await world.database.execute(
+        "INSERT INTO trainings (version, state) SELECT id, 'ready' FROM versions WHERE seq = $1",
+        other,
+    )
+    assert (await ask(world, "GET", f"{path}/status")).body == {"kind": "Success"}
+    assert (await ask(world, "POST", "/monitoring/profiles/batch/0", data=b"x")).status == 404
+
+
 async def told(answer: ClientResponse) -> tuple[str, str]:
     """The next event and its data."""
     name, data = "", ""

@@ -141,9 +141,13 @@ def _training(written: object, report: Report) -> tuple[str, bool]:
         report.note("training-data", f"{short(text)} is read as CSV; nothing else is supported")
     if not text.startswith(_SCHEME):
         return "", True
-    if not _S3.fullmatch(text):
+    if not is_s3(text):
         report.wrong("training-data", f"{short(text)} is not of the form s3://bucket/key.csv")
     return text, False
+
+
+def is_s3(text: str) -> bool:
+    return _S3.fullmatch(text) is not None
 
 
 def _metadata(written: object, report: Report) -> dict[str, str]:
