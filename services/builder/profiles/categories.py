@@ -43,7 +43,7 @@ class Categories:
             if value is None:
                 self.empty += 1
                 continue
-            short = value[:LONGEST]
+            short = value[:LONGEST].replace("\0", "\ufffd")  # which no jsonb can hold
             counts[short] = counts.get(short, 0) + 1
         self._count(counts)
         for value in counts:

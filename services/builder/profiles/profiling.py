@@ -24,7 +24,7 @@ from shared import ids
 from shared.blobs import Blobs
 from shared.buckets import Buckets
 from shared.contract import Contract
-from shared.database.pool import Connection, Database
+from shared.database.pool import TROUBLE, Connection, Database
 from shared.database.sqlfile import sql
 from shared.endpoint import Definition
 from shared.errors import Invalid, Permanent, Transient
@@ -38,7 +38,8 @@ TRAINING_NOTE = sql(__package__, "training_note")
 TRAINING_TAKE = sql(__package__, "training_take")
 TRAINING_END = sql(__package__, "training_end")
 
-AT_ONCE: Final = 100  # samples in one transaction
+AT_ONCE: Final = 100  # samples in one transaction ...
+BYTES: Final = 8 << 20  # ... that are not more than that; it would take longer than one may
 OFTEN: Final = 2.0  # seconds between two looks
 LEASE: Final = 900.0  # seconds for one file
 TRIES: Final = 5
@@ -70,13 +71,19 @@ class Profiling:
         async with self._database.transaction() as connection:
             if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", ONE):
                 return False
-            taken = await store.samples(connection, AT_ONCE)
+            taken = await store.samples(connection, AT_ONCE, BYTES)
             by_hour: dict[tuple[VersionId, datetime], list[bytes]] = defaultdict(list)
             for sample in taken:
                 by_hour[sample.version, sample.hour].append(sample.body)
             for (version, hour), bodies in by_hour.items():
-                await self._count(connection, version, hour, bodies)
-        return len(taken) == AT_ONCE
+                try:
+                    async with connection.transaction():
+                        await self._count(connection, version, hour, bodies)
+                except TROUBLE:
+                    raise
+                except Exception:  # what comes from strangers must not stop all others
+                    log.exception("samples of %s are left out", version)
+        return len(taken) == AT_ONCE or sum(len(sample.body) for sample in taken) >= BYTES
 
     async def _count(
         self, connection: Connection, version: VersionId, hour: datetime, bodies: Sequence[bytes]
@@ -85,7 +92,7 @@ class Profiling:
         if contract is None:
             return
         fresh = await asyncio.to_thread(counted, contract, bodies)
-        hourly = await store.known(connection, version, contract, "traffic", hour)
+        hourly = await store.known(connection, version, contract, "traffic", hour, hour)
         for field, sketch in hourly.items():
             if field in fresh:
                 fresh[field].merge(sketch)  # type: ignore[arg-type]
@@ -112,6 +119,8 @@ class Profiling:
         version = VersionId(row["version"])
         definition = msgspec.convert(row["definition"], Definition)
         try:
+            if row["tries"] > TRIES:  # those before took their builder along
+                raise Permanent(f"reading it was begun {TRIES} times and never ended")
             found = await self._read(definition)
         except Transient as error:
             if row["tries"] < TRIES:
@@ -120,6 +129,10 @@ class Profiling:
             await self._database.execute(TRAINING_END, version, "failed", 0, [], str(error))
         except (Invalid, Permanent) as error:
             await self._database.execute(TRAINING_END, version, "failed", 0, [], str(error))
+        except Exception:
+            log.exception("the training data of %s can't be read", version)
+            why = "it can't be read; the builder's log says more"
+            await self._database.execute(TRAINING_END, version, "failed", 0, [], why)
         else:
             async with self._database.transaction() as connection:
                 ended = (version, "ready", found.rows, list(found.notes), "")

@@ -24,7 +24,8 @@ PROFILES = sql(__package__, "profiles")
 SAMPLES_TAKE = sql(__package__, "samples_take")
 DRIFT_KEEP = sql(__package__, "drift_keep")
 
-EVER: Final = datetime.min  # what asyncpg writes as -infinity
+EVER: Final = datetime.min  # what asyncpg writes as -infinity ...
+ALWAYS: Final = datetime.max  # ... and as infinity
 
 Source = Literal["training", "traffic", "recent"]
 
@@ -35,9 +36,9 @@ class Counted(msgspec.Struct, frozen=True):
     body: bytes
 
 
-async def samples(connection: Connection, most: int) -> list[Counted]:
+async def samples(connection: Connection, most: int, size: int) -> list[Counted]:
     """The oldest, which are gone once the transaction is."""
-    rows = await connection.fetch(SAMPLES_TAKE, most)
+    rows = await connection.fetch(SAMPLES_TAKE, most, size)
     return [Counted(VersionId(row["version"]), row["hour"], row["body"]) for row in rows]
 
 
@@ -69,11 +70,12 @@ async def known(
     contract: Contract,
     source: Source,
     since: datetime = EVER,
+    until: datetime = ALWAYS,
 ) -> dict[str, Sketch]:
-    """All that is known since some hour, merged, by field."""
+    """All that is known of some hours, merged, by field."""
     kinds = {name: kind for name, _, kind in profiled(contract)}
     found: dict[str, Sketch] = {}
-    for row in await connection.fetch(PROFILES, version, source, since):
+    for row in await connection.fetch(PROFILES, version, source, since, until):
         field = row["field"]
         if field not in kinds:
             continue

@@ -42,7 +42,7 @@ def add(sketch: Sketch, field: Field, tensor: bytes) -> None:
         sketch.add(shown(number) for number in numbers.tolist())
     elif isinstance(sketch, Images):
         shape = [dim.size for dim in found.tensor_shape.dim]
-        if numbers.size and math.prod(shape) == numbers.size:
+        if numbers.size and min(shape, default=0) > 0 and math.prod(shape) == numbers.size:
             sketch.add(numbers.reshape(shape))
 
 
@@ -55,7 +55,7 @@ def array_of(field: Field, tensor: TensorProto) -> np.ndarray[Any, Any]:
         content = tensor.tensor_content[: len(tensor.tensor_content) // whole * whole]
         numbers = np.frombuffer(content, dtype=np.dtype(layout.code).newbyteorder("<"))
     elif field.dtype == "float16":
-        numbers = np.array(tensor.half_val, dtype=np.uint32).astype(np.uint16).view(np.float16)
+        numbers = np.array(tensor.half_val, dtype=np.int64).astype(np.uint16).view(np.float16)
     else:
         numbers = np.array(getattr(tensor, layout.field))
     if layout.parts == 2:

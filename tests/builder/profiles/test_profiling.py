@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.builder.profiles.profiling import Profiling
+from services.builder.profiles.profiling import Profiling, counted
 from shared import ids
 from shared.blobs import Blobs
 from shared.buckets import Buckets
@@ -145,6 +145,110 @@ async def test_what_is_no_sample_is_left_out(database: Database, profiling: Prof
     await profiling.count()
     found = await summaries(database, made, "traffic")
     assert found["inputs.age"]["rows"] == 1
+
+
+async def odd(database: Database, profiling: Profiling, *samples: Taken) -> Mapping[str, Any]:
+    await put(database, *samples)
+    await profiling.count()
+    assert await database.value("SELECT count(*) FROM samples") == 0
+    return await summaries(database, samples[0].version, "traffic")
+
+
+async def test_no_value_that_strangers_send_stops_the_counting(
+    database: Database, profiling: Profiling
+) -> None:
+    made = await version(database)
+    found = await odd(
+        database,
+        profiling,
+        sample(made, [1e-100, 2e-100, -3e-110], "a\0b"),
+        sample(made, [1e308, -1e308, float("nan"), float("inf"), 5e-324], "\ud7ff\uffff"),
+    )
+    assert found["inputs.age"]["rows"] == 4
+    assert found["inputs.plan"]["common"] == {"a\ufffdb": 1, "\ud7ff\uffff": 1}
+
+
+HOSTILE = Contract(
+    inputs=(
+        Field(name="half", dtype="float16", shape=(-1,), profile="numerical"),
+        Field(name="picture", dtype="int32", shape=(-1, -1), profile="image"),
+    ),
+    outputs=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("half", TensorProto(dtype=LAYOUTS["float16"].number, half_val=[-1, 1 << 20])),
+        (
+            "picture",
+            TensorProto(
+                dtype=LAYOUTS["int32"].number,
+                int_val=range(6),
+                tensor_shape=shape_message((-2, -3)),
+            ),
+        ),
+    ],
+)
+def test_tensors_that_lie_are_counted_as_far_as_they_go(name: str, tensor: TensorProto) -> None:
+    taken = Taken.of(VersionId("v1"), {name: tensor.SerializeToString()}, {})
+    counted(HOSTILE, [taken.body])
+
+
+async def test_samples_that_cannot_be_counted_are_left_out_and_others_are_not(
+    database: Database, profiling: Profiling
+) -> None:
+    broken, made = await version(database), await version(database)
+    await put(database, sample(broken, [1.0]))
+    await profiling.count()
+    await database.execute("UPDATE profiles SET sketch = '\\x00' WHERE version = $1", broken)
+    await odd(database, profiling, sample(broken, [2.0]), sample(made, [3.0]))
+    found = await summaries(database, made, "traffic")
+    assert found["inputs.age"]["mean"] == 3
+
+
+async def test_large_samples_are_counted_few_at_a_time(
+    database: Database, profiling: Profiling
+) -> None:
+    made = await version(database)
+    await put(database, *(sample(made, [float(n)] * 300_000) for n in range(6)))
+    assert await profiling.count() is True
+    assert await database.value("SELECT count(*) FROM samples") == 2
+    assert await profiling.count() is False
+    found = await summaries(database, made, "traffic")
+    assert found["inputs.age"]["rows"] == 6 * 300_000
+
+
+async def test_a_sample_of_an_hour_that_was_over_is_counted_in_that_hour_alone(
+    database: Database, profiling: Profiling
+) -> None:
+    made = await version(database)
+    await odd(database, profiling, sample(made, [1.0]))
+    await put(database, sample(made, [2.0]))
+    await database.execute("UPDATE samples SET at = at - interval '1 hour'")
+    await profiling.count()
+    rows = await database.fetch(
+        "SELECT summary FROM profiles WHERE source = 'traffic' AND field = 'inputs.age' ORDER BY hour"
+    )
+    assert [row["summary"]["mean"] for row in rows] == [2, 1]
+
+
+async def test_training_data_that_ends_its_builders_is_given_up(
+    database: Database, blobs: Blobs, profiling: Profiling
+) -> None:
+    made = await version(database, digest=await training(blobs))
+    await database.execute(
+        "INSERT INTO trainings (version, tries) VALUES ($1, 5)",
+        made,
+    )
+    await profiling.train()
+    row = await database.row("SELECT state, reason FROM trainings WHERE version = $1", made)
+    assert row is not None
+    assert (row["state"], row["reason"]) == (
+        "failed",
+        "reading it was begun 5 times and never ended",
+    )
 
 
 async def test_training_data_is_read_once(

@@ -1,8 +1,8 @@
--- What is known of a version from one source since some hour, field by field.
--- $1 version  $2 source  $3 since
+-- What is known of a version from one source of some hours, field by field.
+-- $1 version  $2 source  $3 since  $4 until, both included
 SELECT field, hour, sketch
   FROM profiles
  WHERE version = $1
    AND source = $2
-   AND hour >= $3
+   AND hour BETWEEN $3 AND $4
  ORDER BY field, hour;
