@@ -59,14 +59,12 @@ class Call:
         self._at = 0
         self.unsent = len(self._prefix) + len(message)
 
-    def piece(self, size: int) -> bytes:
-        """The next bytes to send, `size` at most; something has to be left."""
-        start = self._prefix[:size]
-        self._prefix = self._prefix[size:]
+    def payload(self, size: int) -> tuple[bytes | memoryview, ...]:
+        """The next `size` bytes to send, of which there are as many."""
+        self.unsent -= size
+        start, self._prefix = self._prefix[:size], self._prefix[size:]
         at, self._at = self._at, self._at + size - len(start)
-        piece = start + self._message[at : self._at]
-        self.unsent -= len(piece)
-        return piece
+        return start, self._message[at : self._at]
 
     def fields(self, fields: Fields) -> bytes | Rejected | None:
         """The outcome, once these are the last. Raises CallFault when they can't be right."""

@@ -26,6 +26,7 @@ _OPENING: Final = (
         {
             frames.ENABLE_PUSH: 0,
             frames.INITIAL_WINDOW_SIZE: CALL,
+            frames.MAX_FRAME_SIZE: frames.LONGEST,
             frames.MAX_HEADER_LIST_SIZE: LIST,
         }
     )

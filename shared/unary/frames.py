@@ -11,7 +11,9 @@ from shared.unary.faults import ConnectionFault
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD: Final = 9  # bytes before the payload of each
-LONGEST: Final = 1 << 14  # payload that may be sent unasked; we never ask for longer ones
+SMALLEST: Final = 1 << 14  # payload that everybody has to take
+LONGEST: Final = 1 << 18  # payload that we take
+SPLIT: Final = 1 << 12  # bytes of DATA that are worth handing on before the rest is here
 MOST: Final = (1 << 31) - 1  # of a window, and of the number of a stream
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
@@ -69,7 +71,7 @@ def read_settings(payload: bytes | memoryview) -> list[tuple[int, int]]:
         if name == INITIAL_WINDOW_SIZE and value > MOST:
             raise ConnectionFault(Reset.FLOW_CONTROL_ERROR, "Its initial window is too large.")
         if (name == ENABLE_PUSH and value) or (
-            name == MAX_FRAME_SIZE and not LONGEST <= value < 1 << 24
+            name == MAX_FRAME_SIZE and not SMALLEST <= value < 1 << 24
         ):
             raise ConnectionFault(Reset.PROTOCOL_ERROR, "One of its settings is not valid.")
     return found
@@ -85,10 +87,15 @@ def unpadded(flags: int, payload: memoryview) -> memoryview:
 
 
 class Frames:
-    """Cuts what arrives into frames, of which no more than one is ever kept unfinished."""
+    """Cuts what arrives into frames, of which no more than one is ever kept unfinished.
+
+    DATA that comes in pieces is handed on in pieces, each as a frame of its own: nobody but its
+    sender would know.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._split: tuple[int, int, int] | None = None  # flags, stream and bytes of DATA to come
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
         """Kind, flags, stream and payload of each frame that is whole now.
@@ -99,6 +106,15 @@ class Frames:
             data = self._rest + data
         view = memoryview(data)
         at, end = 0, len(data)
+        if self._split is not None:
+            flags, stream, left = self._split
+            if end < min(left, SPLIT):
+                self._rest = data
+                return
+            at = min(left, end)
+            last = at == left
+            self._split = None if last else (flags, stream, left - at)
+            yield DATA, flags if last else flags & ~END_STREAM, stream, view[:at]
         while end - at >= HEAD:
             high, low, kind, flags, stream = _HEAD.unpack_from(data, at)
             length = high << 16 | low
@@ -106,6 +122,10 @@ class Frames:
                 raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "One of its frames is too long.")
             start = at + HEAD
             if end - start < length:
+                if kind == DATA and not flags & PADDED and end - start >= SPLIT:
+                    self._split = (flags, stream & MOST, length - (end - start))
+                    at = end
+                    yield DATA, flags & ~END_STREAM, stream & MOST, view[start:end]
                 break
             at = start + length
             yield kind, flags, stream & MOST, view[start:at]

@@ -76,6 +76,8 @@ class Incoming:
             self._calls.refuse(call, fault)
 
     def _headers(self, flags: int, stream: int, payload: memoryview) -> None:
+        if len(payload) > BLOCK:
+            raise ConnectionFault(Reset.ENHANCE_YOUR_CALM, "Its headers are too long.")
         block = frames.unpadded(flags, payload)
         if flags & frames.WEIGHED:
             if len(block) < 5:

@@ -21,9 +21,10 @@ from shared.unary.frames import (
     END_STREAM,
     HEADERS,
     INITIAL_WINDOW_SIZE,
-    LONGEST,
     MAX_CONCURRENT_STREAMS,
+    MAX_FRAME_SIZE,
     MOST,
+    SMALLEST,
     head,
 )
 from shared.unary.intake import CALL, DEFAULT
@@ -31,6 +32,8 @@ from shared.unary.limits import Limits
 from shared.unary.request import NO_TABLE
 
 ROUND: Final = 1 << 17  # bytes that are given to the transport at a time
+
+Pieces = list[bytes | memoryview]
 
 
 class Outgoing:
@@ -46,6 +49,7 @@ class Outgoing:
         self._last = 2 * limits.calls - 1
         self._window = DEFAULT  # of the connection
         self._initial = DEFAULT  # of each call
+        self._longest = SMALLEST  # payload of a frame
         self._sending: deque[Call] = deque()  # they may send, and have something to
 
     @property
@@ -61,8 +65,8 @@ class Outgoing:
                 return
             transport.write(b"".join(pieces))
 
-    def _round(self) -> list[bytes]:
-        pieces: list[bytes] = []
+    def _round(self) -> Pieces:
+        pieces: Pieces = []
         size = 0
         while size < ROUND:
             if self.waiting and len(self._calls) < self._limit:
@@ -78,7 +82,7 @@ class Outgoing:
                 break
         return pieces
 
-    def _open(self, call: Call, pieces: list[bytes]) -> int:
+    def _open(self, call: Call, pieces: Pieces) -> int:
         first = self.last < 0
         self.last += 2
         call.stream = self.last
@@ -86,20 +90,20 @@ class Outgoing:
         self._calls[call.stream] = call
         block = NO_TABLE + call.block if first else call.block
         pieces += (head(HEADERS, END_HEADERS, call.stream, len(block)), block)
-        if not self._sending and 0 < call.unsent <= min(self._window, call.window, LONGEST):
+        if not self._sending and 0 < call.unsent <= min(self._window, call.window, SMALLEST):
             return len(block) + self._send(call, pieces)
         if call.window > 0:
             self._sending.append(call)
         return len(block)
 
-    def _send(self, call: Call, pieces: list[bytes]) -> int:
-        size = min(call.unsent, self._window, call.window, LONGEST)
-        piece = call.piece(size)
+    def _send(self, call: Call, pieces: Pieces) -> int:
+        size = min(call.unsent, self._window, call.window, self._longest)
+        payload = call.payload(size)
         call.window -= size
         self._window -= size
         self._calm.passed(size)
         flags = 0 if call.unsent else END_STREAM
-        pieces += (head(DATA, flags, call.stream, size), piece)
+        pieces += (head(DATA, flags, call.stream, size), *payload)
         return size
 
     def drop(self, call: Call) -> None:
@@ -128,6 +132,8 @@ class Outgoing:
         for name, value in found:
             if name == MAX_CONCURRENT_STREAMS:
                 self._limit = min(value, self._at_once)
+            elif name == MAX_FRAME_SIZE:
+                self._longest = min(value, ROUND)
             elif name == INITIAL_WINDOW_SIZE:
                 change, self._initial = value - self._initial, value
                 for call in self._calls.values():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.unary.calm import BURST, RATE, Calm
 from shared.unary.faults import CallFault, ConnectionFault
 from shared.unary.fields import Blocks, Fields, is_grpc, text
-from shared.unary.frames import LONGEST, Frames, frame
+from shared.unary.frames import DATA, END_STREAM, LONGEST, PADDED, Frames, frame
 from shared.unary.message import LONGEST as LONGEST_MESSAGE
 from shared.unary.message import Message, prefix
 from shared.unary.request import NO_TABLE, block, integer, timeout
@@ -50,6 +50,33 @@ def test_frames_are_the_same_however_they_are_cut(
     assert found == made
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 20_000), st.booleans(), st.booleans()), max_size=6),
+    st.lists(st.integers(0, 100_000), max_size=30),
+)
+@how(deadline=None)
+def test_data_that_is_handed_on_in_pieces_is_the_same_data(
+    made: list[tuple[int, bool, bool]], cuts: list[int]
+) -> None:
+    sent = [
+        frame(DATA, last * END_STREAM | padded * PADDED, at, bytes((at,)) * size)
+        for at, (size, last, padded) in enumerate(made)
+    ]
+    frames = Frames()
+    found: dict[int, tuple[int, int]] = {}
+    for piece in cut(b"".join(sent), cuts):
+        for kind, flags, stream, payload in frames.feed(piece):
+            size, before = found.get(stream, (0, 0))
+            assert (kind, before & END_STREAM) == (DATA, 0)
+            assert set(payload) <= {stream}
+            assert not flags & PADDED or stream not in found
+            found[stream] = (size + len(payload), flags)
+    assert [(size, flags) for size, flags in found.values()] == [
+        (size, last * END_STREAM | padded * PADDED) for size, last, padded in made
+    ]
+    assert list(found) == list(range(len(made)))
+
+
 def test_the_reserved_bit_of_a_frame_is_ignored() -> None:
     ((_, _, stream, _),) = Frames().feed(bytes.fromhex("000000 00 00 80000005"))
     assert stream == 5
@@ -59,7 +86,7 @@ def test_a_frame_that_is_too_long_is_found_at_its_head() -> None:
     longest = frame(0, 0, 1, bytes(LONGEST))
     assert len(list(Frames().feed(longest))) == 1
     with pytest.raises(ConnectionFault):
-        list(Frames().feed(b"\x00\x40\x01" + longest[3:9]))
+        list(Frames().feed(b"\x04\x00\x01" + longest[3:9]))
 
 
 @given(st.binary(max_size=2000), CUTS)

@@ -59,7 +59,7 @@ def after_a_request(make: Make, code: Reset) -> Script:
 P, F, S = Reset.PROTOCOL_ERROR, Reset.FRAME_SIZE_ERROR, Reset.ENHANCE_YOUR_CALM
 W, C = Reset.FLOW_CONTROL_ERROR, Reset.COMPRESSION_ERROR
 WRONG: dict[str, tuple[Make, Reset]] = {
-    "a frame that is too long": (lambda p, s: b"\x00\x40\x01\x00\x00\x00\x00\x00\x01", F),
+    "a frame that is too long": (lambda p, s: b"\x04\x00\x01\x00\x00\x00\x00\x00\x01", F),
     "DATA of the connection": (lambda p, s: data(0, b"x"), P),
     "DATA of a call to come": (lambda p, s: data(s + 2, b"x"), P),
     "DATA of a call of its own": (lambda p, s: data(2, b"x"), P),
@@ -86,6 +86,10 @@ WRONG: dict[str, tuple[Make, Reset]] = {
     ),
     "a header block without end": (
         lambda p, s: frame(HEADERS, 0, s, bytes(1 << 14)) + continued(s, bytes(1 << 14), 0) * 4,
+        S,
+    ),
+    "headers in a frame that is too long": (
+        lambda p, s: frame(HEADERS, END_HEADERS, s, bytes((1 << 16) + 1)),
         S,
     ),
     "headers from a table that is not there": (

@@ -7,7 +7,15 @@ import random
 
 from shared.unary import Limits, Trouble
 from shared.unary.codes import Reset
-from shared.unary.frames import DATA, END_STREAM, GOAWAY, RST_STREAM, settings, window_update
+from shared.unary.frames import (
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    LONGEST,
+    RST_STREAM,
+    settings,
+    window_update,
+)
 from shared.unary.intake import CALL, DEFAULT
 from tests.shared.unary.calls import ask, channel, failing
 from tests.shared.unary.peer import Peer, data, foe, framed, open_wide
@@ -46,6 +54,46 @@ async def test_no_more_is_sent_than_the_windows_let_through() -> None:
     async with foe(script) as server, channel(server.address) as through:
         assert await ask(through, question) == b"answer"
         await server.done()
+
+
+async def test_frames_are_as_long_as_the_server_takes_them() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.greet({5: 1 << 15, 4: 1 << 20})
+        stream, _ = await peer.headers()
+        sizes = [len((await peer.until(DATA)).payload)]
+        while len(peer.bodies[stream]) < DEFAULT:
+            sizes.append(len((await peer.until(DATA)).payload))
+        assert sizes == [1 << 15, (1 << 15) - 1]
+        peer.send(settings({5: 1 << 14}), window_update(0, 1 << 20))
+        while len(peer.bodies[stream]) < 100_005:
+            assert len((await peer.until(DATA)).payload) <= 1 << 14
+        peer.send(peer.answer(stream))
+
+    async with foe(script) as server, channel(server.address) as through:
+        assert await ask(through, bytes(100_000)) == b"answer"
+        await server.done()
+
+
+async def test_long_frames_are_taken_whole_and_in_pieces() -> None:
+    answer = random.Random(4).randbytes(900_000)
+
+    async def script(peer: Peer) -> None:
+        await peer.greet()
+        request = await peer.request()
+        body = framed(answer)
+        sent = peer.head(request.stream)
+        for at in range(0, len(body), LONGEST):
+            sent += data(request.stream, body[at : at + LONGEST])
+        sent += peer.tail(request.stream)
+        rng = random.Random(6)
+        while sent:
+            size = rng.choice((1, 10, 5_000, 100_000))
+            peer.send(sent[:size])
+            sent = sent[size:]
+            await asyncio.sleep(0)
+
+    async with foe(script) as server, channel(server.address) as through:
+        assert await ask(through) == answer
 
 
 async def test_a_window_may_shrink_below_nothing_and_come_back() -> None:
