@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import statistics
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import grpc
+import msgspec
 
-from benchmarks.gateway.models import PREDICT, address, document, message
+from benchmarks.gateway.models import PIXELS, PREDICT, SHAPE, address, document, message
 
 Ask = Callable[[], object]
 
@@ -25,10 +27,31 @@ def over_grpc(port: int, name: str) -> Iterator[Ask]:
 
 @contextmanager
 def over_http(port: int, name: str) -> Iterator[Ask]:
-    body = document(name)
+    with _posted(port, address(name), document(name)) as ask:
+        yield ask
+
+
+@contextmanager
+def over_binary(port: int, name: str) -> Iterator[Ask]:
+    """In the Open Inference Protocol, with the image as bytes."""
+    raw = array("f", PIXELS).tobytes()
+    tensor = {
+        "name": "image",
+        "datatype": "FP32",
+        "shape": SHAPE,
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    head = msgspec.json.encode({"inputs": [tensor]})
+    header = f"Inference-Header-Content-Length: {len(head)}\r\n"
+    with _posted(port, f"/v2/models/{name}/infer", head + raw, header) as ask:
+        yield ask
+
+
+@contextmanager
+def _posted(port: int, path: str, body: bytes, header: str = "") -> Iterator[Ask]:
     head = (
-        f"POST {address(name)} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{header}"
+        f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     request = head.encode() + body
     with socket.create_connection(("127.0.0.1", port)) as connection:

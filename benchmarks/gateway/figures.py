@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.gateway import load
-from benchmarks.gateway.clients import over_grpc, over_http, p50
+from benchmarks.gateway.clients import over_binary, over_grpc, over_http, p50
 from benchmarks.gateway.models import CONTRACTS, FLOATS, document
 from benchmarks.table import Figure
 from services.router.gateway.mapping import to_tensors
@@ -73,6 +73,7 @@ def _added(ports: Ports) -> list[Figure]:
         ("two stages, JSON", over_http, ports.http, "pipeline", direct, 2),
         ("two stages, gRPC", over_grpc, ports.grpc, "pipeline", direct, 2),
         (f"{FLOATS} floats, gRPC", over_grpc, ports.grpc, "image", image, 1),
+        (f"{FLOATS} floats, binary over HTTP", over_binary, ports.http, "image", image, 1),
         (f"{FLOATS} floats, JSON", over_http, ports.http, "image", image, 1),
     )
     figures = []

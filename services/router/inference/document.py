@@ -47,15 +47,20 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Annotated[list[Output], Meta(max_length=MOST)] = []
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants to get."""
+
     id: str
-    given: list[Given]
     wanted: list[str]  # none: all
     binary: frozenset[str]  # of `wanted`, as bytes
     all_binary: bool  # when none are named
 
     def as_bytes(self, output: str) -> bool:
         return output in self.binary if self.wanted else self.all_binary
+
+
+class Asked(Wishes, frozen=True, kw_only=True):
+    given: list[Given]
 
 
 _OPENED: Final = re.compile(rb"[\[ \t\r\n]*")
@@ -68,7 +73,7 @@ def read(body: bytes, header: int | None) -> Asked:
         raise bad(f"Inference-Header-Content-Length is {header}; the body has {len(body)} bytes")
     document = _document(body if header is None else body[:header])
     binary = _bool(document.parameters, "binary_data_output", "parameters")
-    rest = b"" if header is None else body[header:]
+    rest = memoryview(body)[len(body) if header is None else header :]
     given, left = _inputs(document.inputs, rest)
     if left:
         raise bad(f"{left} bytes stand behind the binary data of the inputs")
@@ -96,7 +101,7 @@ def _document(data: bytes) -> Document:
         raise bad(f"This is not JSON: {_short(error)}") from None
 
 
-def _inputs(inputs: list[Input], rest: bytes) -> tuple[list[Given], int]:
+def _inputs(inputs: list[Input], rest: memoryview) -> tuple[list[Given], int]:
     """The inputs, and how much of `rest` belongs to none of them."""
     found: list[Given] = []
     begin = 0

@@ -35,7 +35,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     datatype: str
     shape: Shape
-    raw: bytes | None = None  # the elements as bytes, or ...
+    raw: bytes | memoryview | None = None  # the elements as bytes, or ...
     values: Sequence[Any] = ()  # ... one by one: numbers, bools, or bytes
 
 
@@ -121,23 +121,25 @@ def _of_values(
         ) from None
 
 
-def _of_bytes(given: Given, raw: bytes, kind: Datatype, dtype: DType, shape: Shape) -> TensorProto:
+def _of_bytes(
+    given: Given, raw: bytes | memoryview, kind: Datatype, dtype: DType, shape: Shape
+) -> TensorProto:
     layout = LAYOUTS[dtype]
     found = TensorProto(dtype=layout.number, tensor_shape=shaped(shape))
-    if kind.name == "BOOL" and raw.translate(None, b"\x00\x01"):
+    if kind.name == "BOOL" and bytes(raw).translate(None, b"\x00\x01"):
         raise bad(f"{given.at}: a byte of BOOL is neither 0 nor 1")
     if tag := PACKED.get(kind.name):
         if raw:
             found.MergeFromString(b"".join((tag, varint(len(raw)), raw)))
     elif len(raw) > MANY * kind.size:
-        found.tensor_content = raw
+        found.tensor_content = bytes(raw)
     else:
         code = "H" if layout.code == "e" else layout.code  # FP16 as its 16 bits
         getattr(found, layout.field).extend(memoryview(raw).cast(code))  # type: ignore[call-overload]
     return found
 
 
-def _strings(given: Given, raw: bytes, count: int) -> list[bytes]:
+def _strings(given: Given, raw: bytes | memoryview, count: int) -> list[bytes]:
     """`raw` holds each with its length before it, in four bytes. Not many more than `count`."""
     found: list[bytes] = []
     at = 0
@@ -146,7 +148,7 @@ def _strings(given: Given, raw: bytes, count: int) -> list[bytes]:
         at = start + int.from_bytes(raw[at:start], "little")
         if start > len(raw) or at > len(raw):
             raise bad(f"{given.at}: an element of BYTES is cut short")
-        found.append(raw[start:at])
+        found.append(bytes(raw[start:at]))
     return found
 
 

@@ -14,7 +14,7 @@ import msgspec
 from services.router.gateway.tensors import Tensors
 from services.router.inference import answer, document
 from services.router.inference.answer import Body, Style
-from services.router.inference.document import Asked
+from services.router.inference.document import Wishes
 from services.router.inference.given import messages
 from services.router.inference.told import told
 from shared.contract import Field
@@ -43,10 +43,10 @@ def read(data: bytes, fields: Sequence[Field]) -> bytes:
     return framed(msgspec.structs.replace(asked, given=[]), inputs.SerializeToString())
 
 
-def taken(data: bytes) -> tuple[Asked, Tensors]:
+def taken(data: bytes) -> tuple[Wishes, Tensors]:
     """What `read` gave."""
     asked, message = _head(data)
-    return msgspec.json.decode(asked, type=Asked), PredictRequest.FromString(message).inputs
+    return msgspec.json.decode(asked, type=Wishes), PredictRequest.FromString(message).inputs
 
 
 def write(data: bytes, fields: Sequence[Field]) -> bytes:

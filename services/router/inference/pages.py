@@ -22,7 +22,7 @@ from services.router.gateway.tensors import Tensors, weight
 from services.router.inference import document, large, models
 from services.router.inference.answer import JSON as PLAIN
 from services.router.inference.answer import Body, Style, write
-from services.router.inference.document import Asked
+from services.router.inference.document import Wishes
 from services.router.inference.errors import bad, envelope, not_yet
 from services.router.inference.given import messages
 from services.router.inference.paths import ROOT, Page, page
@@ -135,7 +135,7 @@ class Pages:
 
     async def _read(
         self, target: Target, body: bytes, header: int | None, deadline: float
-    ) -> tuple[Asked, Tensors]:
+    ) -> tuple[Wishes, Tensors]:
         if (len(body) if header is None else header) > self._aside.large:
             order = large.framed(header, body)
             return large.taken(
@@ -147,7 +147,7 @@ class Pages:
     async def _write(
         self,
         target: Target,
-        asked: Asked,
+        asked: Wishes,
         names: tuple[str, ...],
         outputs: Tensors,
         deadline: float,
