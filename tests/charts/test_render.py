@@ -147,6 +147,16 @@ def test_the_router_is_reached_over_grpc_wherever_it_says_that_it_listens():
     assert not of(render(LEAST), "GRPCRoute")
 
 
+def test_a_router_has_memory_for_the_bodies_that_it_takes():
+    [deployment] = of(render(LEAST), "Deployment", "slipway-router")
+    [router] = deployment["spec"]["template"]["spec"]["containers"]
+    told = environment(router)
+    assert router["resources"]["limits"]["memory"] == "2Gi"
+    assert int(told["GATEWAY_BODIES"]) * 6 <= 2 << 30
+    for name in ("GATEWAY_BODY", "GATEWAY_MESSAGE", "GATEWAY_ANSWER"):
+        assert int(told[name]) <= int(told["GATEWAY_BODIES"])
+
+
 def test_only_routers_and_schedulers_have_the_key_of_doormen():
     having = {
         where
