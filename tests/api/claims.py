@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from collections.abc import Mapping
 from typing import Any
 
-from tests.api.conftest import Said, World, tar
+from tests.api.conftest import Said, World
 
 RUNTIME = "hydrosphere/serving-runtime-python-3.7:2.3.2"
 SCALAR = {"shape": "scalar", "type": "double", "profile": "numerical"}
@@ -64,11 +67,22 @@ def configuration(**more: Any) -> dict[str, Any]:
 ALL = (application(), preprocessing(), model(), newer())
 
 
+def packed(files: Mapping[str, str]) -> bytes:
+    """An archive that is the same at any time, as clients make them."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
 async def ask(world: World, *documents: Any, as_: str = "ann", **more: Any) -> Said:
     """Apply documents; a model's payload is uploaded."""
     place = more.pop("place", world.place)
     headers = more.pop("headers", {})
-    payload = await world.upload(tar(CODE), as_=as_, place=place)
+    payload = await world.upload(packed(CODE), as_=as_, place=place)
     sent = [
         {
             "document": document,
