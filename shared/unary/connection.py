@@ -44,13 +44,17 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._incoming = Incoming(self.calls, loop.time)
         self._over = False
+        self._soon = False  # what waits will be sent
         self._abort: asyncio.TimerHandle | None = None
 
     # what the channel asks
 
     def send(self, call: Call) -> None:
+        """Soon: all that is sent in one turn of the loop goes out together."""
         self.calls.out.waiting[call] = None
-        self.calls.out.pump(self._transport)
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._pump)
 
     def drop(self, call: Call) -> None:
         """Nobody waits for it any more. What is over already may be dropped, too."""
@@ -94,8 +98,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.calls.out.paused = not self._incoming.greeted
-        if not self._over:
-            self.calls.out.pump(self._transport)
+        self._pump()
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -115,6 +118,11 @@ class Connection(asyncio.Protocol):
             self._abort.cancel()
         if not self._over:
             self._lose(Trouble.DROPPED, "It closed the connection.")
+
+    def _pump(self) -> None:
+        self._soon = False
+        if not self._over:
+            self.calls.out.pump(self._transport)
 
     def _flush(self) -> None:
         """Send what is to be sent."""

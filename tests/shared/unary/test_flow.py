@@ -146,6 +146,7 @@ async def test_a_small_call_passes_a_large_one_that_is_held_up() -> None:
         large, _ = await peer.headers()
         while len(peer.bodies.get(large, b"")) < DEFAULT:
             await peer.until(DATA)
+        stuck.set()
         small = await peer.request()
         peer.send(peer.answer(small.stream, b"small"))
         peer.send(window_update(large, 1 << 24))
@@ -153,9 +154,10 @@ async def test_a_small_call_passes_a_large_one_that_is_held_up() -> None:
             await peer.until(DATA)
         peer.send(peer.answer(large, b"large"))
 
+    stuck = asyncio.Event()
     async with foe(script) as server, channel(server.address) as through:
         large = asyncio.create_task(ask(through, bytes(1_000_000)))
-        await asyncio.sleep(0)
+        await stuck.wait()
         assert await ask(through) == b"small"
         assert await large == b"large"
 
