@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from services.router.gateway.tensors import Tensors, agrees, count, shape_of
+from services.router.gateway.tensors import DIMENSIONS, Tensors, agrees, count, shape_of
 from shared.contract import ANY, Field, matches, shown
 from shared.hydrosphere import dtypes
 from shared.hydrosphere.dtypes import DTYPE_OF, MAP, NUMBERS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
-DIMENSIONS: Final = 64  # that a tensor may have
 EMPTY: Final = 1 << 20  # lists without an element that a shape may be made of
 
 
@@ -45,7 +44,7 @@ def _wrong(field: Field, tensor: TensorProto, at: str) -> Iterator[str]:
         if field.shape is not None:
             yield f"Invalid '{at}' field: it has no shape, and {shown(field.shape)} is expected"
     elif len(shape) > DIMENSIONS:
-        yield f"Invalid '{at}' field: it has {len(shape)} dimensions, and {DIMENSIONS} are allowed"
+        yield f"Invalid '{at}' field: it has more than {DIMENSIONS} dimensions"
         return
     elif any(size < ANY for size in shape):
         yield f"Invalid '{at}' field: its shape {shown(shape)} has a negative size"

@@ -112,7 +112,7 @@ class Pipeline:
             self._shade(target, stage, chosen, taken, parts, deadline, series)
         answer = await _ask(runtime, chosen, self._message(chosen, parts), deadline)
         try:
-            outputs = wire.outputs(answer, chosen)
+            outputs = await wire.outputs(answer, chosen)
         except ValueError as error:
             raise GatewayError(Kind.MODEL, f"{_who(chosen)} broke its contract: {error}") from error
         if lines := list(violations(chosen.contract.outputs, outputs)):

@@ -20,6 +20,7 @@ INPUT: Final = 0x12  # ... and an entry of inputs
 KEY: Final = 0x0A  # of an entry
 VALUE: Final = 0x12
 LONGEST: Final = 5  # bytes of a length
+MOST: Final = 1_000  # inputs that are told apart here
 
 
 class Received(dict[str, TensorProto]):
@@ -51,7 +52,7 @@ def _plain(data: bytes) -> tuple[str, Received]:
             start, stop = _span(data, at + 1)
             name = data[start:stop].decode()
             first, last = _span(data, stop + 1)
-            if data[stop] != VALUE or last != end or name in found:
+            if data[stop] != VALUE or last != end or name in found or len(found) >= MOST:
                 raise ValueError
             found[name] = TensorProto.FromString(view[first:last])  # type: ignore[arg-type]
             found.parts[name] = view[begin:end]

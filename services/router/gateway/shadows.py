@@ -94,7 +94,7 @@ async def _ask(
     done: Callable[[Tensors | None], None],
 ) -> None:
     try:
-        outputs = wire.outputs(await runtime.call(message, deadline), variant)
+        outputs = await wire.outputs(await runtime.call(message, deadline), variant)
     except (Failed, Rejected, ValueError):
         done(None)
         return

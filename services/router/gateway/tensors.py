@@ -22,6 +22,8 @@ assert sys.byteorder == "little", "elements are laid out as this machine has the
 
 Tensors = Mapping[str, TensorProto]
 
+DIMENSIONS: Final = 64  # that a tensor may have
+
 SIZES: Final = {code: struct.calcsize(f"<{code}") for code in "fdeiIhHbBqQ?"}
 RANGES: Final[dict[str, tuple[int, int]]] = {
     code: ((-(1 << 8 * SIZES[code] - 1), (1 << 8 * SIZES[code] - 1) - 1))
@@ -75,10 +77,11 @@ def shaped(shape: Shape | None) -> TensorShapeProto | None:
 
 
 def shape_of(tensor: TensorProto) -> Shape | None:
-    """None: it has no shape, which isn't the shape of a scalar."""
+    """None: it has no shape, which isn't the shape of a scalar. Of one of more than DIMENSIONS no
+    more than one more are told."""
     if not tensor.HasField("tensor_shape") or tensor.tensor_shape.unknown_rank:
         return None
-    return tuple([dim.size for dim in tensor.tensor_shape.dim])
+    return tuple([dim.size for dim in tensor.tensor_shape.dim[: DIMENSIONS + 1]])
 
 
 def count(tensor: TensorProto) -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from services.router.gateway import pieces
 from services.router.gateway.received import Received
 from services.router.gateway.targets import Variant
 from services.router.gateway.tensors import Tensors, varint
@@ -58,8 +59,10 @@ def request(variant: Variant, head: bytes, parts: Parts) -> bytes:
     return b"".join((head, *taken))
 
 
-def outputs(answer: bytes, variant: Variant) -> dict[str, TensorProto]:
+async def outputs(answer: bytes, variant: Variant) -> dict[str, TensorProto]:
     """What the contract has of the answer; the rest is dropped. ValueError: it is no answer."""
+    if not await pieces.few(answer, PredictResponse):
+        raise ValueError(f"its answer is made of more than the {pieces.MOST} pieces allowed")
     try:
         found = PredictResponse.FromString(answer).outputs
     except DecodeError as error:

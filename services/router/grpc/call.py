@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from services.router.gateway import pieces
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.intake import Intake
 from services.router.grpc.ending import ending
@@ -44,9 +45,13 @@ class Calls:
         async def answer(data: bytes, deadline: float | None) -> bytes:
             return (await behaviour(_read(kind, data), deadline)).SerializeToString()
 
-        return self.raw(answer)
+        return self.raw(kind, answer)
 
-    def raw(self, behaviour: Callable[[bytes, float | None], Awaitable[bytes]]) -> Method:
+    def raw(
+        self,
+        kind: type[Message],
+        behaviour: Callable[[bytes, float | None], Awaitable[bytes]],
+    ) -> Method:
         """As `method`, with messages as they are on the wire."""
 
         async def handle(_: AsyncIterator[bytes], context: Context) -> bytes:
@@ -55,6 +60,9 @@ class Calls:
                 deadline = None if left is None else time.monotonic() + left
                 data = await _message(context, left)
                 with self._intake.held(len(data)):
+                    if not await pieces.few(data, kind):
+                        text = f"The message has more than the {pieces.MOST} pieces allowed"
+                        raise GatewayError(Kind.TOO_LARGE, text)
                     return await behaviour(data, deadline)
             except GatewayError as error:
                 return await _end(context, error)

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
+from google.protobuf.empty_pb2 import Empty
+
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.grpc.call import Calls, Service, service
 
@@ -24,7 +26,7 @@ def health(services: Collection[str], ready: Callable[[], str | None], calls: Ca
             raise GatewayError(Kind.NOT_FOUND, f"There is no service '{name[:100]}'")
         return NOT_SERVING if ready() else SERVING
 
-    return service(SERVICE, {"Check": calls.raw(check)})
+    return service(SERVICE, {"Check": calls.raw(Empty, check)})
 
 
 def _name(asked: bytes) -> str:

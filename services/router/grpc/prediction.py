@@ -13,6 +13,7 @@ from services.router.gateway.gateway import Gateway
 from services.router.gateway.received import received
 from services.router.grpc.call import Calls, Service, service
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import (
+    PredictRequest,
     PredictResponse,
     StatusResponse,
 )
@@ -42,5 +43,5 @@ def prediction(gateway: Gateway, calls: Calls) -> Service:
 
     return service(
         SERVICE,
-        {"Predict": calls.raw(predict), "Status": calls.method(Empty, status)},
+        {"Predict": calls.raw(PredictRequest, predict), "Status": calls.method(Empty, status)},
     )

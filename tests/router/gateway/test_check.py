@@ -47,7 +47,7 @@ def test_sizes_are_compared_as_far_as_both_go(
         ((-1,), "int32", (3,), 2, "it has 2 elements, and its shape is [3]"),
         ((), "int32", (), 0, "it has 0 elements"),
         (None, "int32", (-2,), 2, "negative"),
-        (None, "int32", (1,) * 65, 1, "65 dimensions"),
+        (None, "int32", (1,) * 65, 1, "more than 64 dimensions"),
         (None, "int32", (1 << 40, 0), 0, "too many empty lists"),
         (None, "int32", (1 << 62, 1 << 62), 0, "it has 0 elements"),
     ],

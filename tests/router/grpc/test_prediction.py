@@ -283,3 +283,11 @@ async def test_maps_pass(router: Doors, channel: grpc.aio.Channel) -> None:
     async with runtime() as address:
         router.servable("model-1", contract, address)
         assert (await predict(channel, "model-1", x=sent))["x"].map_val["y"] == number()
+
+
+async def test_a_message_of_very_many_pieces_is_refused_before_it_is_read() -> None:
+    lie = TensorProto(dtype=LAYOUTS["string"].number, string_val=[b""] * (1 << 21))
+    async with doors() as router, grpc.aio.insecure_channel(router.address) as channel:
+        error = await refused(channel, "model-1", x=lie)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "pieces allowed" in error.details()
