@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 
 LAYERS_FORGET = sql(__package__, "layers_forget")
 UPLOADS_FORGET = sql(__package__, "uploads_forget")
+PROFILES_FORGET = sql(__package__, "profiles_forget")
 
 LONGEST: Final = 6 * 3600.0  # seconds for one time
+HOURS: Final = timedelta(days=30)  # for which profiles by the hour are kept
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
     layers: int = 0
     uploads: int = 0
+    profiles: int = 0
     blobs: int = 0
     size: int = 0  # bytes of these
     strays: int = 0
@@ -70,6 +73,7 @@ class Collector:
         now = datetime.now(UTC)
         layers = await self._forget(LAYERS_FORGET, now - timedelta(days=self._keep.layers))
         uploads = await self._forget(UPLOADS_FORGET, now - timedelta(days=self._keep.uploads))
+        profiles = await self._forget(PROFILES_FORGET, now - HOURS)
         needed = await self._marks.needed()
         before = now - timedelta(days=self._keep.blobs)
         blobs = size = 0
@@ -78,7 +82,14 @@ class Collector:
             if old and await self._blobs.remove(found.digest, before):
                 blobs, size = blobs + 1, size + found.size
         strays = await self._blobs.sweep(before)
-        return Collected(layers=layers, uploads=uploads, blobs=blobs, size=size, strays=strays)
+        return Collected(
+            layers=layers,
+            uploads=uploads,
+            profiles=profiles,
+            blobs=blobs,
+            size=size,
+            strays=strays,
+        )
 
     async def _forget(self, statement: str, unused_since: datetime) -> int:
         return int(await self._database.value(statement, unused_since))

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 SAMPLES_KEEP = sql("services.router", "samples_keep")
 
 OFTEN: Final = 1.0  # seconds between two times that samples are handed on
+WAIT: Final = 120.0  # seconds after which what waits to be counted in is to become no more
 KEPT: Final = 20  # of these, those that a failed hand-over may cost
 
 
@@ -102,8 +103,9 @@ class Sampling:
             some = held[at : at + KEPT]
             values = [each.version for each in some], [each.body for each in some]
             try:
-                await self._database.execute(SAMPLES_KEEP, *values)
-                self._kept.inc(len(some))
+                kept = int(await self._database.value(SAMPLES_KEEP, *values, WAIT))
+                self._kept.inc(kept)
+                self._dropped.inc(len(some) - kept)
             except Transient as error:
                 log.warning("%d samples are dropped: %s", len(held) - at, error)
                 self._dropped.inc(len(held) - at)

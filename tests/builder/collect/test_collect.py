@@ -70,6 +70,26 @@ async def attic(database: Database, blobs: Blobs, tmp_path: Path) -> Attic:
     return Attic(database, blobs, tmp_path / "blobs")
 
 
+async def test_the_traffic_of_old_hours_is_forgotten_and_all_else_of_profiles_is_not(
+    attic: Attic,
+) -> None:
+    await attic.database.execute(
+        "INSERT INTO versions (id, project, name, definition) SELECT 'v1', seq, '1', '{}' FROM projects"
+    )
+    await attic.database.execute(
+        """
+        INSERT INTO profiles (version, field, source, hour, sketch, summary)
+        SELECT 'v1', 'inputs.x', given.source::text, given.hour::timestamptz, '', '{}'
+          FROM (VALUES ('training', '-infinity'), ('recent', '-infinity'),
+                       ('traffic', (now() - interval '31 days')::text),
+                       ('traffic', (now() - interval '29 days')::text)) AS given (source, hour)
+        """
+    )
+    assert await attic.collector.collect() == Collected(profiles=1)
+    rows = await attic.database.fetch("SELECT source FROM profiles ORDER BY source")
+    assert [row["source"] for row in rows] == ["recent", "traffic", "training"]
+
+
 async def test_what_a_version_is_made_of_and_all_of_its_images_stay(
     attic: Attic, workshop: Workshop, tmp_path: Path
 ) -> None:

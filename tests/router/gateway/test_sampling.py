@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.router.gateway.sampling import Rates, Sampling
+from services.router.gateway.sampling import WAIT, Rates, Sampling
 from services.router.gateway.targets import Stage, Target, Variant
 from shared.contract import Contract, Field
 from shared.database.pool import Database
@@ -13,6 +13,7 @@ from shared.ids import JobId, VersionId
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.sample import Sample
 from shared.telemetry import Telemetry
+from tests.builder.profiles.test_profiling import version
 
 X = Field(name="x", dtype="float64", shape=(), profile="numerical")
 TENSOR = TensorProto(dtype=2, double_val=[1.5])
@@ -30,10 +31,12 @@ class Away(Database):
         self.given: list[tuple[list[str], list[bytes]]] = []
         self.away = False
 
-    async def execute(self, query: str, *values: object) -> None:
+    async def value(self, query: str, *values: object) -> int:
         if self.away:
             raise Transient("PostgreSQL is away")
-        self.given.append(values)  # type: ignore[arg-type]
+        versions, bodies, _ = values
+        self.given.append((versions, bodies))  # type: ignore[arg-type]
+        return len(versions)  # type: ignore[arg-type]
 
 
 def target(version: str = "v1", field: Field = X) -> tuple[Target, Variant]:
@@ -135,3 +138,23 @@ async def test_samples_of_a_version_that_is_gone_go_nowhere(database: Database) 
     ask(sampling, 2, "gone")
     await sampling.hand_over()
     assert await database.value("SELECT count(*) FROM samples") == 0
+
+
+async def test_while_nobody_counts_samples_do_not_pile_up(database: Database) -> None:
+    telemetry = Telemetry()
+    sampling = Sampling(database, telemetry)
+    made = await version(database)
+    ask(sampling, 2, made)
+    await sampling.hand_over()
+    ask(sampling, 2, made)
+    await sampling.hand_over()
+    assert await database.value("SELECT count(*) FROM samples") == 4
+    await database.execute("UPDATE samples SET at = at - make_interval(secs => $1)", WAIT)
+    ask(sampling, 5, made)
+    await sampling.hand_over()
+    assert await database.value("SELECT count(*) FROM samples") == 4
+    assert outcomes(telemetry) == {"kept": 4, "dropped": 5}
+    await database.execute("DELETE FROM samples")  # as who counts does
+    ask(sampling, 1, made)
+    await sampling.hand_over()
+    assert await database.value("SELECT count(*) FROM samples") == 1
