@@ -7,11 +7,13 @@ import msgspec
 from services.api import gpus, jobs, refused
 from services.api.answer import Answer
 from services.api.call import Call
+from services.api.definitions import able
 from services.api.several import check
 from services.api.types import NoQuery, Scale
+from shared.application import Configuration
 from shared.database import jobs as table
 from shared.database.pool import Connection
-from shared.endpoint import Definition
+from shared.endpoint import Definition, Endpoint, Gpus
 from shared.events import JobScaled
 from shared.ids import JobId
 from shared.lifecycle import LIVE, State
@@ -41,12 +43,25 @@ async def scale(call: Call[NoQuery, Scale]) -> Answer:
     return await call.once(write)
 
 
+def configured(endpoint: Endpoint, settings: Configuration) -> Endpoint:
+    """As far as copies of it go: a servable runs as its configuration says."""
+    count = able.gpus(settings)
+    return msgspec.structs.replace(
+        endpoint,
+        autoscaling=settings.autoscaling or endpoint.autoscaling,
+        gpus=Gpus(count=count) if count else endpoint.gpus,
+    )
+
+
 async def _check_room(
     connection: Connection, job: str, target: str, copies: int, before: int
 ) -> None:
     row = await connection.fetchrow(jobs.JOB_DEFINITION, job)
     assert row is not None
-    endpoint = msgspec.convert(row["definition"], Definition).endpoint(row["endpoint"])
+    endpoint = configured(
+        msgspec.convert(row["definition"], Definition).endpoint(row["endpoint"]),
+        msgspec.convert(row["configuration"], Configuration),
+    )
     if endpoint.autoscaling is not None:
         least, most = endpoint.autoscaling.min, endpoint.autoscaling.max
         raise refused.conflict(

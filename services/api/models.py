@@ -12,8 +12,11 @@ from services.api import cursor, logs, profiles, refused
 from services.api.answer import Answer
 from services.api.call import Call, Project
 from services.api.paging import limit, page
-from services.api.types import Following, NoQuery, Paging
+from services.api.types import Empty, Following, NoQuery, Paging
 from services.api.types_hydrosphere import ModelSummary, ModelVersion, VersionStatus
+from services.api.versions import CANCELLED
+from shared.database import versions as table
+from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
 from shared.endpoint import Definition, Model
@@ -80,6 +83,23 @@ async def version_profile(call: Call[NoQuery, None]) -> Answer:
     definition = msgspec.convert(row["definition"], Definition)
     found = (row["model"], row["name"], VersionId(row["id"]), definition)
     return Answer(await profiles.profile(call.database, *found))
+
+
+async def version_cancel(call: Call[NoQuery, Empty]) -> Answer:
+    """What has failed stays as it is, so that cancelling twice is cancelling once."""
+    _, model = await _find(call)
+    found = await _find_version(call)
+
+    async def write(connection: Connection) -> Answer:
+        await table.fail(connection, VersionId(found["id"]), CANCELLED)
+        row = await connection.fetchrow(MODEL_VERSIONS, model["id"], found["name"], None, 1)
+        assert row is not None
+        if row["state"] == VersionState.READY:
+            detail = "there is no build to cancel"
+            raise refused.conflict("version-state", "The version is ready", detail)
+        return Answer(_version(row))
+
+    return await call.once(write)
 
 
 async def version_logs(call: Call[Following, None]) -> Answer | web.StreamResponse:

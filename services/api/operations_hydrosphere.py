@@ -6,7 +6,7 @@ from typing import Final
 
 from services.api import applications, configurations, models, resources, servables
 from services.api.operation import Operation, get, post
-from services.api.types import Following, LogLine, Page, Paging
+from services.api.types import Empty, Following, LogLine, Page, Paging
 from services.api.types_hydrosphere import (
     Application,
     ApplicationSummary,
@@ -51,6 +51,15 @@ MODELS: Final = (
         models.version,
         "A version of a model, and its contract",
         ModelVersion,
+    ),
+    post(
+        P + "/models/{model}/versions/{version}/cancel",
+        models.version_cancel,
+        "Cancel the build of a version; it fails, and so do the servables that wait for it",
+        ModelVersion,
+        body=Empty,
+        may_omit_body=True,
+        refusals=(409,),
     ),
     get(
         P + "/models/{model}/versions/{version}/logs",

@@ -57,6 +57,36 @@ async def test_the_log_of_a_build_is_shown(world: World) -> None:
     assert [line["text"] for line in log["items"]] == ["hello"]
 
 
+async def test_a_build_is_cancelled_with_what_waits_for_it(world: World) -> None:
+    await apply(world, model())
+    made = await world.made(f"{world.place}/servables", {"model": "claims-model:1"})
+    path = f"{world.place}/models/claims-model/versions/1/cancel"
+    for _ in range(2):
+        said = await world.ask("POST", path)
+        assert (said.status, said.body["status"], said.body["reason"]) == (
+            200,
+            "Failed",
+            "cancelled",
+        )
+    assert (await get(world, f"servables/{made['name']}"))["state"] == "failed"
+    await apply(world, model())
+    await world.database.execute("UPDATE versions SET state = 'ready' WHERE name = '2'")
+    said = await world.ask("POST", path.replace("/1/", "/2/"))
+    assert (said.status, said.problem) == (409, "version-state")
+
+
+async def test_a_servable_is_scaled_as_its_configuration_lets_it(world: World) -> None:
+    many = configuration(name="many", hpa={"minReplicas": 2, "maxReplicas": 4})
+    two = configuration(name="two", deployment={"replicaCount": 2})
+    await apply(world, many, two, model(), target="far")
+    for name, status in (("many", 409), ("two", 200)):
+        wish = {"model": "claims-model:1", "configuration": name}
+        made = await world.made(f"{world.place}/servables", wish)
+        assert made["copies"] == 2
+        said = await world.ask("POST", f"/v1/jobs/{made['job']}/scale", {"copies": 3})
+        assert said.status == status, said
+
+
 async def test_a_model_is_not_a_deployment(world: World) -> None:
     await apply(world, model(name="mnist"))
     deployments = (await get(world, "deployments"))["items"]
