@@ -46,6 +46,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     gateway_bodies: int = 1024 << 20  # ... and of all that are in hand
     gateway_answer: int = 257 << 20  # bytes that a model may answer
     gateway_message: int = 256 << 20  # bytes of a prediction over gRPC
+    gateway_lists: bool = True  # whether anybody may see which applications and servables there are
     gateway_samples: float = 10.0  # a second of each version that are kept to be profiled; 0: none
 
 
@@ -99,7 +100,11 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         gateways.Options(deadline=config.gateway_deadline, news=config.news_patience, ways=ways),
         sampler=sampling,
     )
-    pages = Pages(gateway, Room(body=config.gateway_body, bodies=config.gateway_bodies))
+    pages = Pages(
+        gateway,
+        Room(body=config.gateway_body, bodies=config.gateway_bodies),
+        lists=config.gateway_lists,
+    )
 
     def ready() -> str | None:
         return None if refresh.ready.is_set() else "the routes are not known yet"

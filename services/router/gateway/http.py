@@ -5,7 +5,7 @@
 | `POST /gateway/application/<name>`, `POST /gateway/servable/<name>` | the outputs, for an object with the inputs (see mapping.py and answer.py) |
 | `POST /gateway/applications/<name>/<signature>` | the same, as it was once spelled |
 | `GET` of the first two | what it takes and gives |
-| `GET /gateway/application`, `GET /gateway/servable` | all there are |
+| `GET /gateway/application`, `GET /gateway/servable` | all there are, whoever's; 404 where the operator shows no lists |
 | `GET /gateway/buildinfo`, `GET /health` | who answers, and that it does |
 
 Pages from anywhere may ask (CORS). What goes wrong is told as errors.py says.
@@ -67,11 +67,17 @@ class Asked(msgspec.Struct, frozen=True):
 
 class Pages:
     def __init__(
-        self, gateway: Gateway, room: Room | None = None, aside: Aside | None = None
+        self,
+        gateway: Gateway,
+        room: Room | None = None,
+        aside: Aside | None = None,
+        *,
+        lists: bool = True,
     ) -> None:
         self._gateway = gateway
         self.aside = aside or Aside()
         self.intake = Intake(room or Room())
+        self._lists = lists
 
     def has(self, path: bytes) -> bool:
         return path in (PREFIX, HEALTH) or path.startswith(PREFIX + b"/")
@@ -109,6 +115,8 @@ class Pages:
             raise GatewayError(Kind.NOT_FOUND, NOWHERE)
         if not asked.name:
             _allow(reads, "GET")
+            if not self._lists:
+                raise GatewayError(Kind.NOT_FOUND, "No lists are shown here.")
             found = self._gateway.all(asked.kind)
             return msgspec.json.encode([described(one) for one in found if one.stages])
         _allow(reads or vetted.method == b"POST", "POST and GET")

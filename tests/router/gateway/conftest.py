@@ -182,11 +182,12 @@ async def bed(
     random: Random | None = None,
     sampler: Sampler = no_sampler,
     aside: Aside | None = None,
+    lists: bool = True,
 ) -> AsyncIterator[Bed]:
     table, telemetry, stopping = Table(), Telemetry(), asyncio.Event()
     options = options or Options(deadline=10.0, ways=Ways(patience=0.0))
     gateway = Gateway(table, telemetry, options, random=random or Random(1), sampler=sampler)
-    pages = Pages(gateway, room, aside)
+    pages = Pages(gateway, room, aside, lists=lists)
     door = Door(table, Proxy(), telemetry, lambda: None, DoorOptions(), [pages])
     found = Bed(table, door, telemetry, gateway=gateway)
     opened: asyncio.Future[int] = asyncio.get_running_loop().create_future()

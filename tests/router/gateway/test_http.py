@@ -45,6 +45,15 @@ async def test_an_application_is_asked_under_either_spelling(router: Bed) -> Non
             assert got.value("access-control-allow-origin") == "*"
 
 
+async def test_an_operator_may_show_no_lists() -> None:
+    route = model("j1", NUMBER)
+    async with bed(lists=False) as router:
+        router.serve(route, a=(((route, 100),),))
+        for path in ("/gateway/application", "/gateway/servable/"):
+            assert error(await router.ask(path)) == (404, "NotFound", "No lists are shown here.")
+        assert (await router.ask("/gateway/application/a")).status == 200
+
+
 async def test_what_there_is_is_listed(router: Bed) -> None:
     route = model("j1", contract(field("x", "int8", (-1, 2)), outputs=(field("y"),)))
     router.serve(route, b=(((route, 100),),), a=(((route, 100),), ((route, 100),)))
