@@ -189,6 +189,15 @@ class Application(Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def troubles(self) -> list[str]:
+        """While it is assembling: what its newest revision waits for, by model version."""
+        if self.state != "assembling":
+            return []
+        variants = (variant for stage in self.newest.stages for variant in stage)
+        said = (f"{one.model}:{one.version}: {one.reason}" for one in variants if one.reason)
+        return list(dict.fromkeys(said))
+
 
 class Servable(Struct, frozen=True, kw_only=True):
     """A model version that runs, for an application or on its own."""

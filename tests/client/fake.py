@@ -113,6 +113,9 @@ class Fake:
     async def break_down(self, model: str, version: str, reason: str) -> None:
         await self.models.break_down(model, version, reason)
 
+    async def hold(self, application: str, reason: str) -> None:
+        await self.models.hold(application, reason)
+
     async def settle(self, application: str) -> None:
         await self.models.settle(application)
 

@@ -60,6 +60,11 @@ class FakeModels:
         found = self.versions[model][int(version) - 1]
         found.update(state="failed", status="Failed", reason=reason)
 
+    async def hold(self, application: str, reason: str) -> None:
+        """Its first servable starts, and says why it does not serve."""
+        variant = self.applications[application]["newest"]["stages"][0][0]
+        variant.update(state="starting", status="NotAvailable", reason=reason)
+
     async def settle(self, application: str) -> None:
         found = self.applications[application]
         found.update(state="ready", status="Ready", live=found["newest"])

@@ -146,6 +146,22 @@ async def test_waiting_shows_builds_and_ends_when_all_is_ready(
 
 
 @pytest.mark.parametrize("platform", ["fake"], indirect=True)
+async def test_waiting_shows_at_once_why_a_servable_does_not_serve(
+    run: Run, fake: Fake, claims: Path
+) -> None:
+    going = asyncio.create_task(run("apply", "-f", claims))
+    await until(lambda: bool(fake.models.applications))
+    await fake.hold("claims", "NOT_SERVING: no module named 'numpi'")
+    await fake.release("preprocessing", "1")
+    await fake.release("claims-model", "1")
+    await until(lambda: any(r.path.endswith("/applications/claims") for r in fake.requests))
+    await fake.settle("claims")
+    ran = await going
+    said = "claims is assembling: preprocessing:1: NOT_SERVING: no module named 'numpi'\n"
+    assert f"{said}claims is ready\n" in ran.err
+
+
+@pytest.mark.parametrize("platform", ["fake"], indirect=True)
 async def test_every_build_that_failed_is_told_with_its_log(
     run: Run, fake: Fake, claims: Path
 ) -> None:

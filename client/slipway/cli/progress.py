@@ -83,7 +83,8 @@ class Progress:
                 self._out.say(f"  note: {note}", "dim")
 
     def _application(self, application: Application) -> None:
-        why = f": {application.reason}" if application.reason else ""
+        reasons = application.reason or "; ".join(application.troubles)
+        why = f": {reasons}" if reasons else ""
         self._show(f"{application.name} is {application.state}{why}")
         if application.state != "failed":  # an error tells that
             colour = "green" if application.state == "ready" else ""

@@ -102,11 +102,11 @@ async def _log(
 
 async def ready(client: AsyncClient, name: str, project: str | None, watch: Watcher) -> Application:
     """Wait until its newest revision answers."""
-    seen: tuple[str, str] | None = None
+    seen: tuple[str, str, list[str]] | None = None
     pause = 0.05
     while True:
         found = await client.application(name, project=project)
-        if seen != (now := (found.state, found.reason)):
+        if seen != (now := (found.state, found.reason, found.troubles)):
             seen, pause = now, 0.05
             watch(Step(kind="application", text=name, application=found))
         if found.state == "ready":
