@@ -27,8 +27,9 @@ class Config(config.Config, frozen=True, kw_only=True):
     pod_drain: float = 5.0  # seconds that a pod whose end others began serves on
     allow_root: bool = False  # images whose user is root
     router_labels: str = ""  # of the routers' pods, `name=value`; empty: those that the chart gives
-    router_namespace: str = ""  # labels of their namespace; empty: any
-    router_networks: str = ""  # of routers that are no pods, such as 10.2.0.0/16
+    scheduler_labels: str = ""  # of the schedulers' pods, likewise
+    router_namespace: str = ""  # labels of the namespace of both; empty: any
+    router_networks: str = ""  # of both where they are no pods, such as 10.2.0.0/16
     dns_networks: str = ""  # where names are asked that no pod labelled kube-dns answers
     closed_networks: str = ""  # that replicas must not reach, beside private ones
     volume_claims: str = "{}"  # JSON: volume claim -> projects that may mount it, `*` for all
@@ -55,6 +56,7 @@ def kubernetes(config: Config, target: str, grace: float) -> Kubernetes:
         drain=config.pod_drain,
         allow_root=config.allow_root,
         routers=_labels(config.router_labels, "ROUTER_LABELS"),
+        schedulers=_labels(config.scheduler_labels, "SCHEDULER_LABELS"),
         router_namespace=_labels(config.router_namespace, "ROUTER_NAMESPACE"),
         router_networks=_networks(config.router_networks, "ROUTER_NETWORKS"),
         dns_networks=_networks(config.dns_networks, "DNS_NETWORKS"),

@@ -118,13 +118,17 @@ def test_nothing_reaches_or_is_reached_among_workloads_but_by_policies_of_projec
     assert policy["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_the_policies_of_projects_know_our_routers():
+def test_the_policies_of_projects_know_our_routers_and_schedulers():
     objects = render(LEAST)
     [scheduler] = of(objects, "Deployment", "slipway-scheduler-kubernetes")
     told = environment(scheduler["spec"]["template"]["spec"]["containers"][0])
     pairs = dict(pair.split("=") for pair in told["ROUTER_LABELS"].split(","))
     [router] = of(objects, "Deployment", "slipway-router")
     assert pairs == router["spec"]["selector"]["matchLabels"]
+    ours = dict(pair.split("=") for pair in told["SCHEDULER_LABELS"].split(","))
+    selector = scheduler["spec"]["selector"]["matchLabels"]
+    assert ours.items() <= selector.items()
+    assert ours["app.kubernetes.io/component"] == "scheduler"
     assert told["ROUTER_NAMESPACE"] == "kubernetes.io/metadata.name=platform"
 
 

@@ -140,6 +140,7 @@ def test_the_settings_of_a_cluster_are_what_its_driver_is_told():
             doorman_image="registry/doorman@sha256:0",
             doorman_key=f"{'a' * 32}, {'b' * 32}",
             router_labels="app=router,tier=front",
+            scheduler_labels="app=scheduler",
             router_networks="10.2.0.0/16, 10.3.0.1",
             dns_networks="169.254.169.254",
             volume_claims='{"models": ["ann/house"]}',
@@ -151,6 +152,7 @@ def test_the_settings_of_a_cluster_are_what_its_driver_is_told():
     assert (told.kubeconfig, told.context, told.target, told.grace) == ("/k", "eu", "eu", 7.0)
     assert told.doorman_key == "a" * 32
     assert told.routers == {"app": "router", "tier": "front"}
+    assert told.schedulers == {"app": "scheduler"}
     assert told.router_namespace is None
     assert told.router_networks == ("10.2.0.0/16", "10.3.0.1/32")
     assert told.dns_networks == ("169.254.169.254/32",)

@@ -32,6 +32,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     allow_root: bool = False  # images whose user is root
     defaults: Resources | None = None  # of whoever asks for none; None: as the manifests have it
     routers: Mapping[str, str] | None = None  # labels of the routers' pods
+    schedulers: Mapping[str, str] | None = None  # and of the schedulers'
     router_namespace: Mapping[str, str] | None = None  # labels of their namespace
     router_networks: tuple[str, ...] = ()  # of routers that are no pods
     dns_networks: tuple[str, ...] = ()  # of name servers beside kube-dns; none: usual ones

@@ -26,6 +26,7 @@ from shared.registry import Registries
 from shared.registry.credentials import Credentials
 
 ROUTERS: Final = {"app.kubernetes.io/component": "router"}  # as the chart labels them
+SCHEDULERS: Final = {"app.kubernetes.io/component": "scheduler"}
 SYNC: Final = 10.0  # seconds that the first look may take
 
 
@@ -96,6 +97,9 @@ def settings_of(told: Kubernetes) -> Settings:
     if told.routers is not None or told.router_namespace is not None:
         pods = ROUTERS if told.routers is None else dict(told.routers)
         more["routers"] = Peers(namespace=dict(told.router_namespace or {}), pods=pods)
+    if told.schedulers is not None or told.router_namespace is not None:
+        pods = SCHEDULERS if told.schedulers is None else dict(told.schedulers)
+        more["schedulers"] = Peers(namespace=dict(told.router_namespace or {}), pods=pods)
     if told.dns_networks:
         more["dns_networks"] = told.dns_networks
     return Settings(

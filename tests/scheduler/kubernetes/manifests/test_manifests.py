@@ -43,6 +43,10 @@ SETTINGS: Final = Settings(
         namespace={"kubernetes.io/metadata.name": "slipway"},
         pods={"app.kubernetes.io/component": "router"},
     ),
+    schedulers=Peers(
+        namespace={"kubernetes.io/metadata.name": "slipway"},
+        pods={"app.kubernetes.io/component": "scheduler"},
+    ),
     closed_networks=("203.0.113.0/24",),
     claims={"models": ("alice/whales",)},
 )

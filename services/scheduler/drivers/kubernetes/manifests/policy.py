@@ -1,4 +1,4 @@
-"""The NetworkPolicy of a project: nobody but routers comes in, and only to doormen; its replicas
+"""The NetworkPolicy of a project: nobody but routers and schedulers comes in, and only to doormen; its replicas
 reach names and the internet, and nothing else of the cluster, not even one another."""
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def policy(project: str, settings: Settings) -> dict[str, Any]:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
-                    "from": [_pods(settings.routers), *_networks(settings.router_networks)],
+                    "from": [
+                        _pods(settings.routers),
+                        _pods(settings.schedulers),  # they ask models whether they serve
+                        *_networks(settings.router_networks),
+                    ],
                     "ports": [_port(each.door) for each in (doors.USUAL, doors.OTHER)],
                 }
             ],

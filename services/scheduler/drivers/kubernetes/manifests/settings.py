@@ -51,7 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain: int = 5  # and before it hears of its end, so that routers hear first
     progress: int = 600  # seconds without progress after which a rollout counts as stuck
     routers: Peers = Peers(pods={"app.kubernetes.io/component": "router"})
-    router_networks: tuple[str, ...] = ()  # of routers that are no pods
+    schedulers: Peers = Peers(pods={"app.kubernetes.io/component": "scheduler"})
+    router_networks: tuple[str, ...] = ()  # of routers and schedulers that are no pods
     dns: Peers = Peers(pods={"k8s-app": "kube-dns"})
     dns_networks: tuple[str, ...] = ("169.254.20.10/32",)  # where nodes have a cache of their own
     closed_networks: tuple[str, ...] = ()  # that replicas must not reach, beside private ones
