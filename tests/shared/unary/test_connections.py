@@ -231,18 +231,12 @@ async def test_a_connection_that_is_lost_fails_its_calls(said: bool, trouble: Tr
             request = await peer.request()
             if said:
                 peer.send(peer.head(request.stream))
-        await peer.sent()
-        await told.wait()
+        peer.send(frame(PING, 0, 0, bytes(8)))
+        await peer.until(PING)  # so the client has seen all that came before
         peer.close()
 
-    told = asyncio.Event()
     async with foe(script) as server, channel(server.address) as through:
-        calls = [asyncio.create_task(failing(through)) for _ in range(3)]
-        while len(server.peers[0].bodies) or through.inside < 3:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-        told.set()
-        for failed in await asyncio.gather(*calls):
+        for failed in await asyncio.gather(*(failing(through) for _ in range(3))):
             assert (failed.trouble, failed.safe) == (trouble, False)
         assert not through.usable()
         assert through.inside == 0
