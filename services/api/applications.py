@@ -54,7 +54,7 @@ async def _find(call: Call[NoQuery, None]) -> tuple[Project, asyncpg.Record]:
     values = (project.seq, call.path["application"], None, 1)
     row = await call.database.row(APPLICATIONS, *values)
     if row is None:
-        raise refused.missing("application")
+        raise refused.missing("application", call.path["application"])
     return project, row
 
 
@@ -149,7 +149,7 @@ async def remove(call: Call[NoQuery, None]) -> Answer:
     async with call.database.transaction() as connection:
         row = await connection.fetchrow(APPLICATION_REMOVE, project.seq, name)
         if row is None:
-            raise refused.missing("application")
+            raise refused.missing("application", call.path["application"])
         fact = ApplicationRemoved(
             application=ApplicationId(row["id"]),
             name=name,

@@ -27,7 +27,7 @@ async def show(call: Call[NoQuery, None]) -> Answer:
     values = (project.seq, call.path["configuration"], None, 1)
     row = await call.database.row(CONFIGURATIONS, *values)
     if row is None:
-        raise refused.missing("configuration")
+        raise refused.missing("configuration", call.path["configuration"])
     return Answer(rows_of(DeploymentConfiguration)(row))
 
 
@@ -36,5 +36,5 @@ async def remove(call: Call[NoQuery, None]) -> Answer:
     project = await call.project()
     name = call.path["configuration"]
     if await call.database.value(CONFIGURATION_REMOVE, project.seq, name) is None:
-        raise refused.missing("configuration")
+        raise refused.missing("configuration", call.path["configuration"])
     return Answer(None, 204)

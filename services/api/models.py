@@ -43,7 +43,7 @@ async def _find(call: Call[Any, Any]) -> tuple[Project, asyncpg.Record]:
     project = await call.project()
     row = await call.database.row(MODELS, project.seq, call.path["model"], None, 1)
     if row is None:
-        raise refused.missing("model")
+        raise refused.missing("model", call.path["model"])
     return project, row
 
 
@@ -70,7 +70,7 @@ async def _find_version(call: Call[Any, Any]) -> asyncpg.Record:
     values = (model["id"], call.path["version"], None, 1)
     row = await call.database.row(MODEL_VERSIONS, *values)
     if row is None:
-        raise refused.missing("version")
+        raise refused.missing("version", f"{call.path['model']}:{call.path['version']}")
     return row
 
 

@@ -26,9 +26,9 @@ def forbidden(detail: str) -> Refused:
     return Refused(problem("forbidden", 403, "This token may not do that", detail))
 
 
-def missing(what: str) -> Refused:
-    """The same for what does not exist and for what belongs to others."""
-    return Refused(problem("not-found", 404, f"No such {what}"))
+def missing(what: str, called: str = "") -> Refused:
+    """The same for what does not exist and for what belongs to others. `called`: as it was named."""
+    return Refused(problem("not-found", 404, f"No such {what}", called))
 
 
 def conflict(name: str, title: str, detail: str = "", *wrongs: Wrong) -> Refused:

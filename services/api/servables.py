@@ -53,7 +53,7 @@ async def _find(call: Call[Any, Any]) -> asyncpg.Record:
     project = await call.project()
     row = await call.database.row(SERVABLES, project.seq, call.path["servable"], None, 1)
     if row is None:
-        raise refused.missing("servable")
+        raise refused.missing("servable", call.path["servable"])
     return row
 
 

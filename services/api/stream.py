@@ -39,11 +39,16 @@ def wanted(request: web.Request, follow: bool) -> bool:
     return follow or "text/event-stream" in request.headers.get("Accept", "")
 
 
+def _presented(call: Call[Any, Any]) -> str:
+    """What was checked before it came here, in whatever way it was sent."""
+    return token.presented(call.request.headers.get("Authorization"), passwords=True)
+
+
 class Stream:
     def __init__(self, call: Call[Any, Any], response: web.StreamResponse) -> None:
         self._call = call
         self.response = response
-        self._secret = token.presented(call.request.headers.get("Authorization"))
+        self._secret = _presented(call)
         self._wait = FASTEST
         self._wrote = self._checked = self._now()
 

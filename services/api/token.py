@@ -57,13 +57,14 @@ def hashed(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def presented(authorization: str | None) -> str:
-    """The token in an Authorization header."""
+def presented(authorization: str | None, *, passwords: bool = False) -> str:
+    """The token in an Authorization header; with `passwords`, also one that is sent as such."""
     if authorization is None:
         raise refused.unauthorised("send `Authorization: Bearer <token>`")
     scheme, _, rest = authorization.partition(" ")
-    token = _password(rest.strip()) if scheme.lower() == "basic" else rest.strip()
-    if scheme.lower() not in ("bearer", "token", "basic") or not FORM.fullmatch(token):
+    basic = passwords and scheme.lower() == "basic"
+    token = _password(rest.strip()) if basic else rest.strip()
+    if not (basic or scheme.lower() in ("bearer", "token")) or not FORM.fullmatch(token):
         raise refused.unauthorised("send `Authorization: Bearer <token>`")
     return token
 

@@ -272,9 +272,13 @@ def test_messages_name_the_path() -> None:
 
 
 def test_one_wrong_key_among_many_is_named_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
-    says = body._says
-    monkeypatch.setattr(body, "_says", lambda *given: looks.append(1) or says(*given))
+    looks, says = [], body._says
+
+    def counted(value: Any, kind: Any) -> str:
+        looks.append(1)
+        return says(value, kind)
+
+    monkeypatch.setattr(body, "_says", counted)
     many = {f"V{number}": "x" for number in range(5_000)}
     with pytest.raises(Invalid) as caught:
         body.convert({"files": {"a": many, "b": many | {"LAST": 1}}}, Keyed)

@@ -61,7 +61,9 @@ class Ask:
 async def read(request: web.Request, context: Context, role: Role) -> Ask:
     """Who asks. Refused without a token that may do this, or when the project is not clear."""
     header = request.headers.get("Authorization")
-    who = await context.tokens.identify(token.presented(header))
+    if "Origin" in request.headers:  # a browser sends passwords for whatever page asks it to
+        raise refused.forbidden("it is not for pages of browsers")
+    who = await context.tokens.identify(token.presented(header, passwords=True))
     if not who.may(role):
         raise refused.forbidden(f"it needs the role {role}")
     project = await _project(context, who, _user(header or ""))

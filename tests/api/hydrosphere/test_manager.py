@@ -182,6 +182,9 @@ async def test_a_client_needs_a_token_and_a_project(world: World) -> None:
     assert (await ask(world, "GET", "/api/v2/model", as_="bob")).status == 404
     refused = await ask(world, "POST", "/api/v2/servable", {}, as_="reader")
     assert (refused.status, refused.body["error"]) == (403, "Forbidden")
+    from_a_page = await ask(world, "GET", "/api/v2/model", headers={"Origin": "http://a.example"})
+    assert (from_a_page.status, from_a_page.body["error"]) == (403, "Forbidden")
+    assert (await ask(world, "GET", "/v1/whoami")).status == 401
     world.tokens["garbage"] = "x"
     refused = await ask(world, "GET", "/api/v2/model", as_="garbage")
     assert (refused.status, refused.body["error"]) == (401, "Unauthorized")
