@@ -23,6 +23,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stall: float = 60.0  # seconds without a byte
     grace: float = 10.0  # seconds of waiting for the client, after which ...
     rate: int = 1024  # ... it must have sent this many bytes a second
+    longest: float = 0.0  # seconds of waiting for the client in all; 0: no limit
 
 
 class Unfit(PlatformError):
@@ -57,6 +58,7 @@ async def body(
         waited += clock() - began
         if limits.size and size > limits.size:
             raise Unfit(413, f"The body is larger than the {limits.size} bytes allowed.")
-        if waited > limits.grace and size < waited * limits.rate:
+        slow = waited > limits.grace and size < waited * limits.rate
+        if slow or (limits.longest and waited > limits.longest):
             raise Unfit(408, "The body comes too slowly.")
         yield chunk

@@ -20,13 +20,29 @@ MIB: Final = 1 << 20
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     body: int = 512 * MIB  # bytes of one body
     bodies: int = 1024 * MIB  # of all that are being read or answered; one alone may be any size
+    seconds: float = 300.0  # for which a body may be waited for
+
+    @property
+    def small(self) -> int:
+        """Bytes of a body that there is room for when large ones have taken all the rest."""
+        return self.bodies // 1024
+
+    @property
+    def spare(self) -> int:
+        """Bytes beyond `bodies`, for small ones."""
+        return self.bodies // 8
 
 
 class Intake:
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._limits = Limits(size=room.body)
+        self._limits = Limits(size=room.body, longest=room.seconds)
         self._held = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in hand now."""
+        return self._held
 
     @asynccontextmanager
     async def whole(
@@ -37,7 +53,8 @@ class Intake:
             raise GatewayError(Kind.BAD_REQUEST, "The request has no body.")
         if vetted.length > self._room.body:
             raise _too_large(self._room.body)
-        held = max(vetted.length, 0)
+        # what was announced takes no room before it comes: announcing costs nothing
+        held = min(vetted.length, MIB) if vetted.length > 0 else 0
         self._hold(held)
         try:
             chunks: list[bytes] = []
@@ -47,9 +64,9 @@ class Intake:
                 size += len(chunk)
                 if size > self._room.body:
                     raise _too_large(self._room.body)
-                if size > held:  # it was not told how much would come
+                if size > held:
                     more = max(size - held, MIB)
-                    self._hold(more)
+                    self._hold(more, held)
                     held += more
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
@@ -64,8 +81,10 @@ class Intake:
         finally:
             self._held -= size
 
-    def _hold(self, more: int) -> None:
-        if self._held and self._held + more > self._room.bodies:
+    def _hold(self, more: int, mine: int = 0) -> None:
+        small = mine + more <= self._room.small
+        most = self._room.bodies + (self._room.spare if small else 0)
+        if self._held > mine and self._held + more > most:
             raise unavailable("the gateway has no room for the body now")
         self._held += more
 

@@ -157,6 +157,7 @@ def application(
 @dataclass
 class Bed(Router):
     gateway: Gateway = None  # type: ignore[assignment]
+    pages: Pages = None  # type: ignore[assignment]
 
     async def post(self, path: str, given: Any) -> Got:
         body = given if isinstance(given, bytes) else msgspec.json.encode(given)
@@ -189,7 +190,7 @@ async def bed(
     gateway = Gateway(table, telemetry, options, random=random or Random(1), sampler=sampler)
     pages = Pages(gateway, room, aside, lists=lists)
     door = Door(table, Proxy(), telemetry, lambda: None, DoorOptions(), [pages])
-    found = Bed(table, door, telemetry, gateway=gateway)
+    found = Bed(table, door, telemetry, gateway=gateway, pages=pages)
     opened: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.ensure_future(
         serve(door, host="127.0.0.1", port=0, grace=2.0, opened=opened.set_result)(stopping)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.router.gateway.gateway import Options
-from services.router.gateway.intake import Room
+from services.router.gateway.intake import MIB, Room
 from shared.endpoint import Serving
 from shared.lifecycle import State
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
@@ -219,6 +219,48 @@ async def test_bodies_that_are_too_many_together_wait_outside() -> None:
             async with asyncio.timeout(5):
                 while (await router.post("/gateway/servable/s-j1", body)).status != 200:
                     await asyncio.sleep(0.01)
+
+
+HEAD = b"POST /gateway/servable/s-j1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+
+
+async def test_a_body_that_is_announced_and_does_not_come_takes_no_room() -> None:
+    async with bed(room=Room(bodies=8 * MIB)) as router:
+        with served() as runtime:
+            router.serve(model("j1", NUMBER, runtime.address))
+            for _ in range(3):
+                _, writer = await router.connect()
+                writer.write(HEAD + b'Content-Length: 8388608\r\n\r\n{"x":1')
+            while router.pages.intake.held_bytes < 3 * MIB:
+                await asyncio.sleep(0.005)
+            body = b'{"x":1%b}' % (b" " * (4 * MIB))
+            assert (await router.post("/gateway/servable/s-j1", body)).status == 200
+
+
+async def test_there_is_room_for_small_bodies_while_large_ones_take_the_rest() -> None:
+    async with bed(room=Room(bodies=MIB)) as router:
+        with served() as runtime:
+            router.serve(model("j1", NUMBER, runtime.address))
+            _, writer = await router.connect()
+            writer.write(HEAD + b'Content-Length: 1048576\r\n\r\n{"x":1')
+            while router.pages.intake.held_bytes < MIB:
+                await asyncio.sleep(0.005)
+            larger = b'{"x":1%b}' % (b" " * 1024)
+            assert (await router.post("/gateway/servable/s-j1", larger)).status == 503
+            assert (await router.post("/gateway/servable/s-j1", {"x": 1})).status == 200
+
+
+async def test_a_body_is_not_waited_for_for_ever() -> None:
+    async with bed(room=Room(seconds=0.2)) as router:
+        router.serve(model("j1", NUMBER, "http://127.0.0.1:1"))
+        reader, writer = await router.connect()
+        writer.write(HEAD + b"Content-Length: 1000000\r\n\r\n")
+        answer = asyncio.ensure_future(read_answer(reader))
+        while not answer.done():
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+        assert error(await answer) == (408, "BadRequest", "The body comes too slowly.")
+        assert router.pages.intake.held_bytes == 0
 
 
 async def test_a_model_is_not_to_be_asked_as_an_endpoint(router: Bed) -> None:
