@@ -11,6 +11,7 @@ from services.router.gateway.targets import Target
 from services.router.gateway.tensors import weight
 from services.router.grpc.call import Calls, Service, service
 from services.router.inference import models
+from services.router.inference.document import MOST
 from services.router.inference.errors import bad
 from services.router.inference.given import MANY, RANK, Given, messages
 from services.router.inference.told import Told, told
@@ -84,8 +85,7 @@ def inference(gateway: Gateway, ready: Callable[[], str | None], calls: Calls) -
 
     async def model_infer(asked: ModelInferRequest, deadline: float | None) -> ModelInferResponse:
         target = await chosen(asked.model_name, asked.model_version)
-        wanted = [output.name for output in asked.outputs]
-        names = named(target, wanted)
+        names = named(target, [output.name for output in asked.outputs[: MOST + 1]])
         inputs = messages(given(asked), target.inputs)
         outputs = await gateway.predict(target, inputs, deadline=deadline)
         found = [told(name, outputs[name]) for name in names]
@@ -109,6 +109,9 @@ def inference(gateway: Gateway, ready: Callable[[], str | None], calls: Calls) -
 def given(asked: ModelInferRequest) -> list[Given]:
     """Raises GatewayError."""
     raw = asked.raw_input_contents
+    for tensors, what in ((asked.inputs, "inputs"), (asked.outputs, "outputs")):
+        if len(tensors) > MOST:
+            raise bad(f"{what}: {len(tensors)} tensors; {MOST} are allowed")
     if raw and len(raw) != len(asked.inputs):
         raise bad(f"raw_input_contents: {len(raw)} came for {len(asked.inputs)} inputs")
     found: list[Given] = []

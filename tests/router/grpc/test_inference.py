@@ -266,6 +266,8 @@ async def test_what_is_wrong_is_said(router: Doors, client: InferenceServerClien
 @pytest.mark.parametrize(
     ("asked", "wrong"),
     [
+        ({"inputs": [{"name": "x"}] * 1001}, "inputs: 1001 tensors; 1000 are allowed"),
+        ({"outputs": [{"name": "x"}] * 1001}, "outputs: 1001 tensors; 1000 are allowed"),
         ({"raw_input_contents": [b""]}, "raw_input_contents: 1 came for 0 inputs"),
         (
             {
