@@ -7,13 +7,13 @@ import json
 import statistics
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.gateway import load
-from benchmarks.gateway.clients import over_binary, over_grpc, over_http, p50
+from benchmarks.gateway.clients import Ask, over_binary, over_grpc, over_http, p50
 from benchmarks.gateway.models import CONTRACTS, FLOATS, document
 from benchmarks.table import Figure
 from services.router.gateway.mapping import to_tensors
@@ -23,6 +23,9 @@ SMALL, LARGE = 400, 40  # requests of a round
 MOST = 1.0  # ms that the gateway may add to a request, and twice as much to two stages
 LEAST = 3000  # requests of a core in a second
 PARSED = 15.0  # ms for a tensor's JSON
+
+
+Over = Callable[[int, str], AbstractContextManager[Ask]]
 
 
 class Ports(NamedTuple):
@@ -64,38 +67,48 @@ async def _process(name: str, *arguments: str) -> AsyncIterator[tuple[int, str]]
         await process.wait()
 
 
+class Row(NamedTuple):
+    what: str
+    over: Over
+    port: int
+    model: str
+    stages: int = 1
+    more: float = 0.0  # ms that it may take beside
+
+    def took(self) -> float:
+        """Milliseconds, the median of some requests."""
+        with self.over(self.port, self.model) as ask:
+            return 1e3 * p50(ask, LARGE if self.model == "image" else SMALL)
+
+
 def _added(ports: Ports) -> list[Figure]:
-    direct = _median(over_grpc, ports.runtime, "scalars", SMALL)
-    image = _median(over_grpc, ports.runtime, "image", LARGE)
+    alone = {name: Row("", over_grpc, ports.runtime, name) for name in ("scalars", "image")}
     rows = (
-        ("2 scalars, JSON", over_http, ports.http, "scalars", direct, 1),
-        ("2 scalars, gRPC", over_grpc, ports.grpc, "scalars", direct, 1),
-        ("two stages, JSON", over_http, ports.http, "pipeline", direct, 2),
-        ("two stages, gRPC", over_grpc, ports.grpc, "pipeline", direct, 2),
-        (f"{FLOATS} floats, gRPC", over_grpc, ports.grpc, "image", image, 1),
-        (f"{FLOATS} floats, binary over HTTP", over_binary, ports.http, "image", image, 1),
-        (f"{FLOATS} floats, JSON", over_http, ports.http, "image", image, 1),
+        Row("2 scalars, JSON", over_http, ports.http, "scalars"),
+        Row("2 scalars, gRPC", over_grpc, ports.grpc, "scalars"),
+        Row("two stages, JSON", over_http, ports.http, "pipeline", stages=2),
+        Row("two stages, gRPC", over_grpc, ports.grpc, "pipeline", stages=2),
+        Row(f"{FLOATS} floats, gRPC", over_grpc, ports.grpc, "image"),
+        Row(f"{FLOATS} floats, binary over HTTP", over_binary, ports.http, "image"),
+        Row(f"{FLOATS} floats, JSON", over_http, ports.http, "image", more=PARSED),
     )
+    rounds = [{row: row.took() for row in (*alone.values(), *rows)} for _ in range(ROUNDS)]
     figures = []
-    for what, over, port, name, alone, stages in rows:
-        through = _median(over, port, name, LARGE if name == "image" else SMALL)
-        added, most = through - stages * alone, stages * MOST
+    for row in rows:
+        direct = alone["image" if row.model == "image" else "scalars"]
+        added = statistics.median(took[row] - row.stages * took[direct] for took in rounds)
+        least = row.stages * statistics.median(took[direct] for took in rounds)
+        most = row.stages * MOST + row.more
         figures.append(
             Figure(
-                what=f"added by the gateway to {what}, p50",
+                what=f"added by the gateway to {row.what}, p50",
                 ours=f"{added:.2f} ms",
                 anchor=f"{most:.0f} ms",
-                ratio=most / added,
-                note=f"the most it may; directly with grpcio {stages * alone:.2f} ms",
+                ratio=most / max(added, 0.01),
+                note=f"the most it may; directly with grpcio {least:.2f} ms",
             )
         )
     return figures
-
-
-def _median(over: Callable[..., object], port: int, name: str, times: int) -> float:
-    """Milliseconds."""
-    with over(port, name) as ask:  # type: ignore[attr-defined]
-        return 1e3 * statistics.median(p50(ask, times) for _ in range(ROUNDS))
 
 
 async def _rates(ports: Ports, requests: int) -> list[Figure]:
