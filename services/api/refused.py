@@ -27,7 +27,7 @@ def forbidden(detail: str) -> Refused:
 
 
 def missing(what: str, called: str = "") -> Refused:
-    """The same for what does not exist and for what belongs to others. `called`: as it was named."""
+    """The same for what does not exist and for what others own. `called`: how it was named."""
     return Refused(problem("not-found", 404, f"No such {what}", called))
 
 
