@@ -148,10 +148,30 @@ async def test_a_version_is_served_on_its_own(run: Run, platform: Platform) -> N
 @pytest.mark.usefixtures("applied")
 async def test_configurations_are_listed_and_removed(run: Run, platform: Platform) -> None:
     assert (await run("configurations")).out.splitlines()[1].startswith("small ")
+    shown = (await run("configuration", "small")).out
+    assert '"LEVEL": "debug"' in shown
     async with AsyncClient(platform.url, platform.token, platform.project) as client:
         assert (await client.configuration("small")).document["name"] == "small"
         await client.remove_configuration("small")
         assert await client.configurations() == []
+
+
+@pytest.mark.usefixtures("applied")
+async def test_a_configuration_is_removed_by_name(run: Run, platform: Platform) -> None:
+    removed = await run("configuration", "rm", "small")
+    assert (removed.code, removed.out) == (0, "small is removed\n")
+    assert (await run("configurations", "--json")).json == []
+    gone = await run("configuration", "rm", "small")
+    assert (gone.code, gone.out) == (1, "")
+    assert (await run("configuration", "small", "twice")).code == 2
+
+
+@pytest.mark.usefixtures("applied")
+async def test_who_asks_for_the_job_of_an_application_is_told_its_jobs(run: Run) -> None:
+    for words in (("why", "doubled"), ("logs", "doubled")):
+        ran = await run(*words)
+        assert ran.code == 1
+        assert "doubled is an application\nits jobs are: double-1-" in ran.err
 
 
 @pytest.mark.parametrize("platform", ["fake"], indirect=True)

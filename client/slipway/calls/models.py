@@ -8,7 +8,8 @@ from typing import Any
 
 from slipway.calls.base import Ask, at, given
 from slipway.calls.jobs import Jobs
-from slipway.types import LogLine
+from slipway.errors import NotFound, SlipwayError
+from slipway.types import Job, LogLine
 from slipway.types_models import (
     Application,
     ApplicationSummary,
@@ -74,6 +75,25 @@ class Models(Jobs):
         async with aclosing(self._follow_log(path)) as lines:
             async for line in lines:
                 yield line
+
+    async def find_job(self, called: str) -> Job:
+        """As before. Where it is an application's name, the error names the jobs that serve it."""
+        try:
+            return await super().find_job(called)
+        except NotFound:
+            jobs = await self._serving(called)
+            if not jobs:
+                raise
+        raise NotFound(f"{called} is an application", f"its jobs are: {', '.join(jobs)}")
+
+    async def _serving(self, called: str) -> list[str]:
+        """The jobs of an application; none where there is no such application."""
+        try:
+            found = await self.application(called)
+        except SlipwayError:
+            return []
+        variants = (variant for stage in found.newest.stages for variant in stage)
+        return list(dict.fromkeys(one.servable for one in variants if one.servable))
 
     async def applications(self, *, project: str | None = None) -> list[ApplicationSummary]:
         return await self._all(await self._place(project, "applications"), ApplicationSummary)

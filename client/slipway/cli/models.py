@@ -1,4 +1,4 @@
-"""`slipway models`, `model`, `servables`, `servable create` and `configurations`."""
+"""`slipway models`, `model`, `servables` and `servable create`."""
 
 from __future__ import annotations
 
@@ -48,13 +48,6 @@ def add(commands: Commands) -> None:
     making.add_argument("--configuration", metavar="C", help="see `slipway configurations`")
     making.add_argument("--wait", action="store_true", help="until it runs")
     making.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
-    command(
-        commands,
-        "configurations",
-        configurations,
-        "list deployment configurations: how servables run",
-        "slipway configurations",
-    )
 
 
 async def models(context: Context) -> None:
@@ -175,10 +168,3 @@ def _show_servable(context: Context, found: Servable) -> None:
             ("job", found.job),
         ],
     )
-
-
-async def configurations(context: Context) -> None:
-    found = await context.client.configurations(project=context.args.project)
-    context.out.rows(found, ("name", "changed"), lambda one: (one.name, one.changed_at))
-    if not found:
-        context.out.say("no configurations; `slipway apply -f FILE` makes some")
