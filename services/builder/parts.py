@@ -29,13 +29,14 @@ from services.builder.recipe import Host
 from services.builder.source import Source
 from services.builder.stages import Stages
 from shared.blobs import Blob, Blobs
-from shared.endpoint import Endpoint
+from shared.endpoint import Endpoint, Model
 from shared.errors import Invalid, Permanent, Transient, translate
 from shared.image import CODE, USER
 
 OWNED: Final = USER  # by the server: what it may write to
 NOTHING: Final = Plan(request=Request())
 FORGOTTEN: Final = "requirements.txt"
+FUNCTION: Final = "func_main"  # the module that the platform's own model server imports
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +109,7 @@ class Parts:
 
     async def made(self, endpoint: Endpoint, host: Host, base: Base | None) -> Made:
         """What changes least lies lowest."""
+        await self._check_function(endpoint)
         look = None if base is None else base.look
         todo = plan(endpoint, look, engine=self._tools.engine is not None)
         private = await self._packages.private(todo.request)
@@ -145,6 +147,22 @@ class Parts:
         if files is not None:
             parts.append(Layer(role="files", blob=files))
         return Made(layers=tuple(parts), packages=packages, changed=changed)
+
+    async def _check_function(self, endpoint: Endpoint) -> None:
+        """Raises Invalid where nothing is there to be called, unless lines may yet make it."""
+        if not isinstance(endpoint.entry, Model) or endpoint.entry.server != "platform":
+            return
+        source = await self._source.unpacked()
+        with translate({OSError: Transient}):
+            places = (source / "src", source)
+            if endpoint.install or any([*place.glob(f"{FUNCTION}*")] for place in places):
+                return
+            there = sorted(path.name for path in source.iterdir())
+        raise Invalid(
+            "payload",
+            f"has no src/{FUNCTION}.py, which this runtime calls; it has: "
+            f"{', '.join(there[:10]) or 'nothing'}",
+        )
 
     async def _hidden(
         self, endpoint: Endpoint, todo: Plan, private: Iterable[str]

@@ -303,3 +303,17 @@ async def test_training_data_stays_while_its_version_does(database: Database, bl
     await model_version(database, definition)
     needed = await Collector(database, blobs, Keep())._marks.needed()
     assert {source, data} <= needed
+
+
+async def test_a_payload_without_a_function_for_our_server_is_refused(shop: Shop) -> None:
+    with pytest.raises(
+        Invalid, match=r"no src/func_main\.py, .* it has: model\.bin, src"
+    ) as caught:
+        await shop.build(made.model(), {"src/main.py": "", "model.bin": ""})
+    assert caught.value.field == "payload"
+
+
+@pytest.mark.parametrize("path", ["func_main.py", "src/func_main/__init__.py"])
+async def test_a_function_may_lie_where_python_finds_it(shop: Shop, path: str) -> None:
+    found = await shop.content(await shop.build(made.model(), {path: ""}))
+    assert f"/model/files/{path}" in found
