@@ -70,7 +70,13 @@ class Model:
     def load(self):
         """Import the owner's module, which may take minutes. Failing is not an error here."""
         try:
-            self._function = getattr(importlib.import_module("func_main"), self.name)
+            module = importlib.import_module("func_main")
+            if not hasattr(module, self.name):
+                raise AttributeError(
+                    "func_main has no function %r, which is the name of the contract; it has: %s"
+                    % (self.name, ", ".join(functions(module)) or "none")
+                )
+            self._function = getattr(module, self.name)
             if not callable(self._function):
                 raise TypeError("func_main.%s can't be called" % self.name)
             self._tensor = self._theirs()
@@ -144,6 +150,16 @@ class Model:
                 % type(returned).__name__
             )
         return self._hs.PredictResponse(outputs=tensors_of(self._hs, returned, self._outputs))
+
+
+def functions(module):
+    """The names of the functions that a module defines itself, at most some."""
+    own = (
+        name
+        for name, found in vars(module).items()
+        if callable(found) and getattr(found, "__module__", "") == module.__name__
+    )
+    return sorted(own)[:10]
 
 
 def report():

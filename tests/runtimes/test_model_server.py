@@ -281,7 +281,11 @@ def test_a_long_story_is_shortened(serve):
         ("def infer(x:", "SyntaxError("),
         ("raise RuntimeError('weights are gone')", "RuntimeError('weights are gone')"),
         ("import sys\nsys.exit(1)", "SystemExit(1)"),
-        ("def other(x):\n    return {}", "AttributeError("),
+        (
+            "def other(x):\n    return {}",
+            "AttributeError(\"func_main has no function 'infer', which is the name of the contract; "
+            'it has: other")',
+        ),
         ("infer = 3", 'TypeError("func_main.infer can\'t be called")'),
     ],
 )
