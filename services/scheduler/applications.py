@@ -49,16 +49,26 @@ WAKE: Final[tuple[type[Fact], ...]] = (
 END_EVERY: Final = 2.0  # seconds between two looks for what nobody needs
 BUNCH: Final = 0.05  # seconds in which more news may come
 RETIRE: Final = 15.0
+HOPELESS: Final = 600.0
 AT_ONCE: Final = 100  # jobs that one look ends
 LONGEST: Final = 10.0  # seconds to the next look while the tables are away
 
 
 class Applications:
-    def __init__(self, database: Database, *, target: str, retire: float = RETIRE) -> None:
-        """`retire` is for how many seconds a revision that was replaced may still be asked."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        target: str,
+        retire: float = RETIRE,
+        hopeless: float = HOPELESS,
+    ) -> None:
+        """`retire` is for how many seconds a revision that was replaced may still be asked, and
+        `hopeless` for how many one that failed keeps those of its servables that are well."""
         self._database = database
         self._target = target
         self._retire = retire
+        self._hopeless = hopeless
         self._jobs = PostgresJobs(database)
         self._wake = asyncio.Event()
 
@@ -101,7 +111,7 @@ class Applications:
 
     async def end(self) -> None:
         """Stop and terminate servables that no revision needs any more."""
-        await applications.retire(self._database, self._target)
+        await applications.retire(self._database, self._target, self._hopeless)
         rows = await self._database.fetch(UNNEEDED, self._target, self._retire, AT_ONCE)
         for unneeded in msgspec.convert([dict(row) for row in rows], list[Unneeded]):
             if (fact := ended(unneeded)) is not None:

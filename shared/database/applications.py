@@ -33,6 +33,8 @@ async def fail(database: Database, fact: ApplicationFailed) -> bool:
     return await database.value(FAIL, *values) is not None
 
 
-async def retire(database: Database, target: str) -> None:
-    """Give up the revisions that were replaced before they answered."""
-    await database.execute(RETIRE, target)
+async def retire(database: Database, target: str, hopeless: float) -> None:
+    """Give up the revisions that were replaced before they answered, and the newest that can't
+    answer since `hopeless` seconds. An application whose newest revision is given up stays failed,
+    for the reason that is written down, until it is applied anew."""
+    await database.execute(RETIRE, target, hopeless)

@@ -205,6 +205,58 @@ async def test_a_failed_revision_leaves_the_one_that_answers_alone(stage, keeper
     assert (await stage.state(live), await stage.state(second)) == ("running", "terminated")
 
 
+async def test_a_revision_without_hope_gives_its_servables_back(stage, keeper, database):
+    one, two, three = [await stage.model(name) for name in ("one", "two", "three")]
+    app, (live,) = await answering(stage, keeper, {one: 100})
+    app = await stage.apply("claims", {one: 50, two: 25, three: 25})
+    shared, well, bad = await stage.servables(app, 2)
+    assert shared == live
+    await run(stage, well)
+    await fail(stage, bad)
+    for _ in range(3):
+        await turn(keeper)
+    assert await stage.state(well) == "running", "it may be looked at for a while"
+    impatient = Applications(database, target="process", retire=0.0, hopeless=0.0)
+    for _ in range(2):
+        await turn(impatient)
+    assert [await stage.state(job) for job in (live, well, bad)] == [
+        "running",
+        "stopping",
+        "failed",
+    ]
+    await stopped(stage, well)
+    for _ in range(3):
+        await turn(impatient)
+    assert [await stage.state(job) for job in (live, well, bad)] == [
+        "running",
+        "terminated",
+        "failed",
+    ]
+    app = await stage.application(app.id)
+    assert (app.state, app.live, app.reason) == ("failed", 1, f"model-{three}:1: crash loop")
+    assert await stage.told(app) == ["submitted", "ready", "submitted", "failed"]
+    app = await stage.apply("claims", {one: 100})
+    for _ in range(2):
+        await turn(impatient)
+    app = await stage.application(app.id)
+    assert (app.state, app.live) == ("ready", 3)
+    assert [await stage.state(job) for job in (live, bad)] == ["running", "terminated"]
+
+
+async def test_one_that_may_run_again_is_not_without_hope(stage, database):
+    one = await stage.model("one")
+    app = await stage.apply("claims", {one: 100})
+    (job,) = await stage.servables(app, 1)
+    await run(stage, job)
+    await stage.say_now(JobStopping, job)
+    await stopped(stage, job)
+    impatient = Applications(database, target="process", retire=0.0, hopeless=0.0)
+    for _ in range(2):
+        await turn(impatient)
+    assert (await stage.application(app.id)).state == "failed"
+    assert await stage.state(job) == "stopped"
+
+
 async def test_a_servable_of_a_live_application_that_fails_is_told_and_replaced(stage, keeper):
     one, two = await stage.model("one"), await stage.model("two")
     app, (first, second) = await answering(stage, keeper, {one: 80, two: 20})

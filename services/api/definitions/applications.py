@@ -146,8 +146,10 @@ async def _servables(work: Work, row: asyncpg.Record) -> list[asyncpg.Record]:
     """Those of the live and of the newest revision that are wanted and well."""
     jobs: list[JobId] = []
     for revision in {row["live"], row["revision"]} - {None}:
-        found = await work.connection.fetchval(REVISION, row["id"], revision)
-        jobs += msgspec.convert(found, Graph).jobs
+        found = await work.connection.fetchrow(REVISION, row["id"], revision)
+        assert found is not None
+        if found["retired_at"] is None:  # else its servables are about to end
+            jobs += msgspec.convert(found["graph"], Graph).jobs
     return await work.connection.fetch(APPLICATION_SERVABLES, jobs, list(LIVE))
 
 

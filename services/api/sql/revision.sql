@@ -1,2 +1,2 @@
 -- $1 application  $2 revision
-SELECT graph FROM revisions WHERE application = $1 AND revision = $2;
+SELECT graph, retired_at FROM revisions WHERE application = $1 AND revision = $2;

@@ -23,6 +23,7 @@ SELECT applications.id AS application, applications.name, applications.state, ap
        ) AS found
  WHERE applications.target = $1
    AND applications.state <> 'removed'
+   AND revisions.retired_at IS NULL -- else it was given up
    AND (applications.state <> 'ready'
         OR applications.live IS DISTINCT FROM applications.revision
         OR applications.id IN (
