@@ -365,13 +365,14 @@ async def test_a_deployment_configuration_says_how_a_model_runs(
 async def test_a_runtime_made_after_the_tutorial_serves_where_images_are_run(
     slipway, platform, apply, predict, name, tmp_path
 ):
-    (tmp_path / "func_main.py").write_text(runtimes.FUNCTION)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "func_main.py").write_text(runtimes.FUNCTION)
     documents = [
         {
             "kind": "Model",
             "name": name,
             "runtime": f"{runtimes.NAME}:1",
-            "payload": ["func_main.py"],
+            "payload": ["src"],
             "contract": {"name": "infer", "inputs": {"x": NUMBER}, "outputs": {"y": NUMBER}},
         },
         {"kind": "Application", "name": name, "singular": {"model": f"{name}:1"}},
