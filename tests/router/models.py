@@ -127,22 +127,26 @@ class Doors:
         )
         return job
 
-    def application(self, name: str, *jobs: JobId, revision: int = 1) -> None:
-        """One stage after the other."""
+    def application(
+        self, name: str, *jobs: JobId, revision: int = 1, shadow: JobId | None = None
+    ) -> None:
+        """One stage after the other; `shadow` is in each, and never chosen."""
         routes = [self.table.job(job) for job in jobs]
+        shadows = [] if shadow is None else [self.table.job(shadow)]
         stages = tuple(
             Stage(
-                variants=(
+                variants=tuple(
                     Variant(
                         model=one.model,
                         version_name=one.version_name,
                         version=one.version,
-                        weight=100,
+                        weight=weight,
                         job=one.job,
-                    ),
+                    )
+                    for one, weight in ((chosen, 100), *((each, 0) for each in shadows))
                 )
             )
-            for one in routes
+            for chosen in routes
         )
         found = Application(
             id=ApplicationId(f"a-{name}"),
@@ -151,7 +155,7 @@ class Doors:
             reason="" if jobs else "waits for claims:1",
             revision=revision if jobs else None,
             graph=Graph(stages=stages) if jobs else None,
-            contracts={one.version: one.contract for one in routes},
+            contracts={one.version: one.contract for one in (*routes, *shadows)},
         )
         self.table.settle([found])
 

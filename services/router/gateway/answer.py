@@ -26,8 +26,8 @@ MOST: Final = 1 << 24  # elements of a tensor
 
 
 def to_json(tensors: Tensors, fields: Iterable[Field]) -> bytes:
-    """Of tensors that `check` found nothing wrong with. ValueError: one can't be
-    written."""
+    """Of tensors that `check` found nothing wrong with. Of a stage's models each gives its own
+    fields, so one of `fields` that is not there is another's. ValueError: one can't be written."""
     with _uncollected():
         return msgspec.json.encode(_object(tensors, fields))
 
@@ -46,7 +46,9 @@ def _uncollected() -> Iterator[None]:
 
 
 def _object(tensors: Tensors, fields: Iterable[Field]) -> dict[str, Any]:
-    return {field.name: _value(tensors[field.name], field) for field in fields}
+    return {
+        field.name: _value(tensors[field.name], field) for field in fields if field.name in tensors
+    }
 
 
 def _value(tensor: TensorProto, field: Field) -> Any:

@@ -15,7 +15,7 @@ from services.router.inference.document import MOST
 from services.router.inference.errors import bad
 from services.router.inference.given import MANY, RANK, Given, messages
 from services.router.inference.told import Told, told
-from services.router.inference.wanted import named
+from services.router.inference.wanted import answered, named
 from shared.protos.inference_pb2 import (
     InferTensorContents,
     ModelInferRequest,
@@ -85,9 +85,11 @@ def inference(gateway: Gateway, ready: Callable[[], str | None], calls: Calls) -
 
     async def model_infer(asked: ModelInferRequest, deadline: float | None) -> ModelInferResponse:
         target = await chosen(asked.model_name, asked.model_version)
-        names = named(target, [output.name for output in asked.outputs[: MOST + 1]])
+        wanted = [output.name for output in asked.outputs[: MOST + 1]]
+        names = named(target, wanted)
         inputs = messages(given(asked), target.inputs)
         outputs = await gateway.predict(target, inputs, deadline=deadline)
+        names = answered(names, wanted, outputs)
         found = [told(name, outputs[name]) for name in names]
         if weight(outputs) > MANY:  # it takes a while, in which others go on
             return await asyncio.to_thread(answer, asked, target, found)

@@ -27,7 +27,7 @@ from services.router.inference.errors import bad, envelope, not_yet
 from services.router.inference.given import messages
 from services.router.inference.paths import ROOT, Page, page
 from services.router.inference.told import told
-from services.router.inference.wanted import named
+from services.router.inference.wanted import answered, named
 from services.router.reply import Reply
 from services.router.vet import Header, Vetted, content_length, values
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictResponse
@@ -125,6 +125,7 @@ class Pages:
                 given, inputs = await self._read(target, body, header, deadline)
                 names = named(target, given.wanted)
                 outputs = await self._gateway.predict(target, inputs, deadline=deadline)
+                names = answered(names, given.wanted, outputs)
                 written = await self._write(target, given, names, outputs, deadline)
         except TimeoutError as error:
             raise late(target, seconds) from error

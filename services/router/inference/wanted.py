@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.targets import Target
+from services.router.gateway.tensors import Tensors
 from services.router.inference.errors import bad, not_yet
 from services.router.inference.given import quoted
 
@@ -19,3 +21,13 @@ def named(target: Target, wanted: Sequence[str]) -> tuple[str, ...]:
             there = ", ".join(map(quoted, names))
             raise bad(f"outputs: there is no output {quoted(name)}; there are {there}")
     return tuple(dict.fromkeys(wanted)) or names
+
+
+def answered(names: Sequence[str], wanted: Sequence[str], outputs: Tensors) -> tuple[str, ...]:
+    """Those of `names` that came: of a stage's models each gives its own, and one was chosen.
+    Raises GatewayError when one did not come that is `wanted`."""
+    for name in wanted:
+        if name not in outputs:
+            text = f"outputs: the model that was chosen gives no {quoted(name)}; another one does"
+            raise GatewayError(Kind.MODEL, text)
+    return tuple([name for name in names if name in outputs])

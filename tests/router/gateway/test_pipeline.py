@@ -16,13 +16,14 @@ import pytest
 from services.router.gateway.errors import GatewayError, Kind
 from services.router.gateway.gateway import Options
 from services.router.gateway.shadows import Bounds
-from services.router.gateway.tensors import elements, make
+from services.router.gateway.tensors import elements, make, make_map
 from shared.endpoint import Serving
 from shared.lifecycle import State
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
 from tests.router.gateway.behaviour import counted, number, says, until
 from tests.router.gateway.conftest import (
     NUMBER,
+    Answers,
     Bed,
     bed,
     contract,
@@ -46,6 +47,27 @@ async def test_a_servable_answers_by_its_contract(router: Bed) -> None:
     assert asked.model_spec.name == "m-j1"
     assert asked.model_spec.version.value == 1
     assert asked.model_spec.signature_name == "Predict"
+
+
+async def test_each_model_of_a_stage_answers_with_its_own_outputs(router: Bed) -> None:
+    inner = (field("a"), field("b"))
+    first = contract(field("x"), outputs=(field("y"), field("m", None, fields=inner[:1])))
+    second = contract(
+        field("x"), outputs=(field("y"), field("m", None, fields=inner), field("more"))
+    )
+
+    def answers(m: list[str], **values: float) -> Answers:
+        outputs = {name: number(value) for name, value in values.items()}
+        outputs["m"] = make_map({name: number(2) for name in m})
+        return lambda request, context: PredictResponse(outputs=outputs)
+
+    with served(answers(["a"], y=1)) as one, served(answers(["a", "b"], y=3, more=6)) as two:
+        a, b = model("j1", first, one.address), model("j2", second, two.address)
+        router.serve(a, b, a=(((a, 100), (b, 0)),))
+        assert (await router.post(POST, {"x": 1})).body == b'{"y":1.0,"m":{"a":2.0}}'
+        router.serve(a, b, a=(((a, 0), (b, 100)),))
+        got = await router.post(POST, {"x": 1})
+        assert got.body == b'{"y":3.0,"m":{"a":2.0,"b":2.0},"more":6.0}'
 
 
 async def test_the_output_of_a_stage_is_all_that_the_next_one_gets(router: Bed) -> None:

@@ -301,3 +301,24 @@ async def test_contents_are_one_thing(
         await infer(channel, **asked)
     assert said.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert wrong in said.value.details()
+
+
+async def test_outputs_that_only_another_model_of_the_stage_gives_are_left_out(
+    router: Doors, channel: grpc.aio.Channel
+) -> None:
+    more = Contract(inputs=(X,), outputs=(X, Field(name="more", dtype="float32", shape=())))
+    async with runtime() as address:
+        one = router.servable("one", same(X), address)
+        two = router.servable("two", more, address)
+        router.application("model-1", one, shadow=two)
+        asked = ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 2])
+        asked.contents.fp32_contents.extend([1, 2])
+        answer = await infer(channel, inputs=[asked])
+        assert [each.name for each in answer.outputs] == ["x"]
+        with pytest.raises(grpc.aio.AioRpcError) as said:
+            await infer(
+                channel,
+                inputs=[asked],
+                outputs=[ModelInferRequest.InferRequestedOutputTensor(name="more")],
+            )
+        assert said.value.code() is grpc.StatusCode.INTERNAL

@@ -332,3 +332,18 @@ async def test_on_a_jobs_own_host_every_page_is_its(
         headers = {"Host": "j000000000001.localhost"}
         async with http.get("/v2/health/live", headers=headers) as answer:
             assert await answer.read() == b"mine"
+
+
+async def test_outputs_that_only_another_model_of_the_stage_gives_are_left_out(
+    router: Doors, http: aiohttp.ClientSession
+) -> None:
+    more = Contract(inputs=(X,), outputs=(X, msgspec.structs.replace(X, name="more")))
+    async with runtime() as address:
+        one = router.servable("model-1", same(X), address)
+        two = router.servable("model-2", more, address)
+        router.application("claims", one, shadow=two)
+        asked = x([1, 2], [1, 2])
+        status, said = await infer(http, asked, "claims")
+        assert (status, [each["name"] for each in said["outputs"]]) == (200, ["x"])
+        status, said = await infer(http, {**asked, "outputs": [{"name": "more"}]}, "claims")
+        assert (status, "gives no 'more'" in said["error"]) == (502, True)
