@@ -20,6 +20,7 @@ from services.router.gateway.tensors import elements, make, make_map
 from shared.endpoint import Serving
 from shared.lifecycle import State
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
+from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from tests.router.gateway.behaviour import counted, number, says, until
 from tests.router.gateway.conftest import (
     NUMBER,
@@ -47,6 +48,16 @@ async def test_a_servable_answers_by_its_contract(router: Bed) -> None:
     assert asked.model_spec.name == "m-j1"
     assert asked.model_spec.version.value == 1
     assert asked.model_spec.signature_name == "Predict"
+
+
+async def test_what_a_map_holds_beside_its_fields_is_dropped(router: Bed) -> None:
+    odd = TensorProto(dtype=999)
+    outputs = {"m": make_map({"a": number(2), "odd": odd, "deep": make_map({"odd": odd})})}
+    gives = contract(field("x"), outputs=(field("m", None, fields=(field("a"),)),))
+    with served(lambda request, context: PredictResponse(outputs=outputs)) as runtime:
+        router.serve(model("j1", gives, runtime.address))
+        got = await router.post("/gateway/servable/s-j1", {"x": 1})
+        assert (got.status, got.body) == (200, b'{"m":{"a":2.0}}')
 
 
 async def test_each_model_of_a_stage_answers_with_its_own_outputs(router: Bed) -> None:
