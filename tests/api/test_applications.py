@@ -103,6 +103,12 @@ async def test_a_model_is_not_a_deployment(world: World) -> None:
         assert said.status == 404
 
 
+@pytest.mark.parametrize("kind", ["models", "applications", "configurations", "servables"])
+async def test_what_there_is_not_is_named(world: World, kind: str) -> None:
+    said = await world.ask("GET", f"{world.place}/{kind}/nothing")
+    assert (said.status, said.body["detail"]) == (404, "nothing")
+
+
 async def test_an_application_is_shown_with_what_serves_it(world: World) -> None:
     await apply(world, *ALL)
     shown = await get(world, "applications/claims")

@@ -34,7 +34,7 @@ _PROFILES: Final[dict[str, Profile]] = {name: name for name in get_args(Profile)
 def read(document: object, report: Report) -> Contract | None:
     """None when it is wrong; the report says how."""
     if document is None:
-        report.wrong("contract", "is missing; it says what the model's inputs and outputs are")
+        report.lacks("contract", "is missing; it says what the model's inputs and outputs are")
         return None
     found = report.mapping(document, "contract")
     if found is None:
@@ -69,7 +69,7 @@ class _Reader:
         if found is None:
             return ()
         if not found:
-            self._report.wrong(path, "is empty; at least one field is needed")
+            self._report.lacks(path, "is empty; at least one field is needed")
         if depth > _DEPTH:
             self._report.wrong(path, f"is nested deeper than the {_DEPTH} levels allowed")
             return ()
@@ -105,7 +105,7 @@ class _Reader:
     def _type(self, document: dict[str, Any], path: str) -> DType | None:
         written = document.get("type")
         if written is None:
-            self._report.wrong(f"{path}.type", f"is missing; allowed: {', '.join(DTYPES)}")
+            self._report.lacks(f"{path}.type", f"is missing; allowed: {', '.join(DTYPES)}")
             return None
         found = _TYPES.get(written) if isinstance(written, str) else None
         if found is None:

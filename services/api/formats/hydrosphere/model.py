@@ -111,7 +111,7 @@ def _name(written: object, report: Report) -> str:
 
 def _image(written: object, report: Report) -> str:
     if written is None or written == "":
-        report.wrong("runtime", "is missing; name an image, such as python-runtime:1.0")
+        report.lacks("runtime", "is missing; name an image, such as python-runtime:1.0")
         return ""
     image, wrongs = report.text(written, "runtime"), Wrongs()
     if image:

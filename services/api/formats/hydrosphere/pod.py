@@ -81,9 +81,10 @@ def _toleration(written: object, path: str, report: Report) -> Toleration:
     seconds = found.get("tolerationSeconds")
     if seconds is not None:
         seconds = report.whole(seconds, f"{path}.tolerationSeconds", 0, _SECONDS)
-        if effect != "NoExecute":
-            said = "goes with the effect NoExecute only"
-            report.wrong(f"{path}.tolerationSeconds", said)
+        if effect != "NoExecute":  # Kubernetes takes no such toleration
+            said = "is ignored; it goes with the effect NoExecute only"
+            report.note(f"{path}.tolerationSeconds", said)
+            seconds = None
     return Toleration(
         key=key,
         operator="Exists" if operator == "Exists" else "Equal",

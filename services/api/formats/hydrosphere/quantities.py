@@ -45,7 +45,8 @@ def _quantities(written: object, path: str, which: Which, report: Report) -> Qua
         elif name not in ("cpu", "memory", NVIDIA):
             said = f"{short(name)} is not a resource; allowed: cpu, memory, {NVIDIA}"
             report.wrong(below(path, name), said)
-    memory = _amount(found.get("memory"), f"{path}.memory", _MEMORY * _MB, "512Mi", report)
+    written = _memory(found.get("memory"), f"{path}.memory", report)
+    memory = _amount(written, f"{path}.memory", _MEMORY * _MB, "512Mi", report)
     if memory is not None and 0 < memory < _MB:
         said = f"{short(found['memory'])} is less than 1 MB; write it with a unit, such as 512Mi"
         report.wrong(f"{path}.memory", said)
@@ -58,6 +59,14 @@ def _quantities(written: object, path: str, which: Which, report: Report) -> Qua
         memory=None if memory is None else memory / _MB,
         gpus=_gpus(found.get(NVIDIA), f"{path}.{NVIDIA}", report),
     )
+
+
+def _memory(written: object, path: str, report: Report) -> object:
+    """Hydrosphere's own examples write `2g`, which is none of Kubernetes' units."""
+    if not isinstance(written, str) or not written.endswith("g"):
+        return written
+    report.note(path, f"{short(written)} is taken as {short(written[:-1] + 'G')}")
+    return f"{written[:-1]}G"
 
 
 def _amount(written: object, path: str, most: float, example: str, report: Report) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ class Report:
         self._source = checks.title(source[:200])
         self._wrongs = wrongs
         self._notes: list[str] = []
+        self._unknown: list[tuple[str, str]] = []  # keys, and where they are
         self.count = 0  # of what is wrong
 
     @property
@@ -39,6 +41,13 @@ class Report:
         self.count += 1
         field = f"{self._at}.{path}" if path else self._at
         self._wrongs.add(field, f"{self._source}: {message}" if self._source else message)
+
+    def lacks(self, path: str, message: str) -> None:
+        """It is wrong that nothing is there; a key that is almost the right one is told as well."""
+        parent, _, name = path.rpartition(".")
+        there = [key for at, key in self._unknown if at == parent]
+        near = difflib.get_close_matches(name, there, 1)
+        self.wrong(path, message + (f"; is {near[0]} meant to be {name}?" if near else ""))
 
     def note(self, path: str, message: str) -> None:
         said = f"{path}: {message}" if path else message
@@ -92,6 +101,8 @@ class Report:
         """Note the keys that nobody knows."""
         for key in mapping:
             if key not in known:
+                if len(self._unknown) < _NOTES:
+                    self._unknown.append((path, checks.title(key[:40])))
                 self.note(below(path, key), f"is not known and is ignored; known: {_listed(known)}")
 
 

@@ -61,6 +61,23 @@ def test_a_whole_configuration_is_taken() -> None:
     )
 
 
+def test_gigabytes_may_be_written_as_docker_writes_them() -> None:
+    written = {"container": {"resources": {"limits": {"memory": "2g"}}}}
+    assert (
+        made(**written).limits == made(container={"resources": {"limits": {"memory": "2G"}}}).limits
+    )
+    assert notes(configuration(**written)) == (
+        "container.resources.limits.memory: '2g' is taken as '2G'",
+    )
+
+
+def test_seconds_of_a_toleration_that_has_no_use_for_them_are_ignored() -> None:
+    toleration = {"key": "a", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 3}
+    written = {"pod": {"tolerations": [toleration]}}
+    assert made(**written).tolerations[0].seconds is None
+    assert "tolerationSeconds: is ignored" in notes(configuration(**written))[0]
+
+
 def test_what_is_not_said_is_usual() -> None:
     assert made() == Configuration()
     assert made(hpa=None, pod=None, container={}, deployment={}) == Configuration()
@@ -170,7 +187,6 @@ LIMITS = "container.resources.limits"
         (of_toleration(key="a", operator="Exists", value="b"), "pod.tolerations[0].value"),
         (of_toleration(key="a", effect="Never"), "pod.tolerations[0].effect"),
         (of_toleration(key="a", value="b c"), "pod.tolerations[0].value"),
-        (of_toleration(key="a", tolerationSeconds=3), "pod.tolerations[0].tolerationSeconds"),
         (
             of_toleration(key="a", effect="NoExecute", tolerationSeconds="3"),
             "pod.tolerations[0].tolerationSeconds",

@@ -132,3 +132,11 @@ def test_a_message_tells_where_the_document_is_written() -> None:
     _, wrong = read(model(), contract(inputs={"x": {"type": "int"}}, outputs={"y": {}}))
     assert wrong[0][0] == "documents[1].contract.outputs.y.type"
     assert wrong[0][1].startswith("file.yaml#2: is missing; allowed: bool")
+
+
+def test_a_key_that_is_almost_right_is_named_where_the_right_one_is_missing() -> None:
+    typo = model(contract={"input": {"x": NUMBER}, "outputs": {"y": {"typ": "int8"}}})
+    said = dict(read(typo)[1])
+    assert said["documents[0].contract.inputs"].endswith("; is input meant to be inputs?")
+    assert said["documents[0].contract.outputs.y.type"].endswith("; is typ meant to be type?")
+    assert "meant" not in str(read(model(contract={"outputs": {"y": NUMBER}, "z": 1}))[1])
