@@ -29,6 +29,7 @@ from services.builder.ground import ground
 from services.builder.logbook import Write
 from services.builder.metrics import BuilderTelemetry
 from services.builder.parts import Tools
+from services.builder.profiles.meter import DriftMeter
 from services.builder.profiles.profiling import Profiling
 from services.builder.python import indexes
 from services.builder.sandbox import gates
@@ -116,6 +117,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             ),
             collect.loop(floor, kept(config), registries, shop.depot, config.collect_every),
             Profiling(floor.database, floor.blobs, buckets(config), folder).loop,
+            DriftMeter(floor.database, telemetry).loop,
             *door(config, floor, telemetry),
         ]
 

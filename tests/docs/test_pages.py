@@ -16,6 +16,7 @@ import services.scheduler.main as scheduler
 from services.__main__ import Embedded
 from services.api.metrics import Metrics as ApiMetrics
 from services.builder.metrics import BuilderTelemetry
+from services.builder.profiles.meter import DriftMeter
 from services.router.gateway.meter import Meter as GatewayMeter
 from services.router.gateway.sampling import Sampling
 from services.router.meter import Meter
@@ -217,7 +218,8 @@ def test_every_metric_is_described_with_its_kind_and_whose_it_is():
         name.strip("`"): (kind, service)
         for name, kind, service, _ in table(OPERATIONS, "metric", "kind", "of", "what it is")
     }
-    queue, traffic = Telemetry(), Telemetry()
+    queue, traffic, builds = Telemetry(), Telemetry(), BuilderTelemetry()
+    DriftMeter(None, builds)  # type: ignore[arg-type]
     SchedulerMetrics(queue)
     Meter(traffic)
     GatewayMeter(traffic)
@@ -225,7 +227,7 @@ def test_every_metric_is_described_with_its_kind_and_whose_it_is():
     whose = {
         "all": FloorTelemetry(),
         "api": ApiMetrics(),
-        "builder": BuilderTelemetry(),
+        "builder": builds,
         "scheduler": queue,
         "router": traffic,
     }

@@ -19,7 +19,7 @@ import msgspec
 from services.builder.profiles import store, table
 from services.builder.profiles.compare import Sketch, distances
 from services.builder.profiles.sketches import profiled
-from services.builder.profiles.values import add
+from services.builder.profiles.values import add, leaf
 from shared import ids
 from shared.blobs import Blobs
 from shared.buckets import Buckets
@@ -174,6 +174,6 @@ def counted(contract: Contract, bodies: Sequence[bytes]) -> dict[str, Sketch]:
         sides = {"inputs": sample.inputs, "outputs": sample.outputs}
         for name, field, sketch in wanted:
             side, _, rest = name.partition(".")
-            if (tensor := sides[side].get(rest)) is not None:
+            if (tensor := leaf(sides[side], rest)) is not None:
                 add(sketch, field, tensor)
     return {name: sketch for name, _, sketch in wanted if sketch.rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +45,26 @@ def add(sketch: Sketch, field: Field, tensor: bytes) -> None:
         shape = [dim.size for dim in found.tensor_shape.dim]
         if numbers.size and min(shape, default=0) > 0 and math.prod(shape) == numbers.size:
             sketch.add(numbers.reshape(shape))
+
+
+def leaf(tensors: Mapping[str, bytes], path: str) -> bytes | None:
+    """The tensor `box.width`: that of `width` in the map `box`, if there is none of the whole name.
+
+    A name may have dots of its own, so each dot is tried.
+    """
+    if (found := tensors.get(path)) is not None:
+        return found
+    for at in (n for n, letter in enumerate(path) if letter == "."):
+        if (outer := tensors.get(path[:at])) is None:
+            continue
+        try:
+            within = TensorProto.FromString(outer).map_val
+        except DecodeError:
+            continue
+        inner = {name: one.SerializeToString() for name, one in within.items()}
+        if (found := leaf(inner, path[at + 1 :])) is not None:
+            return found
+    return None
 
 
 def array_of(field: Field, tensor: TensorProto) -> np.ndarray[Any, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.builder.profiles.meter import DriftMeter
+from services.builder.profiles.numbers import Numbers
 from services.builder.profiles.profiling import Profiling, counted
 from shared import ids
 from shared.blobs import Blobs
@@ -23,6 +25,7 @@ from shared.hydrosphere.dtypes import LAYOUTS
 from shared.ids import VersionId
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.sample import Taken
+from shared.telemetry import Telemetry
 
 CONTRACT = Contract(
     inputs=(
@@ -196,6 +199,18 @@ def test_tensors_that_lie_are_counted_as_far_as_they_go(name: str, tensor: Tenso
     counted(HOSTILE, [taken.body])
 
 
+def test_fields_in_maps_are_counted_whatever_their_names_are() -> None:
+    width = Field(name="width.m", dtype="float64", shape=(), profile="numerical")
+    box = Field(name="a.box", fields=(Field(name="inner", fields=(width,)),))
+    inner = TensorProto(dtype=27, map_val={"width.m": TensorProto(dtype=2, double_val=[2.5])})
+    outer = TensorProto(dtype=27, map_val={"inner": inner}).SerializeToString()
+    contract = Contract(inputs=(box,), outputs=())
+    body = Taken.of(VersionId("v1"), {"a.box": outer, "a": b"\xff"}, {}).body
+    found = counted(contract, [body, body])["inputs.a.box.inner.width.m"]
+    assert isinstance(found, Numbers)
+    assert (found.rows, found.mean) == (2, 2.5)
+
+
 async def test_samples_that_cannot_be_counted_are_left_out_and_others_are_not(
     database: Database, profiling: Profiling
 ) -> None:
@@ -301,6 +316,8 @@ async def test_a_drift_is_told_once_and_ends_when_it_is_over(
     await profiling.count()
     assert ("inputs.age", "ks") not in await told()
     far = [sample(made, random.normal(60, 5, 30), "gold") for _ in range(20)]
+    telemetry = Telemetry()
+    meter = DriftMeter(database, telemetry)
     for _ in range(2):
         await put(database, *far)
         await profiling.count()
@@ -308,6 +325,13 @@ async def test_a_drift_is_told_once_and_ends_when_it_is_over(
         ("inputs.age", "ks"),
         ("inputs.age", "psi"),
     ]
+    await meter.look()
+    labels = {"version": "1", "model": "claims", "field": "inputs.age", "metric": "ks"}
+    labels["project"] = f"ada/{made}"
+    value = telemetry.registry.get_sample_value
+    distance = value("slipway_model_distance", labels)
+    assert distance is not None
+    assert distance > (value("slipway_model_distance_threshold", labels) or 1)
     await database.execute(
         "UPDATE profiles SET hour = hour - interval '30 hours' WHERE source = 'traffic'"
     )
