@@ -23,6 +23,7 @@ SETTINGS = {
     "SLIPWAY_PRICES": "rtx3090:0.5",
     "STOP_GRACE": "3",
     "GATEWAY_DEADLINE": "10",
+    "GATEWAY_SAMPLES": "500",
 }
 
 

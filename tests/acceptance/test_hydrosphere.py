@@ -390,6 +390,34 @@ async def test_a_runtime_made_after_the_tutorial_serves_where_images_are_run(
     assert await predict(name, {"x": 41.0}) == (200, {"y": 42.0})
 
 
+async def test_what_it_is_asked_is_compared_with_what_it_was_trained_on(
+    slipway, platform, apply, predict, name, tmp_path
+):
+    await apply(*MODELS, renamed(name, tmp_path))
+    at = random.Random(3)
+    for _ in range(300):
+        status, _ = await predict(name, claim(at) | {"days": 500.0})
+        assert status == 200
+    async with asyncio.timeout(60 * platform.patience):
+        while True:
+            found = await slipway.model_profile("claims-preprocessing", 1)
+            told = {field.field: field for field in found.fields}
+            days = told.get("inputs.days")
+            if days and days.traffic and days.traffic["rows"] >= 100 and days.distances:
+                break
+            await asyncio.sleep(0.3)
+    assert (found.training.state, found.training.rows) == ("ready", 2000)
+    assert days.training["mean"] == pytest.approx(9.29, abs=0.01)
+    assert found.drifted
+    assert {each.metric for each in days.distances if each.drifted} == {"ks", "psi"}
+    assert told["outputs.client_profile"].traffic["rows"] >= 600
+    events = await slipway.events(limit=100_000)
+    facts = [event.data for event in events if "drifted" in event.type]
+    assert {("inputs.days", "ks"), ("inputs.days", "psi")} <= {
+        (fact["field"], fact["metric"]) for fact in facts
+    }
+
+
 async def test_an_application_that_cannot_be_is_refused_before_anything_changes(
     slipway, name, tmp_path
 ):

@@ -31,6 +31,7 @@ SETTINGS = {
     "SLIPWAY_PRICES": "rtx3090:0.5",
     "STOP_GRACE": "3",
     "GATEWAY_DEADLINE": "10",
+    "GATEWAY_SAMPLES": "500",
     "POD_DRAIN": "2",
     "NETWORK_POLICIES": "required",
 }
