@@ -188,9 +188,13 @@ async def pipeline(slipway: AsyncClient, call: Caller) -> None:
     jobs = [variant.job for stage in application.live.stages for variant in stage]
     await slipway.remove_application("claims")
     async with asyncio.timeout(60):
-        while {(await slipway.job(job)).state for job in jobs} != {"terminated"}:
+        while not await gone(slipway, jobs):
             await asyncio.sleep(0.1)
     check(True, "removed, and its three servables with it")
+
+
+async def gone(slipway: AsyncClient, jobs: list[str]) -> bool:
+    return {(await slipway.job(job)).state for job in jobs} == {"terminated"}
 
 
 async def overload(slipway: AsyncClient, call: Caller) -> None:

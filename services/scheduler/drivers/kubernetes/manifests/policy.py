@@ -1,5 +1,5 @@
-"""The NetworkPolicy of a project: nobody but routers and schedulers comes in, and only to doormen; its replicas
-reach names and the internet, and nothing else of the cluster, not even one another."""
+"""The NetworkPolicy of a project: nobody but routers and schedulers comes in, and only to doormen;
+its replicas reach names and the internet, and nothing else of the cluster, not even one another."""
 
 from __future__ import annotations
 
