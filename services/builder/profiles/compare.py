@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from scipy.spatial.distance import jensenshannon
 
 from services.builder.profiles.categories import Categories
 from services.builder.profiles.images import Images
@@ -84,9 +83,21 @@ def ks(training: Numbers, traffic: Numbers, name: str = "ks") -> Distance:
 
 def js(p: Any, q: Any, rows: tuple[int, int], name: str = "js") -> Distance:
     """`p` and `q` are shares of the same things."""
-    value = float(jensenshannon(p, q, base=2)) if np.sum(p) and np.sum(q) else 0.0
+    value = _jensen_shannon(p, q) if np.sum(p) and np.sum(q) else 0.0
     chance = math.sqrt(3 * len(p) * (1 / rows[0] + 1 / rows[1]) / (8 * math.log(2)))
     return Distance(metric=name, value=tidy(value), threshold=tidy(max(JS, chance)))
+
+
+def _jensen_shannon(p: Any, q: Any) -> float:
+    p, q = p / np.sum(p), q / np.sum(q)
+    middle = (p + q) / 2
+    apart = sum(
+        float(
+            np.sum(side * np.log2(np.divide(side, middle, out=np.ones_like(side), where=side > 0)))
+        )
+        for side in (p, q)
+    )
+    return math.sqrt(max(0.0, apart / 2))
 
 
 def _psi(p: Any, q: Any, n: int, m: int, name: str = "psi") -> Distance:

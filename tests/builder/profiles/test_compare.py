@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 from services.builder.profiles.categories import Categories
-from services.builder.profiles.compare import FEWEST, Sketch, distances, ks
+from services.builder.profiles.compare import FEWEST, Sketch, distances, js, ks
 from services.builder.profiles.images import Images
 from services.builder.profiles.numbers import Numbers
 from services.builder.profiles.texts import Texts
@@ -60,6 +63,17 @@ def test_the_ks_distance_is_that_of_scipy() -> None:
     ours, theirs = random.normal(size=4000), random.normal(0.5, 2, size=3000)
     found = ks(numbers(ours), numbers(theirs))
     assert found.value == pytest.approx(stats.ks_2samp(ours, theirs).statistic, abs=0.03)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30).filter(
+        lambda pairs: all(sum(side) > 0.01 for side in zip(*pairs, strict=True))
+    )
+)
+@settings(deadline=None)
+def test_the_js_distance_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
+    p, q = (np.array(side) for side in zip(*pairs, strict=True))
+    assert js(p, q, (100, 100)).value == pytest.approx(jensenshannon(p, q, base=2), abs=1e-4)
 
 
 def test_categories_that_nobody_knew_are_told() -> None:
