@@ -20,12 +20,13 @@ import msgspec
 from services.router.gateway.answer import to_json
 from services.router.gateway.child import DONE, ORDER, READ, REPLY, WRITE, Refusal
 from services.router.gateway.errors import GatewayError, Kind, unavailable
-from services.router.gateway.mapping import to_tensors
+from services.router.gateway.mapping import Slow, to_tensors
 from services.router.gateway.tensors import Tensors, weight
 from shared.contract import Field
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest, PredictResponse
 
-LARGE: Final = 8 << 20  # bytes of a body
+LARGE: Final = 4 << 20  # bytes of a body
+LEISURE: Final = 1 << 18  # bytes of it that are read one by one
 MANY: Final = 1 << 19  # elements of an answer
 WAITING: Final = 16  # orders that may wait for the process
 IDLE: Final = 60.0  # seconds without work after which it ends
@@ -47,7 +48,10 @@ class Aside:
     async def to_tensors(self, body: bytes, fields: Sequence[Field], deadline: float) -> Tensors:
         """As mapping.to_tensors, wherever it is best done. Raises TimeoutError at `deadline`."""
         if len(body) <= self.large:
-            return to_tensors(body, fields)
+            try:
+                return to_tensors(body, fields, leisure=LEISURE)
+            except Slow:
+                pass
         return PredictRequest.FromString(await self.ordered(READ, fields, body, deadline)).inputs
 
     async def to_json(self, tensors: Tensors, fields: Sequence[Field], deadline: float) -> bytes:

@@ -37,6 +37,7 @@ from shared.hydrosphere.dtypes import LAYOUTS
 from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 
 MOST: Final = 1 << 24  # values in a body
+PIECES: Final = 1 << 15  # strings and lists that are soon read
 
 _rows: Final[dict[Family, msgspec.json.Decoder[Any]]] = {
     "int": msgspec.json.Decoder(list[int]),
@@ -54,30 +55,39 @@ _any: Final = msgspec.json.Decoder()
 _UNREAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def to_tensors(body: bytes, fields: Iterable[Field]) -> dict[str, TensorProto]:
+class Slow(Exception):
+    """It can be read at leisure alone, and there is none."""
+
+
+def to_tensors(
+    body: bytes, fields: Iterable[Field], *, leisure: int | None = None
+) -> dict[str, TensorProto]:
     """A tensor for each of `fields`. Raises GatewayError that names the field, or what the body is.
 
-    Whatever the body is, no more than MOST values are made of it.
+    Whatever the body is, no more than MOST values are made of it. Raises Slow when more than
+    `leisure` bytes of it can't be read quickly.
     """
     if len(body) >= 2 * MOST and body.count(b",") >= MOST:
         text = f"The body has more than {MOST} values, which is all that is read as JSON."
         raise GatewayError(Kind.TOO_LARGE, text)
     try:
-        return _tensors(body, tuple(fields), "")
+        return _tensors(body, tuple(fields), "", leisure)
     except msgspec.ValidationError as error:
         raise bad("The body must be a JSON object with a value for each input.") from error
     except _UNREAD as error:
         raise bad(f"The body is not valid JSON: {_why(error)}") from error
 
 
-def _tensors(text: bytes, fields: tuple[Field, ...], at: str) -> dict[str, TensorProto]:
+def _tensors(
+    text: bytes, fields: tuple[Field, ...], at: str, leisure: int | None
+) -> dict[str, TensorProto]:
     found = msgspec.structs.astuple(_reader(tuple([field.name for field in fields])).decode(text))
     tensors = {}
     for field, raw in zip(fields, found, strict=True):
         value = bytes(raw)
         if not value:
             raise bad(f"Missing '{at}{field.name}' field")
-        tensors[field.name] = _tensor(value, field, at + field.name)
+        tensors[field.name] = _tensor(value, field, at + field.name, leisure)
     return tensors
 
 
@@ -92,15 +102,25 @@ def _reader(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def _tensor(text: bytes, field: Field, at: str) -> TensorProto:
+def _tensor(text: bytes, field: Field, at: str, leisure: int | None) -> TensorProto:
     dtype = field.dtype
     if dtype is None:
-        return _map(text, field, at)
+        return _map(text, field, at, leisure)
     if dtype == "variant":
         raise bad(f"Invalid '{at}' field: a variant can't be sent as JSON")
     layout = LAYOUTS[dtype]
     shape = field.shape
-    elements = _quickly(text, values.family(dtype), shape)
+    large = leisure is not None and len(text) > leisure
+    whose = values.family(dtype)
+    if large and (
+        text.count(b'"') + text.count(b"[") > PIECES
+        if whose == "string"
+        else shape is not None and shape.count(ANY) > 1
+    ):
+        raise Slow
+    elements = _quickly(text, whose, shape)
+    if elements is None and large and whose != "string":
+        raise Slow
     if elements is None:
         elements = values.elements(_read(text, at), dtype, shape, at)
     if len(elements) % layout.parts:
@@ -142,17 +162,19 @@ def _read(text: bytes, at: str) -> Any:
         raise bad(f"Invalid '{at}' field: {_why(error)}") from error
 
 
-def _map(text: bytes, field: Field, at: str) -> TensorProto:
+def _map(text: bytes, field: Field, at: str, leisure: int | None) -> TensorProto:
     if field.shape:
         raise bad(f"Invalid '{at}' field: only one map can be sent as JSON")
     if text[:1] == b"[":
+        if leisure is not None and len(text) > leisure:
+            raise Slow
         rows = _read(text, at)
         if len(rows) != 1:
             raise bad(f"Invalid '{at}' field: {len(rows)} values, where one object is expected")
         text = text[1:-1]
     if text.strip()[:1] != b"{":
         raise bad(f"Invalid '{at}' field: {word(_read(text, at))}, not an object")
-    return make_map(_tensors(text, field.fields, f"{at}."))
+    return make_map(_tensors(text, field.fields, f"{at}.", leisure))
 
 
 def _seen(value: Any, shape: Shape, parts: int) -> Shape:

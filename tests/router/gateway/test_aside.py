@@ -48,6 +48,38 @@ async def test_what_is_mapped_aside_is_mapped_the_same(aside: Aside) -> None:
         assert await aside.to_json(found, FIELDS, soon()) == to_json(found, FIELDS)
 
 
+@pytest.mark.parametrize(
+    ("one", "value"),
+    [
+        (field("x", "float32", None), [[]] * 100_000),
+        (field("x", "float32", None), ["NaN"] * 50_000),
+        (field("x", "int64", (-1, -1)), [[1, 2]] * 50_000),
+        (field("x", "string", None), ["a"] * 100_000),
+        (Field(name="x", fields=(field("y", "string", None),)), {"y": ["a"] * 100_000}),
+    ],
+)
+async def test_what_takes_long_to_read_is_read_aside(one: Field, value: object) -> None:
+    aside, body = Aside(), msgspec.json.encode({"x": value})
+    found = await aside.to_tensors(body, [one], soon())
+    assert aside._process is not None
+    assert dict(found) == to_tensors(body, [one])
+    await aside.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "value"),
+    [
+        (field("x", "float32", (1, 224, 224, 3)), [[[[0.5] * 3] * 224] * 224]),
+        (field("x", "string", ()), "a" * 1_000_000),
+        (field("x", "string", (-1,)), ["a" * 1_000_000] * 2),
+    ],
+)
+async def test_what_is_soon_read_is_read_here(one: Field, value: object) -> None:
+    aside, body = Aside(), msgspec.json.encode({"x": value})
+    assert await aside.to_tensors(body, [one], soon())
+    assert aside._process is None
+
+
 async def test_errors_are_the_same_and_end_nothing(aside: Aside) -> None:
     for body in (b"[]", b"{}", b'{"x":[null]}', b"{"):
         with pytest.raises(GatewayError) as here:
