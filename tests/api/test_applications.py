@@ -109,6 +109,16 @@ async def test_what_there_is_not_is_named(world: World, kind: str) -> None:
     assert (said.status, said.body["detail"]) == (404, "nothing")
 
 
+async def test_a_version_that_an_application_leaves_out_is_noted(world: World) -> None:
+    await apply(world, *ALL)
+    (again,) = await apply(world, application())
+    assert (again["action"], again["notes"]) == ("unchanged", [])
+    changed = next(one for one in ALL if one["kind"] == "Model") | {"metadata": {"round": "next"}}
+    made, kept = await apply(world, changed, application())
+    said = f"{made['name']} has a newer version, {made['version']}, not named here"
+    assert (kept["action"], kept["notes"]) == ("unchanged", [said])
+
+
 async def test_an_application_is_shown_with_what_serves_it(world: World) -> None:
     await apply(world, *ALL)
     shown = await get(world, "applications/claims")

@@ -58,6 +58,7 @@ async def write(
             document, versions, lambda name: find_configuration(work, name), target, reports
         )
         if chosen is not None and (chosen := await _able(work, document, chosen, reports)):
+            await _note_newer(versions, document, chosen)
             changes.append((document.index, await _write(work, document, chosen, row)))
     return changes
 
@@ -68,6 +69,15 @@ async def _able(
     """What was chosen, if its target has the GPUs for it."""
     stock = await work.stock(chosen.target)
     return chosen if chosen.fits(stock, document.report, reports) else None
+
+
+async def _note_newer(versions: Versions, document: Document[Application], chosen: Chosen) -> None:
+    """A new version serves when an application names it, which is easily forgotten."""
+    named = [each.found for stage in chosen.stages for each in stage]
+    for model, found in {each.model: each for each in named}.items():
+        newer = await versions.newer(found)
+        if newer is not None and newer not in named:
+            document.report.note("", f"{model} has a newer version, {newer.name}, not named here")
 
 
 async def _lock(work: Work, name: str) -> asyncpg.Record | None:

@@ -38,6 +38,13 @@ class Versions:
             self._found[key] = await self._look(model, version)
         return self._found[key]
 
+    async def newer(self, found: Found) -> Found | None:
+        """The newest version of its model, where that is another and could be had."""
+        place = (self._work.project.seq, found.model)
+        newest = str(await self._work.connection.fetchval(MODEL_SPAN, *place))
+        other = found if newest == found.name else await self.find(found.model, newest)
+        return other if isinstance(other, Found) and other is not found else None
+
     async def _look(self, model: str, version: str) -> Found | str:
         place = (self._work.project.seq, model)
         row = await self._work.connection.fetchrow(MODEL_VERSION, *place, version)
