@@ -46,6 +46,7 @@ PREFLIGHT: Final[tuple[Header, ...]] = (
     (b"Access-Control-Max-Age", b"86400"),
 )
 JSON: Final = (b"Content-Type", PLAIN)
+LISTS: Final = 1 << 17  # in a request; more take long to read
 FRESH: Final = (b"Cache-Control", b"no-store")
 
 
@@ -137,7 +138,8 @@ class Pages:
     async def _read(
         self, target: Target, body: bytes, header: int | None, deadline: float
     ) -> tuple[Wishes, Tensors]:
-        if (len(body) if header is None else header) > self._aside.large:
+        end = len(body) if header is None else header
+        if end > self._aside.large or body.count(b"[", 0, end) > LISTS:
             order = large.framed(header, body)
             return large.taken(
                 await self._aside.ordered(large.READ, target.inputs, order, deadline)

@@ -324,6 +324,21 @@ async def test_what_is_large_is_read_and_written_aside_and_is_the_same() -> None
     assert answers[0][2].endswith(array.tobytes())
 
 
+async def test_lists_by_the_thousand_are_read_aside() -> None:
+    field, aside = Field(name="x", dtype="float32", shape=None), Aside()
+    async with (
+        doors(aside=aside) as router,
+        aiohttp.ClientSession(f"http://127.0.0.1:{router.http.port}") as http,
+        runtime() as address,
+    ):
+        router.servable("model-1", same(field), address)
+        assert (await infer(http, x([[1.0]] * 1000, [1000, 1])))[0] == 200
+        assert aside._process is None
+        assert (await infer(http, x([[1.0]] * 150_000, [150_000, 1])))[0] == 200
+        assert aside._process is not None
+        await aside.close()
+
+
 async def test_on_a_jobs_own_host_every_page_is_its(
     router: Doors, http: aiohttp.ClientSession
 ) -> None:
