@@ -5,7 +5,8 @@ No address in a URI leads elsewhere, and a login is the operator's for that plac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,19 +18,37 @@ from shared.errors import Invalid, Transient
 CHUNK: Final = 1 << 20
 
 
-class Buckets:
-    """`endpoint` is the URL of a service that speaks S3; "" when there is none to read from."""
+ALL: Final = "*"
 
-    def __init__(self, endpoint: str, region: str = "", key: str = "", secret: str = "") -> None:
+
+class Buckets:
+    """`endpoint` is the URL of a service that speaks S3; "" when there is none to read from.
+
+    `allowed` are the projects, as `owner/name` or ALL, that may have a bucket read for them.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        region: str = "",
+        key: str = "",
+        secret: str = "",
+        allowed: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
         self._endpoint = endpoint
+        self._allowed = allowed
         self._region = region or "us-east-1"
         self._login = (key, secret)
 
-    async def stream(self, uri: str) -> AsyncIterator[bytes]:
-        """Its bytes. Raises Invalid for what is not there or not ours, Transient for trouble."""
+    async def stream(self, uri: str, project: str) -> AsyncIterator[bytes]:
+        """Its bytes. Raises Invalid for what is not there or not for `project` to read, and
+        Transient for trouble."""
         bucket, path = place(uri)
         if not self._endpoint:
             raise Invalid("", "this platform reads no buckets; its operator has to set S3_ENDPOINT")
+        if not {project, ALL} & set(self._allowed.get(bucket, ())):
+            said = f"the bucket {bucket[:100]} is not open to {project}; its operator has to"
+            raise Invalid("", f"{said} name it in S3_BUCKETS")
         try:
             found = await obstore.get_async(self._store(bucket), path)
             async for chunk in found.stream(CHUNK):

@@ -75,6 +75,7 @@ class Config(config.Config, frozen=True, kw_only=True):
     s3_region: str = ""
     s3_access_key: str = ""
     s3_secret_key: str = ""
+    s3_buckets: str = "{}"  # JSON: bucket -> projects that may have it read, `*` for all
 
 
 @asynccontextmanager
@@ -155,7 +156,14 @@ def limits(config: Config) -> Limits:
 
 
 def buckets(config: Config) -> Buckets:
-    return Buckets(config.s3_endpoint, config.s3_region, config.s3_access_key, config.s3_secret_key)
+    try:
+        allowed = msgspec.json.decode(config.s3_buckets, type=dict[str, tuple[str, ...]])
+    except msgspec.DecodeError as error:
+        raise Misconfigured(
+            f'configuration: S3_BUCKETS: is JSON such as {{"training": ["ann/house"]}}: {error}'
+        ) from error
+    login = (config.s3_region, config.s3_access_key, config.s3_secret_key)
+    return Buckets(config.s3_endpoint, *login, allowed)
 
 
 def kept(config: Config) -> Keep:

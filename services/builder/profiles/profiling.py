@@ -121,7 +121,7 @@ class Profiling:
         try:
             if row["tries"] > TRIES:  # those before took their builder along
                 raise Permanent(f"reading it was begun {TRIES} times and never ended")
-            found = await self._read(definition)
+            found = await self._read(definition, row["project"])
         except Transient as error:
             if row["tries"] < TRIES:
                 log.warning("the training data of %s waits: %s", version, error)
@@ -140,7 +140,7 @@ class Profiling:
                     await store.keep(connection, version, "training", found.sketches)
         return True
 
-    async def _read(self, definition: Definition) -> table.Training:
+    async def _read(self, definition: Definition, project: str) -> table.Training:
         contract, training = store.contract_of(definition), definition.training
         if contract is None or training is None:
             return table.Training(rows=0, sketches={}, notes=())
@@ -149,7 +149,7 @@ class Profiling:
             chunks = (
                 self._blobs.stream(training.digest)
                 if training.digest
-                else self._buckets.stream(training.uri)
+                else self._buckets.stream(training.uri, project)
             )
             size = 0
             with path.open("wb") as file:

@@ -12,4 +12,7 @@ UPDATE trainings
           FOR UPDATE SKIP LOCKED
      )
 RETURNING version, tries,
+          (SELECT projects.owner || '/' || projects.name
+             FROM versions JOIN projects ON projects.seq = versions.project
+            WHERE versions.id = trainings.version) AS project,
           (SELECT definition FROM versions WHERE versions.id = trainings.version) AS definition;
