@@ -148,13 +148,15 @@ async def test_applying_again_switches_without_a_lost_request(
             f"kind: Application\nname: {name}\nsingular:\n  model: claims-preprocessing:1\n"
         )
         await apply(single)
+        async with asyncio.timeout(30):  # until the news of it is where requests are answered
+            while "client_profile" not in (await predict(name, given))[1]:
+                await asyncio.sleep(0.05)
     finally:
         stop.set()
         await asyncio.gather(*asking)
     assert {status for status, _ in seen} == {200}, [body for status, body in seen if status != 200]
     assert seen[0][1]["risk"] == pytest.approx(first)
     assert any(body.get("risk") == pytest.approx(second) for _, body in seen)
-    assert "client_profile" in (await predict(name, given))[1]
     assert len((await slipway.application(name)).live.stages) == 1
 
 

@@ -36,9 +36,13 @@ async def test_the_database_accepts_them_all(database: Database) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_somebody_uses_it(path: Path) -> None:
-    callers = path.parents[1].glob("*.py")
-    called = f'sql(__package__, "{path.stem}")'
-    assert any(called in caller.read_text("utf-8") for caller in callers)
+    room = path.parents[1]
+    beside = f'sql(__package__, "{path.stem}")'
+    below = f'sql("{".".join(room.relative_to(ROOT).parts)}", "{path.stem}")'
+    assert any(
+        (beside if caller.parent == room else below) in caller.read_text("utf-8")
+        for caller in room.rglob("*.py")
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)

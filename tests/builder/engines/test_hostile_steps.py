@@ -48,7 +48,9 @@ def inside(store: str) -> list[str]:
 
 
 def groups() -> list[str]:
-    return [str(path) for path in Path("/sys/fs/cgroup").rglob(f"slipway-{os.getpid()}*")]
+    # not rglob, which is upset by folders that go meanwhile
+    found = (str(Path(at) / name) for at, names, _ in os.walk("/sys/fs/cgroup") for name in names)
+    return [path for path in found if Path(path).name.startswith(f"slipway-{os.getpid()}")]
 
 
 LIMITED = {

@@ -48,6 +48,35 @@ async def test_K12_replicas_do_not_reach_one_another(on: Target) -> None:
     assert await on.texts(work.replica, 1) == ["walled"]
 
 
+async def test_K12_replicas_do_not_reach_one_another_when_others_have_gone(on: Target) -> None:
+    reaching = (
+        "import os, socket, time\n"
+        "host, port = os.environ['OTHER'].split(':')\n"
+        "while True:\n"
+        "    try:\n"
+        "        socket.create_connection((host, int(port)), 1); print('reached', flush=True)\n"
+        "    except OSError as error: print('walled', flush=True)\n"
+        "    time.sleep(0.2)\n"
+    )
+    other = await on.serving(job="j1")
+    address = (await on.started(other)).removeprefix("http://")
+    await on.until(other.replica, Phase.READY)
+    third = await on.serving(job="j3")
+    await on.started(third)
+    work = await on.made(
+        *("python", "reach.py"),
+        job="j2",
+        code={"reach.py": reaching},
+        environment={"OTHER": address},
+        readiness="none",
+    )
+    await on.started(work)
+    await on.texts(work.replica, 1)
+    await on.driver.stop(third.replica, 1.0)
+    before = len(await on.texts(work.replica, 1))
+    assert set(await on.texts(work.replica, before + 4)) == {"walled"}
+
+
 async def test_L04_who_takes_too_much_memory_is_killed_alone(on: Target) -> None:
     resources = Resources(memory=Range(max=64), cpu=Range(min=0.5, max=1))
     hog = "import os\nprint('up', flush=True)\nx = bytearray(256 << 20)\n"

@@ -18,6 +18,7 @@ from services.scheduler.drivers.container import init, spec
 from services.scheduler.drivers.container.engine import Container, Engine, Image, ImageConfig
 from services.scheduler.drivers.container.errors import Missing, Rejected, Taken
 from services.scheduler.drivers.container.spec import Place
+from services.scheduler.drivers.container.walls import Walls
 from shared.errors import Transient
 from shared.registry.credentials import Credentials
 
@@ -40,6 +41,7 @@ class Maker:
         self._platform = platform
         self._credentials = credentials
         self._gives_gpus = gives_gpus
+        self._walls = Walls()
         self._disk = True  # whether the engine can limit it, as far as we know
 
     async def found(self, replica: Replica) -> Container | None:
@@ -63,6 +65,8 @@ class Maker:
         try:
             container = await self._create(workload.replica, body)
             await self._engine.put(container, spec.files(image, workload))
+            if place.kind == "podman" and not place.published:
+                await self._walls.stand()
             await self._engine.start(container)
             return await self._engine.show(container)
         except Missing as error:  # its network or it itself was removed meanwhile

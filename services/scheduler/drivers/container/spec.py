@@ -19,6 +19,8 @@ from shared.image import HOME, PYTHON
 PLATFORM: Final = "dev.slipway.platform"
 REPLICA: Final = "dev.slipway.replica"
 PORT: Final = "dev.slipway.port"
+BRIDGES: Final = "slw-"
+"""What the names of our networks' bridges begin with."""
 READINESS: Final = "dev.slipway.readiness"
 MARK: Final = "dev.slipway.mark"
 
@@ -234,7 +236,7 @@ def bridge(network: str) -> str:
     >>> bridge("slipway-h0-j1-1"), len(bridge("slipway-h0-j1-1"))
     ('slw-0a91dd402a3', 15)
     """
-    return f"slw-{hashlib.sha256(network.encode()).hexdigest()[:11]}"
+    return f"{BRIDGES}{hashlib.sha256(network.encode()).hexdigest()[:11]}"
 
 
 def files(image: ImageConfig, workload: Workload) -> dict[str, bytes]:
