@@ -361,7 +361,10 @@ async def test_a_broker_killed_and_started_again_still_has_what_it_confirmed(
                     pass
                 await until(lambda: registered(tmp_path, "slipway.one"))
                 told = [event(str(n)) for n in range(20)]
-                assert await announce(told) == ids(told)
+                left = told  # a queue that is young refuses one now and then
+                while left:
+                    confirmed = set(await announce(left))
+                    left = [each for each in left if each.id not in confirmed]
                 await asyncio.to_thread(server.kill)
                 with pytest.raises(Transient):
                     await announce([event()])
