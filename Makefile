@@ -13,7 +13,7 @@ TESTS ?= tests/cluster
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(READY) ## the main job: three kinds of endpoint built, queued, started, called and stopped (TARGET=container: in containers)
+demo: $(READY) ## the main job: endpoints and a pipeline of models built, queued, started, called and stopped (TARGET=container: in containers)
 	@$(RUN) -m examples.demo
 
 up: $(READY) ## the embedded platform in the foreground (API_PORT 8080, ROUTER_PORT 8000, ROUTER_GRPC_PORT 9090, TARGET process)

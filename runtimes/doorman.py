@@ -44,7 +44,7 @@ HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 ANY = frozenset({(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")})
 OTHERS = 4  # addresses beside these at which a server may listen
 BACKLOG = 1024
-PIECE = 1 << 16  # bytes read at a time: a connection whose ends are slow holds two, and its buffers
+PIECE = 1 << 16  # bytes read at a time: a connection whose ends are slow holds two
 SPARE = 64  # files that are no connections
 ASKERS = 32  # that may ask for the status at a time
 BROKEN = select.POLLHUP | select.POLLERR
@@ -255,6 +255,7 @@ class Side(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.max_size = PIECE
+        transport.set_write_buffer_limits(high=0)  # what does not go out at once is not added to
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None and not self.other.lost:

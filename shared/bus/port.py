@@ -19,7 +19,8 @@ Handler = Callable[[Event], Awaitable[None]]
 
 class Announcer(Protocol):
     async def __call__(self, events: Sequence[Event]) -> list[str]:
-        """Announce `events` in order; the ids of those that the bus durably has.
+        """Announce `events` in order; the ids of those that the bus durably has, in the
+        same order.
 
         An event that reaches no queue, or that the bus refuses, is left out: it is not announced.
         Takes at most ten seconds. Raises Transient when the bus is away.

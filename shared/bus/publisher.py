@@ -58,27 +58,27 @@ class Publisher:
         self._busy = asyncio.Lock()
 
     async def announce(self, events: Sequence[Event]) -> list[str]:
-        """`Announcer`: the ids of those that the broker confirmed."""
-        have: list[str] = []
+        """`Announcer`: the ids of those that the broker confirmed, in whatever order it did."""
+        have: set[int] = set()
 
-        async def one(exchange: AbstractExchange, event: Event) -> None:
+        async def one(exchange: AbstractExchange, place: int, event: Event) -> None:
             body = encode(event)
             if len(body) <= LARGEST and await _confirmed(
                 exchange, event.type, message(body, {"event": event.id})
             ):
-                have.append(event.id)
+                have.add(place)
 
         try:
             async with self._opened() as exchanges:
                 # a channel sends in the order in which it was asked
-                asked = [one(exchanges.events, event) for event in events]
+                asked = [one(exchanges.events, *placed) for placed in enumerate(events)]
                 for error in await asyncio.gather(*asked, return_exceptions=True):
                     if error is not None:
                         raise error
         except Transient:
             if not have:
                 raise
-        return have
+        return [event.id for place, event in enumerate(events) if place in have]
 
     async def park(self, body: bytes, headers: HeadersType, topic: str) -> None:
         """Put aside what can't be handled. Raises Transient unless the broker has it."""

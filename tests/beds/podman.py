@@ -86,7 +86,7 @@ class Podman:
             self.command(*arguments), env=self.environment, capture_output=True, text=True
         )
         if done.returncode:
-            raise NoPodman(done.stderr[-2000:])
+            raise NoPodman(f"{arguments[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout.strip()
 
     def clear(self) -> None:

@@ -18,7 +18,7 @@ from shared.bus.amqp import open_amqp
 from shared.bus.connection import backoff
 from shared.bus.topology import arguments
 from shared.errors import Permanent, Transient
-from shared.events import CONTENT_TYPE, Event, JobQueued, decode
+from shared.events import CONTENT_TYPE, Event, JobQueued, decode, encode
 from tests.integration.buses import (
     PAUSES,
     AmqpLab,
@@ -349,6 +349,28 @@ def test_attempts_to_connect_grow_apart_and_never_fall_into_step() -> None:
     assert max(backoff(0) for _ in range(50)) < min(backoff(9) for _ in range(50))
 
 
+async def test_ids_come_in_the_order_of_the_events_whichever_is_confirmed_first(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirmed, last = publisher._confirmed, asyncio.Event()
+
+    async def late(exchange: Any, topic: str, sent: aio_pika.Message) -> bool:
+        """The first answer is heard when all others have been."""
+        first = sent.body == encode(told[0])
+        have = await confirmed(exchange, topic, sent)
+        if first:
+            await last.wait()
+        elif sent.body == encode(told[-1]):
+            last.set()
+        return have
+
+    monkeypatch.setattr(publisher, "_confirmed", late)
+    async with amqp_lab(rabbit.url) as lab, lab.bus.announcer() as announce:
+        told = [event(str(n)) for n in range(3)]
+        async with listening(announce, Listener(lab, "one")):
+            assert await announce(told) == ids(told)
+
+
 async def test_a_broker_killed_and_started_again_still_has_what_it_confirmed(
     tmp_path: Path,
 ) -> None:
@@ -361,10 +383,7 @@ async def test_a_broker_killed_and_started_again_still_has_what_it_confirmed(
                     pass
                 await until(lambda: registered(tmp_path, "slipway.one"))
                 told = [event(str(n)) for n in range(20)]
-                left = told  # a queue that is young refuses one now and then
-                while left:
-                    confirmed = set(await announce(left))
-                    left = [each for each in left if each.id not in confirmed]
+                assert await announce(told) == ids(told)
                 await asyncio.to_thread(server.kill)
                 with pytest.raises(Transient):
                     await announce([event()])

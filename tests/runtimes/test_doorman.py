@@ -341,7 +341,7 @@ async def test_connections_slow_at_both_ends_hold_little_each() -> None:
             await asyncio.sleep(0.01)
             was, waits = waits, sum(w.transport.get_write_buffer_size() for _, w in inside)
             still = still + 1 if was == waits else 0
-        assert one.memory() - before < many * 300
+        assert one.memory() - before < many * 200
         for _, writer in inside:
             writer.transport.abort()
 

@@ -129,7 +129,7 @@ class Profiling:
             await self._database.execute(TRAINING_END, version, "failed", 0, [], str(error))
         except (Invalid, Permanent) as error:
             await self._database.execute(TRAINING_END, version, "failed", 0, [], str(error))
-        except Exception:
+        except Exception:  # by a stranger's file, for which nobody else's may wait
             log.exception("the training data of %s can't be read", version)
             why = "it can't be read; the builder's log says more"
             await self._database.execute(TRAINING_END, version, "failed", 0, [], why)

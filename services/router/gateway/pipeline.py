@@ -170,7 +170,7 @@ class Pipeline:
     def _sampled(self, target: Target, variant: Variant, inputs: Tensors, outputs: Tensors) -> None:
         try:
             self._sampler(target, variant, inputs, outputs)
-        except Exception:
+        except Exception:  # of whoever samples: the answer has gone out already
             log.exception("a sample was not taken")
 
     def _message(self, variant: Variant, parts: wire.Parts) -> bytes:
