@@ -152,6 +152,32 @@ class Serving(Struct, frozen=True, kw_only=True):
     strip_prefix: bool = False  # Valohai addressing passes the whole path on unless this is set
 
 
+PRIORITIES: Final = {"low": -100, "normal": 0, "high": 100}
+"""The classes of jobs, by the number that the queue orders them by."""
+
+Priority = Literal["low", "normal", "high"]
+
+
+class Scheduling(Struct, frozen=True, kw_only=True):
+    """How the queue treats a job. Platform options, the same for every format."""
+
+    priority: Priority = "normal"
+    preemptible: bool = (
+        False  # it may have to give way to a higher class, or to whose quota it uses
+    )
+    gang: bool = False  # all its copies start at once, or none
+    start_within: float | None = None  # seconds from submission to its place, or it fails
+    run_at_most: float | None = None  # seconds from its place to its end
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """What a batch job does: shell lines that run to an exit code."""
+
+    lines: tuple[str, ...]
+    timeout: float | None = None  # seconds of each try
+    variables: dict[str, str] = {}
+
+
 Readiness = Literal["listening", "ping", "none"]
 """When a replica counts as ready: its port is open (looked at, never connected to: some servers
 answer one connection and exit), `GET /ping` answers 200, or as soon as its process runs."""
@@ -179,6 +205,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     workspace: Workspace | None = None
     serving: Serving = Serving()
+    scheduling: Scheduling = Scheduling()
     replicas: Annotated[int, Meta(ge=0, le=100)] = 1  # where no autoscaling says how many
     autoscaling: Autoscaling | None = None
     affinity: Affinity | None = None

@@ -102,6 +102,28 @@ class JobLost(JobFact, frozen=True, kw_only=True):
     reason: str
 
 
+class JobWarned(JobFact, frozen=True, kw_only=True):
+    """What will happen to it, and when, unless something is done about it."""
+
+    what: Literal["preemption", "run limit", "purge", "budget"]
+    at: datetime
+    reason: str = ""  # one line for a person
+
+
+class JobPreempted(JobFact, frozen=True, kw_only=True):
+    """It gave way to another; it queues again, in the place that it had."""
+
+    reason: str
+    to: str = ""  # the job that it gave way to
+
+
+class JobRetried(JobFact, frozen=True, kw_only=True):
+    """It ran to an end that was no success, and queues to be tried again."""
+
+    reason: str
+    exit_code: int | None = None
+
+
 class JobStopping(JobFact, frozen=True, kw_only=True):
     by: str = ""
 
@@ -115,7 +137,11 @@ class JobRestarted(JobFact, frozen=True, kw_only=True):
 
 
 class JobFinished(JobFact, frozen=True, kw_only=True):
+    """It ran to its end. `outputs` is the digest of the archive of what it made, if it was kept."""
+
     exit_code: int = 0
+    outputs: str = ""
+    outputs_size: int = 0
 
 
 class JobFailed(JobFact, frozen=True, kw_only=True):
@@ -149,6 +175,68 @@ class GpuAppeared(GpuFact, frozen=True, kw_only=True):
 
 class GpuVanished(GpuFact, frozen=True, kw_only=True):
     gpu_type: str
+
+
+class GpuQuarantined(GpuFact, frozen=True, kw_only=True):
+    """It is there and given to nobody, until it is well again."""
+
+    gpu_type: str
+    reason: str
+
+
+class GpuRestored(GpuFact, frozen=True, kw_only=True):
+    gpu_type: str
+
+
+class OwnerFact(Fact, frozen=True, kw_only=True):
+    owner: str
+
+    @property
+    def subject(self) -> str:
+        return self.owner
+
+
+class QuotaWritten(OwnerFact, frozen=True, kw_only=True):
+    """What its owner may have of a target from now on; `nominal` None: it has no quota there."""
+
+    target: str
+    gpu_type: str  # `*`: all types together
+    nominal: int | None
+    borrow: int | None = None
+    cohort: str = ""
+    by: str = ""
+
+
+class AllowanceWritten(OwnerFact, frozen=True, kw_only=True):
+    """How its owner counts in the queue from now on."""
+
+    weight: float
+    highest: str
+    by: str = ""
+
+
+class BudgetWritten(OwnerFact, frozen=True, kw_only=True):
+    """What its owner may spend in a month from now on; None: as much as it likes."""
+
+    monthly: float | None
+    by: str = ""
+
+
+class BudgetWarned(OwnerFact, frozen=True, kw_only=True):
+    """So much of the month's budget is spent: told once for each part of it and month."""
+
+    month: str  # 2026-11
+    spent: float
+    budget: float
+    part: float  # of the budget, at which this is told
+
+
+class BudgetReached(OwnerFact, frozen=True, kw_only=True):
+    """It is spent: nothing more of its owner's starts in this month."""
+
+    month: str
+    spent: float
+    budget: float
 
 
 class VersionFact(Fact, frozen=True, kw_only=True):
@@ -277,7 +365,7 @@ def _concrete(kind: type[Fact]) -> list[type[Fact]]:
     return [kind, *(leaf for sub in kind.__subclasses__() for leaf in _concrete(sub))]
 
 
-_ABSTRACT = (Fact, JobFact, GpuFact, VersionFact, SourceFact, ApplicationFact)
+_ABSTRACT = (Fact, JobFact, GpuFact, OwnerFact, VersionFact, SourceFact, ApplicationFact)
 FACTS: Final[dict[str, type[Fact]]] = {
     kind.type: kind for kind in _concrete(Fact) if kind not in _ABSTRACT
 }

@@ -17,9 +17,11 @@ from shared.events import (
     JobFinished,
     JobLost,
     JobPlaced,
+    JobPreempted,
     JobPurged,
     JobQueued,
     JobRestarted,
+    JobRetried,
     JobStarted,
     JobStopped,
     JobStopping,
@@ -35,7 +37,7 @@ class State(StrEnum):
     RUNNING = "running"  # answers
     STOPPING = "stopping"  # drains, then ends
     STOPPED = "stopped"  # holds nothing; may be started again from its image
-    FINISHED = "finished"  # a batch job that exited with 0
+    FINISHED = "finished"  # a batch job that exited with 0; what it made is kept
     FAILED = "failed"  # may only be terminated
     TERMINATED = "terminated"  # its environment and data are gone
     PURGED = "purged"  # the same, after two weeks unused
@@ -45,10 +47,11 @@ class Move(NamedTuple):
     sources: frozenset[State]
     to: State
     next_attempt: bool = False
+    in_place: bool = False  # it queues where it queued before, not at the end
 
 
-def _move(*sources: State, to: State, next_attempt: bool = False) -> Move:
-    return Move(frozenset(sources), to, next_attempt)
+def _move(*sources: State, to: State, next_attempt: bool = False, in_place: bool = False) -> Move:
+    return Move(frozenset(sources), to, next_attempt, in_place)
 
 
 (
@@ -71,7 +74,7 @@ LIVE: Final = (SUBMITTED, BUILDING, QUEUED, STARTING, RUNNING)
 HOLDING: Final = (STARTING, RUNNING, STOPPING)
 """States in which a job may hold GPUs and have processes."""
 
-OVER: Final = (FINISHED, TERMINATED, PURGED)
+OVER: Final = (TERMINATED, PURGED)
 """States that nothing leaves."""
 
 MOVES: Final[dict[type[Fact], Move]] = {
@@ -80,13 +83,15 @@ MOVES: Final[dict[type[Fact], Move]] = {
     JobPlaced: _move(QUEUED, to=STARTING),
     JobStarted: _move(STARTING, to=RUNNING),
     JobLost: _move(STARTING, RUNNING, to=QUEUED, next_attempt=True),
+    JobPreempted: _move(STARTING, RUNNING, to=QUEUED, next_attempt=True, in_place=True),
+    JobRetried: _move(STARTING, RUNNING, to=QUEUED, next_attempt=True),
     JobStopping: _move(*LIVE, to=STOPPING),
     JobStopped: _move(STOPPING, to=STOPPED),
     JobRestarted: _move(STOPPED, to=QUEUED, next_attempt=True),
     JobFinished: _move(STARTING, RUNNING, to=FINISHED),
     JobFailed: _move(*LIVE, to=FAILED),
-    JobTerminated: _move(STOPPED, FAILED, to=TERMINATED),
-    JobPurged: _move(STOPPED, to=PURGED),
+    JobTerminated: _move(STOPPED, FINISHED, FAILED, to=TERMINATED),
+    JobPurged: _move(STOPPED, FINISHED, to=PURGED),
 }
 
 

@@ -103,6 +103,7 @@ async def advance(connection: Connection, fact: JobFact) -> bool:
         _addresses(fact),
         fact.type,
         fact,
+        move.in_place,
     )
     return seq is not None
 

@@ -12,6 +12,7 @@ from shared.events import (
     JobRepaired,
     JobScaled,
     JobSubmitted,
+    JobWarned,
     VersionFact,
 )
 from shared.lifecycle import HOLDING, LIVE, MOVES, OVER, State, diagram
@@ -27,8 +28,8 @@ def reachable(start: State) -> set[State]:
     return seen
 
 
-STILL = {JobMoved, JobScaled, JobRepaired}
-"""They speak of a job's copies, wherever it is in its life."""
+STILL = {JobMoved, JobScaled, JobRepaired, JobWarned}
+"""They speak of what becomes of a job wherever it is in its life."""
 
 
 def test_every_fact_about_a_job_but_the_first_moves_it() -> None:

@@ -1,6 +1,7 @@
 -- Move a job and announce it, in one statement, and only if it is still where the caller believes.
 -- $1 job  $2 attempt  $3 states it may leave  $4 state it enters  $5 start a new attempt
 -- $6 reason (null keeps it)  $7 addresses  $8 type of the fact  $9 the fact
+-- $10 whether it queues where it queued before
 WITH moved AS (
     UPDATE jobs
        SET state = $4::job_state,
@@ -10,7 +11,9 @@ WITH moved AS (
            addresses = $7::text[],
            address = ($7::text[])[1], -- for those who know of one alone
            changed_at = now(),
-           queued_at = CASE WHEN $4::job_state = 'queued' THEN now() ELSE queued_at END
+           queued_at = CASE WHEN $4::job_state = 'queued' AND NOT $10::boolean THEN now()
+                            ELSE queued_at END,
+           give_way_at = NULL
      WHERE id = $1
        AND attempt = $2
        AND state = ANY ($3::job_state[])

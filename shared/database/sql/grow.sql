@@ -16,9 +16,11 @@ WITH grown AS (
        AND (gpu_count = 0 OR CASE WHEN cardinality($5::text[]) > 0 THEN held = $3 ELSE held >= $4 END)
     RETURNING id, attempt, project, gpu_count
 ), held AS (
-    INSERT INTO allocations (gpu, job, attempt, copy)
-    SELECT given.gpu, grown.id, grown.attempt, $3 + (given.n - 1) / greatest(grown.gpu_count, 1)
+    INSERT INTO allocations (gpu, job, attempt, copy, price)
+    SELECT given.gpu, grown.id, grown.attempt, $3 + (given.n - 1) / greatest(grown.gpu_count, 1),
+           coalesce(gpus.price, 0)
       FROM grown, unnest($5::text[]) WITH ORDINALITY AS given (gpu, n)
+      LEFT JOIN gpus ON gpus.id = given.gpu
 )
 INSERT INTO events (type, project, source, subject, data)
 SELECT $6, grown.project, '/' || projects.owner || '/' || projects.name, grown.id, $7::jsonb

@@ -5,16 +5,18 @@ WITH moved AS (
     UPDATE jobs
        SET state = 'starting', granted = $4, grants = grants + 1,
            held = CASE WHEN gpu_count > 0 THEN $4 ELSE 0 END,
-           reason = '', changed_at = now()
+           reason = '', waits = '{}', placed_at = now(), changed_at = now()
      WHERE id = $1
        AND attempt = $2
        AND state = 'queued'
        AND copies >= $4 -- else its owner has just asked for fewer
     RETURNING id, attempt, project, gpu_count
 ), held AS (
-    INSERT INTO allocations (gpu, job, attempt, copy)
-    SELECT given.gpu, moved.id, moved.attempt, (given.n - 1) / greatest(moved.gpu_count, 1)
+    INSERT INTO allocations (gpu, job, attempt, copy, price)
+    SELECT given.gpu, moved.id, moved.attempt, (given.n - 1) / greatest(moved.gpu_count, 1),
+           coalesce(gpus.price, 0)
       FROM moved, unnest($3::text[]) WITH ORDINALITY AS given (gpu, n)
+      LEFT JOIN gpus ON gpus.id = given.gpu
 )
 INSERT INTO events (type, project, source, subject, data)
 SELECT $5, moved.project, '/' || projects.owner || '/' || projects.name, moved.id, $6::jsonb
