@@ -126,15 +126,30 @@ class Workspace(Struct, frozen=True, kw_only=True):
 
 
 class Autoscaling(Struct, frozen=True, kw_only=True):
-    """As many replicas as keep the CPU busy to `cpu_percent` of what each is promised."""
+    """As many copies as there is work for: by what is asked of them, or else by how busy they are.
+
+    By `requests`, so many that none of them has more in hand, with those that wait and those that
+    were turned away. By `waiting`, those that what is in hand fills, and one more for each so many
+    requests that wait. Of both, the more. By neither, as many as keep the CPU busy to
+    `cpu_percent` of what each is promised.
+    """
 
     min: Annotated[int, Meta(ge=1, le=100)] = 1
     max: Annotated[int, Meta(ge=1, le=100)]
     cpu_percent: Annotated[int, Meta(ge=1, le=100)] = 80
+    requests: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    waiting: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    down_after: Annotated[int, Meta(ge=0, le=86_400)] = 300
+    """Seconds for which fewer would have done, before there are fewer."""
 
     def __post_init__(self) -> None:
         if self.min > self.max:
             raise ValueError("`min` must not be more than `max`")
+
+    @property
+    def by_demand(self) -> bool:
+        """Whether the platform scales it, by what its routers tell; else its target does."""
+        return self.requests is not None or self.waiting is not None
 
 
 VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", max_length=253)]
@@ -211,6 +226,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     affinity: Affinity | None = None
     node_labels: dict[str, str] = {}  # all must be on the node, beside `node_selector`
     variables: Variables = {}  # given at the start, not baked into the image: for what is secret
+
+    @property
+    def copies(self) -> int:
+        """With how many it begins."""
+        return self.replicas if self.autoscaling is None else self.autoscaling.min
 
 
 class Origin(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,9 @@ WITH moved AS (
            changed_at = now(),
            queued_at = CASE WHEN $4::job_state = 'queued' AND NOT $10::boolean THEN now()
                             ELSE queued_at END,
-           give_way_at = NULL
+           give_way_at = NULL,
+           purge_at = NULL,
+           purge_told_at = NULL
      WHERE id = $1
        AND attempt = $2
        AND state = ANY ($3::job_state[])
