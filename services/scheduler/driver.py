@@ -7,7 +7,7 @@ or billing. Everything it is told may be told twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -16,7 +16,7 @@ import msgspec
 
 from shared.address import Address
 from shared.database.logs import Line
-from shared.endpoint import Endpoint
+from shared.endpoint import Endpoint, Run
 from shared.ids import JobId
 
 
@@ -53,6 +53,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     repository: str = ""  # `registry/name` that holds the image; "": only the blob store does
     project: str = ""  # `owner/name`, whose it is
     copies: int = 1  # how many shall run side by side; each has its share of `devices`
+    run: Run | None = None  # what it does in place of the image's server: once, to its end
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ class Phase(StrEnum):
     READY = "ready"  # by its endpoint's `readiness`; it may be between two lives of its server
     CRASHING = "crashing"  # its server ends again and again, the driver waits before the next try
     BROKEN = "broken"  # its server said that it can never start (see Observed.reason)
+    FINISHED = "finished"  # a run that has ended, with `exit_code`; nothing of it runs any more
     GONE = "gone"  # nothing of it runs and nothing will, unless it is started anew
 
 
@@ -97,6 +99,8 @@ class Driver(Protocol):
     async def start(self, workload: Workload) -> Started | Refused:
         """Make a fresh copy of the image and start it; restart the server whenever it ends.
 
+        What has a `run` does that instead, has no address, and is never started again: how it
+        ended is observed until it is stopped, whatever becomes of this process meanwhile.
         Starting what already runs makes it as told now: as many copies, and nothing that somebody
         else changed; else it changes nothing. Raises Transient if it may start later.
         """
@@ -127,6 +131,14 @@ class Driver(Protocol):
 
         Lines are numbered from 1 without gaps. Output beyond what the target keeps is dropped and
         a line on stream `platform` says how much.
+        """
+
+    def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
+        """What a run that has FINISHED left in its folder for outputs: a tar, in pieces.
+
+        It holds files and folders, and is the same whenever it is asked for; nothing at all when
+        the folder is empty or the target keeps none. Raises Invalid when that is more than `most`
+        bytes, or can't be kept for another reason of its owner's; Transient if it may be had later.
         """
 
     async def inventory(self) -> Sequence[Gpu]:

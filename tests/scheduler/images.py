@@ -11,7 +11,7 @@ import msgspec
 
 from services.scheduler.driver import Replica, Workload
 from shared.blobs import Blobs
-from shared.endpoint import Command, Endpoint, Readiness, Resources
+from shared.endpoint import Command, Endpoint, Readiness, Resources, Run
 from shared.ids import JobId
 from shared.image import (
     CODE,
@@ -120,6 +120,7 @@ def workload(
     repository: str = "",
     resources: Resources | None = None,
     copies: int = 1,
+    run: Run | None = None,
 ) -> Workload:
     return Workload(
         replica=Replica(JobId(job), attempt),
@@ -138,4 +139,5 @@ def workload(
         repository=repository,
         project="tests/project",
         copies=copies,
+        run=run,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import socket
+import tarfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -14,9 +16,11 @@ from urllib.parse import urlsplit
 from services.scheduler.driver import Driver, Observed, Phase, Replica, Started, Workload
 from services.scheduler.drivers.container import open_container
 from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.drivers.outputs import FOLDER
 from services.scheduler.drivers.process import open_process
 from shared.address import unix_path
 from shared.blobs import Blobs
+from shared.endpoint import Run
 from tests.scheduler.container.bed import Bed
 from tests.scheduler.images import image, workload
 
@@ -102,6 +106,25 @@ class Target:
     async def shell(self, script: str, **more: Any) -> Workload:
         return await self.made("/bin/sh", "-c", script, **{"readiness": "none", **more})
 
+    async def running(self, *lines: str, **more: Any) -> Workload:
+        """A run of these lines, in an image whose own server would never end."""
+        run = Run(lines=lines)
+        environment = {"SLIPWAY_OUTPUTS": FOLDER}
+        return await self.made("sleep", "600", run=run, environment=environment, **more)
+
+    async def finished(self, workload: Workload, exit_code: int = 0) -> Observed:
+        """Start it and wait for its end, which the fake is told."""
+        outcome = await self.driver.start(workload)
+        assert outcome == Started(), outcome
+        if isinstance(self.driver, FakeDriver):
+            self.driver.end(workload.replica, exit_code)
+        return await self.until(workload.replica, Phase.FINISHED)
+
+    async def outputs(self, replica: Replica, most: int = 1 << 20) -> dict[str, bytes]:
+        """What its run left: files by path, folders with a slash at their end."""
+        packed = b"".join([piece async for piece in self.driver.outputs(replica, most)])
+        return unpacked(packed)
+
     async def started(self, workload: Workload) -> str:
         """Start it and return its address, which is not everywhere known at once."""
         outcome = await self.driver.start(workload)
@@ -174,6 +197,20 @@ def leftovers(home: Path) -> list[int]:
             if os.fsencode(home) in told:
                 found.append(int(name))
     return found
+
+
+def unpacked(packed: bytes) -> dict[str, bytes]:
+    """The files of a tar by path, and its folders with a slash at their end."""
+    if not packed:
+        return {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert all(member.isfile() or member.isdir() for member in tar)
+        return {
+            member.name + "/" * member.isdir(): file.read()
+            if (file := tar.extractfile(member))
+            else b""
+            for member in tar
+        }
 
 
 def free_port() -> int:

@@ -1,14 +1,14 @@
 """A driver whose workloads are only remembered: keeps the contract, yields where a real one would.
 
 Tests command it: `show` puts a replica into a phase, `say` makes it print, `crash` ends its server,
-`vanish` loses it as a reboot would. It outlives the scheduler that uses it, as a target does. It
+`end` ends its run, `vanish` loses it as a reboot would. It outlives the scheduler that uses it, as a target does. It
 runs as many copies as it is told; with `lingers`, those that are too many stay until `reap`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from services.scheduler.driver import (
 )
 from shared.address import Address
 from shared.database.logs import Line
-from shared.errors import Transient
+from shared.errors import Invalid, Transient
 
 FIRST_PORT = 20_000
 PAGE = 1000
@@ -39,6 +39,7 @@ class FakeDriver:
         self.gpus = list(gpus)
         self.lingers = False
         self.refuses: dict[str, str] = {}  # image -> why it can never start
+        self.left: dict[Replica, bytes] = {}  # what the folders for outputs hold, as a tar
         self.troubles = 0  # how many of the next starts and stops raise Transient
         self.may_start = asyncio.Event()
         self.may_stop = asyncio.Event()
@@ -68,7 +69,7 @@ class FakeDriver:
             if replica not in self.workloads or self._seen[replica].phase is Phase.GONE:
                 self._begin(workload)
                 asyncio.get_running_loop().call_soon(self._settle, replica)
-            else:
+            elif self._seen[replica].phase is not Phase.FINISHED:
                 self._adjust(workload)
             return Started(self._seen[replica].addresses)
 
@@ -97,6 +98,14 @@ class FakeDriver:
     ) -> Sequence[Line]:
         await asyncio.sleep(0)
         return self._lines.get(replica, [])[after : after + PAGE]
+
+    async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
+        await asyncio.sleep(0)
+        content = self.left.get(replica, b"")
+        if len(content) > most:
+            raise Invalid("outputs", f"are more than the {most} bytes that are kept")
+        if content:
+            yield content
 
     async def inventory(self) -> Sequence[Gpu]:
         await asyncio.sleep(0)
@@ -135,6 +144,10 @@ class FakeDriver:
             exit_code=exit_code,
         )
 
+    def end(self, replica: Replica, exit_code: int = 0) -> None:
+        """Its run has ended."""
+        self.show(replica, Phase.FINISHED, exit_code=exit_code, since=None)
+
     def vanish(self, replica: Replica, *, trace: bool = True) -> None:
         """Its processes are gone; without a `trace` the target does not even remember it."""
         if trace:
@@ -158,7 +171,7 @@ class FakeDriver:
         self._lines[replica] = []
         self._seen[replica] = Observed(
             phase=Phase.STARTING,
-            addresses=self._addresses(workload.copies),
+            addresses=() if workload.run else self._addresses(workload.copies),
             copies=workload.copies,
             wanted=workload.copies,
             since=datetime.now(UTC),
@@ -175,7 +188,9 @@ class FakeDriver:
         self.show(
             replica,
             seen.phase,
-            addresses=(*addresses, *self._addresses(copies - len(addresses))),
+            addresses=(*addresses, *self._addresses(copies - len(addresses)))
+            if workload.run is None
+            else (),
             copies=max(seen.copies, copies) if self.lingers else copies,
             wanted=copies,
             drift="",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -57,6 +57,8 @@ class ContainerDriver:
         self._followers: dict[Replica, Follower] = {}
 
     async def start(self, workload: Workload) -> Started | Refused:
+        if workload.run is not None:
+            return Refused("this target runs no batch jobs yet")
         # once begun, a start is finished even if nobody waits for it any more
         task = asyncio.create_task(self._start_alone(workload))
         self._tasks.add(task)
@@ -95,6 +97,10 @@ class ContainerDriver:
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
     ) -> Sequence[Line]:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
+
+    async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
+        for piece in ():
+            yield piece
 
     async def inventory(self) -> Sequence[Gpu]:
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -69,6 +69,8 @@ class KubernetesDriver:
         self._absence = Absence(live, platform)
 
     async def start(self, workload: Workload) -> Started | Refused:
+        if workload.run is not None:
+            return Refused("this target runs no batch jobs yet")
         # once begun, a start is finished even if nobody waits for it any more
         task = asyncio.create_task(self._start_alone(workload))
         self._tasks.add(task)
@@ -136,6 +138,10 @@ class KubernetesDriver:
             await follower.settled()
             lines = follower.take(after)
         return lines
+
+    async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
+        for piece in ():  # what a pod wrote goes with it
+            yield piece
 
     async def inventory(self) -> Sequence[Gpu]:
         machines, pods = self._pictures.gpus()

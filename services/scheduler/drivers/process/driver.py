@@ -10,8 +10,8 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,8 @@ from services.scheduler.driver import (
     Started,
     Workload,
 )
-from services.scheduler.drivers.process import alive, logbook
+from services.scheduler.drivers.outputs import FOLDER
+from services.scheduler.drivers.process import alive, collect, logbook
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.stage import Stage
@@ -51,6 +52,7 @@ class Status(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     reason: str = ""
     since: datetime | None = None
+    once: bool = False  # it is a run, and has no address
 
 
 class ProcessDriver:
@@ -99,6 +101,12 @@ class ProcessDriver:
     ) -> Sequence[Line]:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
+    async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
+        pieces = collect.pack(self._folder(replica), f"image{FOLDER}", most)
+        with translate({OSError: Transient}), closing(pieces):
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+
     async def inventory(self) -> Sequence[Gpu]:
         return []
 
@@ -131,8 +139,8 @@ class ProcessDriver:
         replica = workload.replica
         async with self._lock(replica):
             folder = self._folder(replica)
-            if alive.lives(folder):
-                return Started((self._address(workload.replica),))
+            if alive.lives(folder) or self._look(replica).phase is Phase.FINISHED:
+                return self._started(workload)
             self._starting.add(replica)
             try:
                 with translate({OSError: Transient}):  # no space, too many files
@@ -147,7 +155,7 @@ class ProcessDriver:
         with part(self._home) as fresh:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
             if alive.lives(folder):  # another scheduler was quicker
-                return Started((self._address(replica),))
+                return self._started(workload)
             if (folder / "lock").exists():  # of a life that ended: its numbered lines go on
                 await self._sweep(folder)
                 _link_lines(folder / "log", fresh / "log")
@@ -160,7 +168,10 @@ class ProcessDriver:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")
         self.changed.set()
-        return Started((self._address(replica),))
+        return self._started(workload)
+
+    def _started(self, workload: Workload) -> Started:
+        return Started(() if workload.run else (self._address(workload.replica),))
 
     async def _end(self, folder: Path, grace: float) -> None:
         alive.tell(folder, signal.SIGTERM)
@@ -193,13 +204,13 @@ class ProcessDriver:
             status = msgspec.json.decode((folder / "status.json").read_bytes(), type=Status)
         except (FileNotFoundError, msgspec.DecodeError):  # not written yet, or torn by a power cut
             status = Status()
-        if not living:
+        if not living and status.phase is not Phase.FINISHED:
             status = msgspec.structs.replace(
                 status, phase=Phase.GONE, reason="its processes are gone", since=None
             )
         return Observed(
             phase=status.phase,
-            addresses=(self._address(replica),),
+            addresses=() if status.once else (self._address(replica),),
             restarts=status.restarts,
             failures=status.failures,
             exit_code=status.exit_code,

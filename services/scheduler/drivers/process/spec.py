@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import Workload
+from services.scheduler.drivers.command import command, readiness
 from shared.image import CODE, ENDPOINT, HOME, MODEL, PYTHON, ContainerConfig
 
 LINKS: Final = "/slipway/bin"
@@ -41,6 +42,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     trees: Sequence[tuple[str, bool]] = ()
     hidden: Sequence[str] = ()
     links: Mapping[str, str] = {}
+    once: bool = False
 
 
 def environment(
@@ -78,11 +80,12 @@ def isolated(
 ) -> Spec:
     """For namespaces: the image's folders are at their own places."""
     return Spec(
-        argv=config.entrypoint,
+        argv=command(config, workload),
         env=environment(config, workload, platform),
         cwd=config.working_dir,
         port=workload.endpoint.port,
-        readiness=workload.endpoint.readiness,
+        readiness=readiness(workload),
+        once=workload.run is not None,
         isolated=True,
         socket=socket,
         trees=[*((str(tree), False) for tree in trees), (str(fresh), True)],
@@ -108,11 +111,12 @@ def plain(
 
     env = {name: moved(value) for name, value in environment(config, workload, platform).items()}
     return Spec(
-        argv=[moved(argument) for argument in config.entrypoint],
+        argv=[moved(argument) for argument in command(config, workload)],
         env={"SLIPWAY_ENDPOINT": f"{root}{ENDPOINT}", **env, MARK: str(root.parent)},
         cwd=moved(config.working_dir),
         port=workload.endpoint.port,
-        readiness=workload.endpoint.readiness,
+        readiness=readiness(workload),
+        once=workload.run is not None,
         isolated=False,
         socket=socket,
     )

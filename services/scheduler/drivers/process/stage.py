@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from services.scheduler.driver import Workload
+from services.scheduler.drivers.outputs import FOLDER as OUTPUTS
 from services.scheduler.drivers.process import launch, spec
 from services.scheduler.drivers.process.layers import Layers, is_shared
 from shared.blobs import Blobs
@@ -52,6 +53,8 @@ class Stage:
         for name in ("image", "log", "root", "tmp"):
             (folder / name).mkdir()
         (folder / "tmp").chmod(0o1777)
+        if workload.run is not None:
+            (folder / "image" / OUTPUTS.lstrip("/")).mkdir(parents=True)
         shared = []
         for layer in manifest.layers:
             if is_shared(layer):

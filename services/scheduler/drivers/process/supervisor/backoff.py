@@ -50,12 +50,12 @@ def growing(times: int) -> float:
     return min(MOST, FIRST * FACTOR ** min(times - 1, 30)) if times > 0 else 0.0
 
 
-def reason(code: int) -> str:
+def reason(code: int, what: str = "its server") -> str:
     """One line about an exit code, for a person. Negative codes are signals."""
     if code in (-9, 137):
-        return "its server was killed (SIGKILL): perhaps the machine ran out of memory"
+        return f"{what} was killed (SIGKILL): perhaps the machine ran out of memory"
     if code < 0:
-        return f"its server was ended by signal {-code}"
+        return f"{what} was ended by signal {-code}"
     if code == 0:
-        return "its server ended (exit code 0)"
-    return f"its server ended with exit code {code}"
+        return f"{what} ended (exit code 0)"
+    return f"{what} ended with exit code {code}"

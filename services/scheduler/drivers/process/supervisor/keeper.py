@@ -1,4 +1,5 @@
-"""Keeps a server alive: starts it, sees it become ready, starts it again when it ends.
+"""Keeps a server alive: starts it, sees it become ready, starts it again when it ends. Or runs a
+command to its end, once.
 
 Everything that others may know of it is in `status.json`, which is replaced, never rewritten.
 """
@@ -36,7 +37,7 @@ class Keeper:
         self._ended: asyncio.Future[int] | None = None
         self._stopping = asyncio.Event()
         self._ends = backoff.Ends()
-        self._status: dict[str, Any] = {"phase": "starting"}
+        self._status: dict[str, Any] = {"phase": "starting", "once": spec.once}
         self._untold = False  # the driver does not know the status yet
 
     async def run(self) -> None:
@@ -48,10 +49,22 @@ class Keeper:
             os.set_blocking(out, False)
             loop.add_reader(out, self._take, stream)
         settling = loop.create_task(self._settle())
-        await self._keep()
+        await (self._once() if self._spec.once else self._keep())
         settling.cancel()
         await self._alone(0)
         self._drain()
+
+    async def _once(self) -> None:
+        """The end is told when nothing of it runs any more; what was stopped has no end to tell."""
+        code, _ = await self._live()
+        self._drain()
+        self._output.end_lines()
+        if self._stopping.is_set():
+            return
+        reason = backoff.reason(code, "the command") if code else ""
+        self._report(phase="finished", exit_code=code, reason=reason, since=None)
+        while self._untold:
+            await asyncio.sleep(1.0)
 
     async def _keep(self) -> None:
         while not self._stopping.is_set():

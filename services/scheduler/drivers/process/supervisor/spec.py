@@ -18,6 +18,7 @@ class Spec(NamedTuple):
     trees: list[list[Any]] = []  # noqa: RUF012 - [path, writable]: what is laid over the machine's /
     hidden: list[str] = []  # noqa: RUF012 - folders of the machine's that it must not see
     links: dict[str, str] = {}  # noqa: RUF012 - path inside -> what it points at
+    once: bool = False  # it is run to its end, and never started again
 
 
 def read(folder: str) -> Spec:
