@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.affinity import Affinity
-from shared.endpoint import Autoscaling, Struct, Toleration, Variables
+from shared.endpoint import Autoscaling, Scheduling, Struct, Toleration, Variables
 from shared.ids import JobId, VersionId
 
 WHOLE: Final = 100  # what the weights of a stage add up to
@@ -48,6 +48,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     node_labels: dict[str, str] = {}
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] = ()
+    scheduling: Scheduling = Scheduling()
 
 
 class Variant(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,9 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     # early, since looking into the source costs; under a key, it may be this request that took it
     if call.key is None and await _taken(call, project):
         raise refused.conflict("name-taken", "The project has a job of that name")
-    plan = await source.endpoint(call.context, project, target, asked)
+    plan = await source.endpoint(
+        call.context, project, target, asked, any_class=call.who.may("admin")
+    )
 
     async def write(connection: Connection) -> Answer:
         job, (endpoint,) = JobId(ids.new("j")), plan.definition.endpoints
@@ -42,7 +44,9 @@ async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
 
 async def _planned(call: Call[NoQuery, NewEndpoint], project: Project) -> source.Plan:
     target = call.context.target(call.body.target)
-    return await source.endpoint(call.context, project, target, call.body, fetch=False)
+    return await source.endpoint(
+        call.context, project, target, call.body, fetch=False, any_class=call.who.may("admin")
+    )
 
 
 async def _taken(call: Call[NoQuery, NewEndpoint], project: Project) -> bool:

@@ -13,6 +13,7 @@ from services.api.answer import Answer
 from services.api.call import Call
 from services.api.paging import limit, page
 from services.api.sample import sample
+from services.api.scheduling import named
 from services.api.types import Connection as Connect
 from services.api.types import Empty, Job, JobsQuery, NoQuery, Page
 from shared.contract import Contract
@@ -26,6 +27,7 @@ from shared.ids import JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
 
 JOBS = sql(__package__, "jobs")
+JOB_UNHURRY = sql(__package__, "job_unhurry")
 JOB_LOCK = sql(__package__, "job_lock")
 JOB_DEFINITION = sql(__package__, "job_definition")
 
@@ -43,7 +45,8 @@ def view(row: asyncpg.Record, router: str) -> Job:
     """A row of jobs.sql as people see it."""
     values = dict(row)
     running = row["state"] == State.RUNNING
-    return msgspec.convert(values | {"url": _url(row, router) if running else None}, Job)
+    told = {"url": _url(row, router) if running else None, "priority": named(row["priority"])}
+    return msgspec.convert(values | told, Job)
 
 
 def _url(row: asyncpg.Record, router: str) -> str:
@@ -130,6 +133,8 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
             fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
             moved = await advance(connection, fact)
             assert moved  # the row is held
+            if kind is JobRestarted:
+                await connection.execute(JOB_UNHURRY, fact.job)
             if kind is JobTerminated and not row["serves_model"]:
                 await versions.forsake(connection, VersionId(row["version"]))
         return Answer(await read(connection, row["id"], router))

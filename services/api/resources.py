@@ -46,6 +46,7 @@ async def apply(call: Call[NoQuery, NewDefinitions]) -> Answer:
             context=call.context,
             asked=asked.target,
             by=call.who.token,
+            any_class=call.who.may("admin"),
             wrongs=wrongs,
         )
         if any(definition.source == empty.digest for definition in made):

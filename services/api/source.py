@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from services.api import gpus, several, sources, uploads
+from services.api import gpus, scheduling, several, sources, uploads
 from services.api.call import Project
 from services.api.context import Context
-from services.api.formats import proximl, valohai
+from services.api.formats import checks, proximl, valohai
 from services.api.types import NewEndpoint, NewModel, NewVersion
 from services.api.types_git import NewSource
 from shared import archive
@@ -33,8 +33,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stock: gpus.Stock
 
 
-async def version(context: Context, project: Project, target: str, asked: NewVersion) -> Plan:
-    """Raises Invalid with all that is wrong."""
+async def version(
+    context: Context, project: Project, target: str, asked: NewVersion, *, any_class: bool = False
+) -> Plan:
+    """Raises Invalid with all that is wrong. `any_class`: whoever asks need not heed the owner's
+    allowance."""
     named = {"source": asked.source}
     for endpoint, files in asked.files.items():
         named |= {f"files.{endpoint}.{file}": digest for file, digest in files.items()}
@@ -47,12 +50,21 @@ async def version(context: Context, project: Project, target: str, asked: NewVer
         files=asked.files,
         origin=await sources.origin(context.database, project.seq, asked.source),
     )
+    if not any_class:
+        wishes = {_scheduled(asked, made.name): made.scheduling for made in endpoints}
+        _check(await scheduling.too_high(context.database, project.owner, wishes))
     stock = await gpus.stock_of(context.database, target)
     for made in endpoints:
         several.check(made.replicas, target, f"replicas.{made.name}")
     errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
     _check([_of_endpoint(name, error) for name, error in errors if error is not None])
     return Plan(definition=definition, stock=stock)
+
+
+def _scheduled(asked: NewVersion, endpoint: str) -> str:
+    """The field that says of which class an endpoint is, or would."""
+    named = checks.EVERY if checks.EVERY in asked.scheduling else endpoint
+    return f"scheduling.{endpoint if endpoint in asked.scheduling else named}.priority"
 
 
 def _of_endpoint(name: str, error: Invalid) -> Wrong:
@@ -72,19 +84,30 @@ def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
         files=asked.files,
         environment=asked.environment,
         serving=asked.serving,
+        scheduling=asked.scheduling,
         replicas=asked.replicas,
         field="config" if asked.config is not None else valohai.FILENAME,
     )
 
 
 async def endpoint(
-    context: Context, project: Project, target: str, asked: NewEndpoint, *, fetch: bool = True
+    context: Context,
+    project: Project,
+    target: str,
+    asked: NewEndpoint,
+    *,
+    fetch: bool = True,
+    any_class: bool = False,
 ) -> Plan:
-    """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone."""
+    """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone.
+    `any_class`: whoever asks need not heed the owner's allowance."""
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known, has_images=kind(target) != "process")
     several.check(made.replicas, target, "replicas")
+    if not any_class:
+        wish = {"scheduling.priority": made.scheduling}
+        _check(await scheduling.too_high(context.database, project.owner, wish))
     error = gpus.check(made, stock)
     if error is not None and error.field != "replicas":
         raise Invalid(f"resources.{error.field}", error.message)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.database.versions import VersionState
-from shared.endpoint import Endpoint, Origin, Route
+from shared.endpoint import Endpoint, Origin, Priority, Route
 from shared.image import Record
 from shared.lifecycle import State
 from shared.problems import Wrong
@@ -52,11 +52,19 @@ Copies = Annotated[
     Meta(ge=1, le=100, description="how many run side by side; 1 where a target is one machine"),
 ]
 TargetName = Annotated[str, Meta(max_length=63, description="one of those in /v1/targets")]
+PriorityName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(low|normal|high)$(?!\n)",
+        description="low, normal or high",
+        examples=["normal"],
+    ),
+]
 Role = Literal["admin", "write", "read"]
 
 PATTERNS: Final = {
     repr(meta.pattern): meta.description
-    for kind in (Name, VersionName, EndpointName, Digest)
+    for kind in (Name, VersionName, EndpointName, Digest, PriorityName)
     for meta in get_args(kind)[1:]
 }
 """What a pattern, as msgspec quotes it, means in words for a person."""
@@ -152,6 +160,18 @@ class ServingOptions(Ask, frozen=True, kw_only=True):
     strip_prefix: bool = False
 
 
+class SchedulingOptions(Ask, frozen=True, kw_only=True):
+    """How the queue treats a job; see shared.endpoint.Scheduling."""
+
+    priority: PriorityName = "normal"  # no higher than the owner's allowance says
+    preemptible: bool = False  # it may have to give way, and then queues again
+    gang: bool = False  # all its copies start at once, or none
+    start_within: Annotated[float, Meta(ge=1, le=2_678_400)] | None = None
+    """Seconds from its submission; a job that has no place by then fails."""
+    run_at_most: Annotated[float, Meta(ge=1, le=31_622_400)] | None = None
+    """Seconds from its place to its end."""
+
+
 class NewVersion(Ask, frozen=True, kw_only=True):
     """A version of the endpoints in the source's `valohai.yaml`."""
 
@@ -163,6 +183,7 @@ class NewVersion(Ask, frozen=True, kw_only=True):
     name: VersionName | None = None  # `YYYYMMDD.N` by default
     environment: dict[str, str] = {}
     serving: dict[str, ServingOptions] = {}  # endpoint -> options; `*` for all others
+    scheduling: dict[str, SchedulingOptions] = {}  # the same for the queue
     replicas: dict[str, Copies] = {}  # endpoint -> copies of it; `*` for all others
 
 
@@ -254,7 +275,8 @@ class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxiML endpoint, as its SDK sends it; `serving`, `replicas` and `target` are ours."""
+    """A proxiML endpoint, as its SDK sends it; `serving`, `scheduling`, `replicas` and `target` are
+    ours."""
 
     name: EndpointName
     type: Literal["endpoint"] = "endpoint"
@@ -263,6 +285,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: NewEntry = NewEntry()
     environment: NewEnvironment = NewEnvironment()
     serving: ServingOptions = ServingOptions()
+    scheduling: SchedulingOptions = SchedulingOptions()
     replicas: Copies = 1
     target: TargetName = ""  # empty: the platform's first
 
@@ -305,10 +328,17 @@ class Job(Give, frozen=True, kw_only=True):
     gpu_count: int  # for each copy
     gpus: list[str]  # held now
     price_per_hour: float  # while it holds them
+    priority: Priority
+    preemptible: bool
+    gang: bool
+    run_at_most: float | None  # seconds from `placed_at`
+    start_by: datetime | None  # else it fails
+    give_way_at: datetime | None  # when it has to, once it was warned
     url: str | None  # while running
     created_at: datetime
     changed_at: datetime
     queued_at: datetime | None
+    placed_at: datetime | None  # when its present attempt was given its place
 
 
 class Connection(Give, frozen=True, kw_only=True):

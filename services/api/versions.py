@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.api import cursor, refused, source, uploads, urls
+from services.api import cursor, refused, scheduling, source, uploads, urls
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.paging import limit, page, rows_of
@@ -40,7 +40,7 @@ WANTED: Final = [state for state in State if state not in OVER]
 
 async def make(call: Call[NoQuery, NewVersion]) -> Answer:
     project, deployment = await call.deployment()
-    plan = await source.version(call.context, project, deployment["target"], call.body)
+    plan = await _planned(call, project, deployment["target"])
 
     async def write(connection: Connection) -> Answer:
         await connection.execute(DEPLOYMENT_LOCK, deployment["id"])
@@ -104,7 +104,7 @@ async def submit_job(
     scaled = endpoint.autoscaling
     copies = endpoint.replicas if scaled is None else scaled.min
     made = (job, project.seq, name, version, endpoint.name)
-    values = (*made, target, wish.types, wish.count, copies)
+    values = (*made, target, wish.types, wish.count, copies, *scheduling.columns(endpoint))
     if await connection.fetchval(JOB_MAKE, *values) is None:
         raise refused.conflict("name-taken", "The project has a job of that name", name[:200])
     fact = JobSubmitted(
@@ -200,8 +200,13 @@ def view(version: versions.Version, jobs: Mapping[str, str], router: str) -> Ver
 
 async def preview(call: Call[NoQuery, NewVersion]) -> Answer:
     project, deployment = await call.deployment()
-    plan = source.version(call.context, project, deployment["target"], call.body)
+    plan = _planned(call, project, deployment["target"])
     return Answer(await review(plan, await _name_wrong(call, deployment["id"])))
+
+
+async def _planned(call: Call[NoQuery, NewVersion], project: Project, target: str) -> source.Plan:
+    any_class = call.who.may("admin")
+    return await source.version(call.context, project, target, call.body, any_class=any_class)
 
 
 async def _name_wrong(call: Call[NoQuery, NewVersion], deployment: str) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from services.api import scheduling
 from services.api.definitions import able, words
 from services.api.definitions.found import Found
 from services.api.definitions.work import Work
@@ -16,13 +17,14 @@ from shared.database.jobs import advance
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
-from shared.errors import Transient
+from shared.errors import Invalid, Transient
 from shared.events import JobFailed, JobQueued, JobSubmitted
 from shared.ids import ApplicationId, JobId
 
 SERVABLE_MAKE = sql("services.api", "servable_make")
 VERSION_HELD = sql("services.api", "version_held")
 
+CLASS: Final = "configuration.scheduling.priority"
 TRIES: Final = 20  # at a name that nobody has
 
 
@@ -34,12 +36,15 @@ class Servable(msgspec.Struct, frozen=True, kw_only=True):
 async def make(
     work: Work, found: Found, settings: Settings, application: ApplicationId | None = None
 ) -> Servable:
-    """Submit the job. What its target can't do has been refused before."""
+    """Submit the job. What its target can't do has been refused before. Raises Invalid
+    when it is of a class that its owner may not ask for."""
+    await _check_class(work, settings)
+    wish = scheduling.servable(settings.scheduling)
     job, project, gpus = JobId(ids.new("j")), work.project, able.gpus(settings)
     for _ in range(TRIES):
         name = words.servable(found.model, found.name)
         values = (job, project.seq, name, found.version, found.target, gpus)
-        more = (able.copies(settings), application, settings)
+        more = (able.copies(settings), application, settings, *wish)
         if await work.connection.fetchval(SERVABLE_MAKE, *values, *more) is not None:
             break
     else:
@@ -48,6 +53,15 @@ async def make(
     await announce(work.connection, fact, project=project.seq, source=project.source)
     await _move_on(work.connection, job, found)
     return Servable(job=job, name=name)
+
+
+async def _check_class(work: Work, settings: Settings) -> None:
+    if work.any_class:
+        return
+    asked = {CLASS: settings.scheduling}
+    wrongs = await scheduling.too_high(work.connection, work.project.owner, asked)
+    if wrongs:
+        raise Invalid.of(wrongs)
 
 
 async def _move_on(connection: Connection, job: JobId, found: Found) -> None:

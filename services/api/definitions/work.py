@@ -24,6 +24,7 @@ class Work:
         asked: str,
         by: str,
         wrongs: Wrongs,
+        any_class: bool = False,
     ) -> None:
         self.connection = connection
         self.project = project
@@ -31,6 +32,7 @@ class Work:
         self.asked = asked  # target that the request names; "" if it names none
         self.by = by
         self.wrongs = wrongs
+        self.any_class = any_class  # whoever asks need not heed the owner's allowance
         self._stocks: dict[str, Stock] = {}
 
     async def stock(self, target: str) -> Stock:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from services.api.types import ServingOptions
-from shared.endpoint import Serving
+import msgspec
+
+from services.api.types import SchedulingOptions, ServingOptions
+from shared.endpoint import Scheduling, Serving
 from shared.errors import Invalid
 from shared.problems import Wrong
 
@@ -97,6 +99,12 @@ def serving(options: Mapping[str, ServingOptions], endpoint: str) -> Serving:
     return Serving() if given is None else serving_of(given)
 
 
+def scheduling(options: Mapping[str, SchedulingOptions], endpoint: str) -> Scheduling:
+    """The same for the queue."""
+    given = options.get(endpoint, options.get(EVERY))
+    return Scheduling() if given is None else scheduling_of(given)
+
+
 def replicas(given: Mapping[str, int], endpoint: str) -> int:
     """The copies of one endpoint, else those of every endpoint, else one."""
     return given.get(endpoint, given.get(EVERY, 1))
@@ -110,3 +118,7 @@ def serving_of(options: ServingOptions) -> Serving:
         timeout_seconds=options.timeout_seconds,
         strip_prefix=options.strip_prefix,
     )
+
+
+def scheduling_of(options: SchedulingOptions) -> Scheduling:
+    return msgspec.convert(msgspec.structs.asdict(options), Scheduling)

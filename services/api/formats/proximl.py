@@ -85,6 +85,7 @@ def endpoint(
         apt_packages=_system_packages("apt", body.environment, has_images, wrongs),
         conda_packages=_system_packages("conda", body.environment, has_images, wrongs),
         serving=checks.serving_of(body.serving),
+        scheduling=checks.scheduling_of(body.scheduling),
         replicas=body.replicas,
     )
     wrongs.check()

@@ -17,7 +17,7 @@ from valohai_yaml.objs.endpoint import Endpoint as Declared
 
 from services.api.formats import checks, valohai_schema
 from services.api.formats.checks import Wrongs, short
-from services.api.types import ServingOptions
+from services.api.types import SchedulingOptions, ServingOptions
 from shared import safe_yaml
 from shared.endpoint import (
     Command,
@@ -87,6 +87,7 @@ def endpoints(
     files: Mapping[str, Mapping[str, str]] | None = None,
     environment: Mapping[str, str] | None = None,
     serving: Mapping[str, ServingOptions] | None = None,
+    scheduling: Mapping[str, SchedulingOptions] | None = None,
     replicas: Mapping[str, int] | None = None,
     field: str = "config",
 ) -> tuple[Endpoint, ...]:
@@ -101,6 +102,7 @@ def endpoints(
     known = {endpoint.name for endpoint in chosen}
     _check_files(chosen, files or {}, wrongs)
     _check_known("serving", serving or {}, known | {checks.EVERY}, wrongs)
+    _check_known("scheduling", scheduling or {}, known | {checks.EVERY}, wrongs)
     _check_known("replicas", replicas or {}, known | {checks.EVERY}, wrongs)
     variables = checks.environment((environment or {}).items(), "environment", wrongs)
     wrongs.check()
@@ -109,6 +111,7 @@ def endpoints(
             endpoint,
             environment=variables,
             serving=checks.serving(serving or {}, endpoint.name),
+            scheduling=checks.scheduling(scheduling or {}, endpoint.name),
             replicas=checks.replicas(replicas or {}, endpoint.name),
         )
         for endpoint in chosen

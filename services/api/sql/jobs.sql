@@ -9,6 +9,8 @@ SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, j
        jobs.servable, applications.name AS application, jobs.endpoint, jobs.target,
        jobs.copies, cardinality(jobs.addresses) AS copies_running,
        jobs.gpu_types, jobs.gpu_count, jobs.created_at, jobs.changed_at, jobs.queued_at,
+       jobs.placed_at, jobs.priority, jobs.preemptible, jobs.gang, jobs.run_at_most, jobs.start_by,
+       jobs.give_way_at,
        ARRAY(SELECT gpu FROM allocations
               WHERE allocations.job = jobs.id AND released_at IS NULL ORDER BY gpu) AS gpus,
        coalesce((SELECT sum(gpus.price) FROM allocations JOIN gpus ON gpus.id = allocations.gpu

@@ -7,14 +7,20 @@ from typing import Any, Final
 
 import msgspec
 
+from services.api.body import convert
 from services.api.formats import checks
 from services.api.formats.checks import Wrongs, short
 from services.api.formats.hydrosphere import application, pod, quantities
 from services.api.formats.hydrosphere.report import Report, kind
+from services.api.types import SchedulingOptions
 from shared.application import Configuration as Settings
-from shared.endpoint import Autoscaling
+from shared.endpoint import Autoscaling, Scheduling
+from shared.errors import Invalid
 
-KEYS: Final = frozenset({"kind", "name", "version", "hpa", "container", "pod", "deployment"})
+KEYS: Final = frozenset(
+    {"kind", "name", "version", "hpa", "container", "pod", "deployment", "scheduling"}
+)
+SCHEDULING: Final = tuple(SchedulingOptions.__struct_fields__)
 REPLICAS: Final = 100
 OURS: Final = frozenset(
     {"APP_PORT", "MODEL_DIR", "PATH", "HOME", "PORT", "PYTHONPATH", "PYTHONUSERBASE"}
@@ -48,6 +54,7 @@ def read(document: Mapping[str, Any], report: Report) -> Configuration:
             node_labels=placed.node_labels,
             affinity=placed.affinity,
             tolerations=placed.tolerations,
+            scheduling=_scheduling(document.get("scheduling"), report),
         ),
     )
 
@@ -72,6 +79,18 @@ def _autoscaling(written: object, report: Report) -> Autoscaling | None:
         report.wrong("hpa.maxReplicas", f"is {most}; it must not be less than minReplicas")
         return None
     return Autoscaling(min=fewest, max=most, cpu_percent=percent)
+
+
+def _scheduling(written: object, report: Report) -> Scheduling:
+    """Ours, in the words of the other formats."""
+    found = report.mapping(written, "scheduling") or {}
+    report.ignore(found, SCHEDULING, "scheduling")
+    known = {key: value for key, value in found.items() if key in SCHEDULING}
+    try:
+        return checks.scheduling_of(convert(known, SchedulingOptions))
+    except Invalid as error:
+        report.wrong(f"scheduling.{error.field}", error.message)
+        return Scheduling()
 
 
 def _replicas(written: object, report: Report) -> int | None:
