@@ -13,6 +13,7 @@ from shared.address import Address
 from shared.application import Configuration
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
+from shared.endpoint import Run
 from shared.events import GpuReleased, JobFact, JobMoved, JobPlaced, JobScaled, JobStarted
 from shared.ids import ApplicationId, JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
@@ -53,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     servable: str | None = None  # the name by which the gateway knows it: it serves a model
     application: ApplicationId | None = None  # that made it
     configuration: Configuration = Configuration()  # what is laid over its endpoint
+    run: Run | None = None  # what a batch job does
 
 
 class Jobs(Protocol):
