@@ -107,6 +107,10 @@ class Door:
                 self._meter.of(job).answered(reply.sent, time.monotonic() - began)
         return reply
 
+    def gate(self, job: JobId) -> Gate | None:
+        """None: nobody has asked for it yet."""
+        return self._gates.get(job)
+
     def forget(self) -> None:
         """Drop the gates of jobs that are over."""
         for job in [job for job, gate in self._gates.items() if gate.idle]:

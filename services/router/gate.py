@@ -23,6 +23,8 @@ LONGEST_HINT: Final = 30
 class Gate:
     def __init__(self, serving: Serving) -> None:
         self.inside = 0
+        self.asked = 0  # how often a place was asked for, ever ...
+        self.turned_away = 0  # ... and in vain
         self.places = serving.concurrency
         self._each = serving.concurrency
         self._waiting = serving.waiting
@@ -39,6 +41,11 @@ class Gate:
         return len(self._queue)
 
     @property
+    def seconds(self) -> float:
+        """That a request of late takes inside; 0: none has ended yet."""
+        return self._service
+
+    @property
     def retry_after(self) -> int:
         """Seconds after which a place may be free: what is ahead, at the pace of late."""
         ahead = (len(self._queue) + 1) * self._service / self.places
@@ -49,6 +56,7 @@ class Gate:
         return Slot(self)
 
     async def enter(self) -> bool:
+        self.asked += 1
         if self.inside < self.places:  # then nobody waits
             self.inside += 1
             return True
@@ -108,6 +116,7 @@ class Slot:
 
     async def __aenter__(self) -> bool:
         self._admitted = await self._gate.enter()
+        self._gate.turned_away += not self._admitted
         self._since = time.monotonic()
         return self._admitted
 

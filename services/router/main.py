@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.http import HttpRequestParser
 
 from services.router.body import Limits
+from services.router.demand import Demands
 from services.router.door import Door, Options
 from services.router.gateway import gateway as gateways
 from services.router.gateway.gateway import Gateway
@@ -136,6 +137,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         yield [
             *refresh.loops(floor.bus),
             sampling.loop,
+            Demands(floor.database, table.scaled, door.gate).loop,
             every(60.0, forget),
             serve(
                 door,

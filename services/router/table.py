@@ -41,6 +41,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None  # whose version it is, if it speaks gRPC: then it is the gateway's
     contract: Contract | None = None  # of that version
     servable: str | None = None  # the name by which the gateway knows it
+    scaled: bool = False  # by what is asked of it, which is to be told
 
     @property
     def runs(self) -> bool:
@@ -91,6 +92,10 @@ class Table:
 
     def job(self, job: str) -> Route | None:
         return self._jobs.get(JobId(job))
+
+    def scaled(self) -> list[JobId]:
+        """Those that run and are scaled by what is asked of them."""
+        return [route.job for route in self._jobs.values() if route.scaled and route.runs]
 
     def endpoint(self, place: Place, endpoint: str) -> Route | None:
         """An alias goes before a version of the same name: its URL was promised to be stable."""

@@ -150,7 +150,7 @@ async def _random_life(steps: list[Step], places: int, waiting: int) -> None:
             acts[name](number)
         assert found.inside <= places
         assert found.queued <= waiting
-    await turns()
+    await turns(3 + 3 * len(tasks))  # who may leave at once hands on to the next, one by one
     assert found.inside == inside
     assert found.queued == 0 or found.inside == places
     for _, event in tasks:

@@ -8,7 +8,8 @@ SELECT jobs.id AS job, projects.owner, projects.name AS project,
        jobs.attempt, jobs.addresses, jobs.reason, defined.endpoint ->> 'format' AS format,
        coalesce(defined.endpoint -> 'entry' ->> 'kind' = 'routes', false) AS routes,
        coalesce(defined.endpoint -> 'serving', '{}') AS serving,
-       jobs.servable, defined.endpoint -> 'entry' -> 'contract' AS contract
+       jobs.servable, defined.endpoint -> 'entry' -> 'contract' AS contract,
+       coalesce(defined.endpoint -> 'autoscaling' ?| '{requests,waiting}', false) AS scaled
   FROM jobs
   JOIN projects ON projects.seq = jobs.project
   JOIN versions ON versions.id = jobs.version
