@@ -107,7 +107,7 @@ class Store:
         fact = JobStopped(job=replica.job, attempt=replica.attempt)
         async with self._database.transaction() as connection:
             stopped = await advance(connection, fact)
-            await connection.fetch(RELEASE, replica.job, replica.attempt, GpuReleased.type)
+            await connection.fetch(RELEASE, replica.job, replica.attempt, GpuReleased.type, None)
         return stopped
 
     async def last_lines(self, replica: Replica, count: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -67,6 +67,9 @@ class Jobs(Protocol):
     async def place(self, fact: JobPlaced) -> bool:
         """Give a queued job the GPUs that `fact` names. False: it moved on, or one is held."""
 
+    async def place_all(self, facts: Sequence[JobPlaced]) -> set[JobId]:
+        """As `place` for each of them, at once; which were."""
+
     async def grow(self, fact: JobScaled, granted: int, gpus: Sequence[str]) -> bool:
         """Let a job that may run `granted` copies run as many as `fact` says, on `gpus` as well.
 
@@ -91,8 +94,9 @@ class Jobs(Protocol):
     async def get(self, job: JobId) -> Job | None: ...
 
 
-async def advance(connection: Connection, fact: JobFact) -> bool:
-    """`Jobs.advance` inside a transaction of the caller's."""
+async def advance(connection: Connection, fact: JobFact, epoch: int | None = None) -> bool:
+    """`Jobs.advance` inside a transaction of the caller's. With an `epoch`, it is False as well
+    when a newer one has begun on the job's target."""
     move = MOVES[type(fact)]
     seq = await connection.fetchval(
         ADVANCE,
@@ -106,6 +110,7 @@ async def advance(connection: Connection, fact: JobFact) -> bool:
         fact.type,
         fact,
         move.in_place,
+        epoch,
     )
     return seq is not None
 
@@ -123,42 +128,53 @@ def _addresses(fact: JobFact) -> list[str]:
 
 
 class PostgresJobs:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, epoch: Callable[[], int | None] = lambda: None) -> None:
+        """`epoch` says in which epoch of a target the caller acts: once a newer one has begun,
+        nothing is written any more, and the answer is that of somebody who came too late."""
         self._database = database
+        self._epoch = epoch
 
     async def advance(self, fact: JobFact) -> bool:
         async with self._database.connection() as connection:
-            return await advance(connection, fact)
+            return await advance(connection, fact, self._epoch())
 
     async def place(self, fact: JobPlaced) -> bool:
         try:
-            seq = await self._database.value(
-                PLACE, fact.job, fact.attempt, fact.gpus, fact.copies, fact.type, fact
-            )
+            return bool(await self._place([fact]))
         except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
             return False
-        return seq is not None
+
+    async def place_all(self, facts: Sequence[JobPlaced]) -> set[JobId]:
+        try:
+            return await self._place(facts) if facts else set()
+        except asyncpg.UniqueViolationError:  # by one of them, and nothing was written of any
+            return {fact.job for fact in facts if await self.place(fact)}
+
+    async def _place(self, facts: Sequence[JobPlaced]) -> set[JobId]:
+        rows = await self._database.fetch(PLACE, list(facts), JobPlaced.type, self._epoch())
+        return {row["subject"] for row in rows}
 
     async def grow(self, fact: JobScaled, granted: int, gpus: Sequence[str]) -> bool:
         values = (fact.job, fact.attempt, granted, fact.copies, gpus, fact.type, fact)
         try:
-            return await self._database.value(GROW, *values) is not None
+            return await self._database.value(GROW, *values, self._epoch()) is not None
         except asyncpg.UniqueViolationError:  # one of the GPUs is held, so nothing was written
             return False
 
     async def shrink(self, job: JobId, attempt: int, granted: int, grants: int) -> int:
-        values = (job, attempt, granted, grants, GpuReleased.type)
+        values = (job, attempt, granted, grants, GpuReleased.type, self._epoch())
         return len(await self._database.fetch(SHRINK, *values))
 
     async def tell(self, fact: JobFact) -> None:
-        await self._database.execute(TELL, fact.job, fact.type, fact)
+        await self._database.execute(TELL, fact.job, fact.type, fact, self._epoch())
 
     async def moved(self, fact: JobMoved) -> bool:
-        values = (fact.job, fact.attempt, fact.addresses, fact.type, fact)
+        values = (fact.job, fact.attempt, fact.addresses, fact.type, fact, self._epoch())
         return await self._database.value(MOVED, *values) is not None
 
     async def release(self, job: JobId, attempt: int) -> int:
-        return len(await self._database.fetch(RELEASE, job, attempt, GpuReleased.type))
+        values = (job, attempt, GpuReleased.type, self._epoch())
+        return len(await self._database.fetch(RELEASE, *values))
 
     async def get(self, job: JobId) -> Job | None:
         row = await self._database.row(JOB, job)

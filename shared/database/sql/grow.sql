@@ -1,7 +1,7 @@
 -- Let a job run more copies than it may now, and give it GPUs for those, all or nothing. No GPUs are
 -- given for copies whose GPUs it has not given back yet.
 -- $1 job  $2 attempt  $3 copies that it may run now  $4 ... and from now on
--- $5 GPUs, copy by copy  $6 type of the fact  $7 the fact
+-- $5 GPUs, copy by copy  $6 type of the fact  $7 the fact  $8 epoch (null: whoever acts)
 WITH grown AS (
     UPDATE jobs
        SET granted = $4,
@@ -14,6 +14,9 @@ WITH grown AS (
        AND copies >= $4
        -- what it was to give back may have been taken from it a moment ago
        AND (gpu_count = 0 OR CASE WHEN cardinality($5::text[]) > 0 THEN held = $3 ELSE held >= $4 END)
+       AND ($8::bigint IS NULL -- else only while nobody newer acts for its target
+            OR EXISTS (SELECT FROM leaders
+                        WHERE leaders.target = jobs.target AND leaders.epoch = $8 FOR SHARE))
     RETURNING id, attempt, project, gpu_count
 ), held AS (
     INSERT INTO allocations (gpu, job, attempt, copy, price)

@@ -2,6 +2,7 @@
 -- when no more copies run than it may, never before. It does nothing when that number was set anew
 -- since: then copies may have been let run again, and been told to end again.
 -- $1 job  $2 attempt  $3 copies that it may run  $4 how often that was set  $5 type of the fact
+-- $6 epoch (null: whoever acts)
 WITH shrunk AS (
     UPDATE jobs
        SET held = $3
@@ -11,6 +12,9 @@ WITH shrunk AS (
        AND granted = $3
        AND grants = $4
        AND held > $3
+       AND ($6::bigint IS NULL -- else only while nobody newer acts for its target
+            OR EXISTS (SELECT FROM leaders
+                        WHERE leaders.target = jobs.target AND leaders.epoch = $6 FOR SHARE))
     RETURNING id, project
 ), freed AS (
     UPDATE allocations
