@@ -21,6 +21,7 @@ from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
 from services.scheduler.metrics import Metrics
 from services.scheduler.nvml import Nvml
+from services.scheduler.outputs import MOST, Outputs
 from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
@@ -82,6 +83,7 @@ class Config(cluster.Config, frozen=True, kw_only=True):
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
+    outputs_most: int = MOST  # bytes that are kept of what a batch job leaves behind
     trusted_keys: str = ""  # a PEM file; empty: every image may start
     registry_auth: str = ""  # a docker-style config.json with logins for registries
     end_replicas: bool = False  # end what runs when this process does, for it to start again later
@@ -117,6 +119,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             ),
             metrics=metrics,
             vet=vet,
+            outputs=Outputs(floor.blobs, config.outputs_most),
             keys=doorman.keys(config.doorman_key) if kind(config.target) == CLUSTER else (),
         )
         settler = Applications(floor.database, target=config.target, retire=config.retire)

@@ -18,9 +18,11 @@ from services.scheduler import reconcile
 from services.scheduler.driver import Driver, Phase, Refused, Replica, Workload
 from services.scheduler.hands import Later
 from services.scheduler.logs import Shipper, clean
+from services.scheduler.outputs import Outputs
 from services.scheduler.reconcile import (
     Adjust,
     Policy,
+    RecordEnded,
     RecordFailed,
     RecordLost,
     RecordMoved,
@@ -30,6 +32,7 @@ from services.scheduler.reconcile import (
     Step,
     Stop,
 )
+from services.scheduler.runs import Runs
 from services.scheduler.status import Patience, Statuses
 from services.scheduler.store import Store
 from services.scheduler.workload import workload
@@ -71,6 +74,7 @@ class Performer:
         *,
         options: Options,
         vet: Vet | None,
+        outputs: Outputs | None = None,
     ) -> None:
         self._options = options
         self._database = database
@@ -80,6 +84,7 @@ class Performer:
         self._store = store
         self._shipper = shipper
         self._statuses = statuses
+        self._runs = Runs(database, driver, outputs)
         self._repaired: dict[Replica, float] = {}  # when
 
     def forget(self, alive: Collection[Replica]) -> None:
@@ -106,6 +111,10 @@ class Performer:
                 await self._fail(replica, reason, quote=quote)
             case RecordLost(replica=replica, reason=reason):
                 await self._lose(replica, reason)
+            case RecordEnded(replica=replica):
+                await self._ship_all(replica)
+                lines = await self._store.last_lines(replica, QUOTED) if step.reason else ()
+                await self._runs.ended(step, lines)
 
     async def _start(self, replica: Replica) -> None:
         job = await self._wanted(replica, State.STARTING)

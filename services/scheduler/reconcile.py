@@ -45,6 +45,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0  # copies that hold GPUs
     reason: str = ""  # that is written down
     model: bool = False  # whether it has to answer `Status`, too
+    batch: bool = False  # whether it runs to an end, and answers nowhere
+    timeout: float | None = None  # seconds that a try of a batch job may run
 
     @property
     def replica(self) -> Replica:
@@ -100,6 +102,13 @@ class RecordFailed(Step, frozen=True, kw_only=True):
 
 class RecordLost(Step, frozen=True, kw_only=True):
     reason: str
+
+
+class RecordEnded(Step, frozen=True, kw_only=True):
+    """A try of a batch job is over: by an exit code, or because its time was."""
+
+    exit_code: int | None = None
+    reason: str = ""  # why it is no success; empty: it is one
 
 
 def reconcile(
@@ -163,7 +172,9 @@ def _step(work: Work, seen: Observed | None, policy: Policy, nowhere: float) -> 
 
 def _starting(work: Work, seen: Observed | None, policy: Policy) -> Step | None:
     if seen is not None:
-        if seen.phase is Phase.READY and seen.addresses:
+        if seen.phase is Phase.FINISHED:
+            return _over(work, seen)
+        if seen.phase is Phase.READY and (seen.addresses or work.batch):
             addresses = tuple(sorted(seen.addresses))
             return RecordStarted(replica=work.replica, addresses=addresses, model=work.model)
         if (failed := _failed(work, seen)) is not None:
@@ -184,8 +195,13 @@ def _running(work: Work, seen: Observed | None, forsaken: bool) -> Step | None:
     if seen is None or seen.phase is Phase.GONE:
         reason = (seen and seen.reason) or "its processes vanished"
         return RecordLost(replica=work.replica, reason=reason)
+    if seen.phase is Phase.FINISHED:
+        return _over(work, seen)
     if (failed := _failed(work, seen)) is not None:
         return failed
+    if work.timeout is not None and work.age > work.timeout:
+        reason = f"ran for longer than the {work.timeout:g} s that it may"
+        return RecordEnded(replica=work.replica, reason=reason)
     # what is not ready for a moment is between two lives, and its router waits for it
     known = seen.phase is Phase.READY if seen.addresses else forsaken
     if known and set(seen.addresses) != set(work.addresses):
@@ -213,6 +229,12 @@ def _failed(work: Work, seen: Observed) -> RecordFailed | None:
     return None
 
 
+def _over(work: Work, seen: Observed) -> RecordEnded:
+    code = seen.exit_code
+    reason = "" if code == 0 else _ended(code).rstrip(",")
+    return RecordEnded(replica=work.replica, exit_code=code, reason=reason)
+
+
 def _ended(exit_code: int | None) -> str:
     if exit_code is None:
         return "ended"
@@ -225,5 +247,7 @@ def _ended(exit_code: int | None) -> str:
 
 def _drain(work: Work, seen: Observed | None, policy: Policy) -> float:
     """How much longer its last requests may take. What was never ready has none."""
-    served = seen is not None and (seen.phase is Phase.READY or seen.restarts > 0)
+    if seen is None or work.batch:
+        return 0.0
+    served = seen.phase is Phase.READY or seen.restarts > 0
     return max(0.0, policy.drain - work.age) if served else 0.0

@@ -20,6 +20,7 @@ from services.scheduler.driver import Driver, Observed, Replica
 from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
+from services.scheduler.outputs import Outputs
 from services.scheduler.performer import Options, Performer, Vet
 from services.scheduler.reconcile import RecordStarted, Start, Step, Stop
 from services.scheduler.status import ASKS, Ask, Statuses
@@ -53,6 +54,7 @@ class Scheduler:
         vet: Vet | None = None,
         ask: Ask = ask,
         keys: Sequence[str] = (),
+        outputs: Outputs | None = None,
     ) -> None:
         """`keys` are those by which doormen prove themselves."""
         self.trouble: str | None = None  # why the last look failed
@@ -74,6 +76,7 @@ class Scheduler:
             self._statuses,
             options=self._options,
             vet=vet,
+            outputs=outputs,
         )
         self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)

@@ -8,10 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from services.scheduler.driver import Replica, Workload
+from services.scheduler.drivers.outputs import FOLDER
 from shared.application import Configuration, Quantities
 from shared.database.jobs import Job
 from shared.database.versions import Version
-from shared.endpoint import Endpoint, Model, Range, Resources
+from shared.endpoint import Endpoint, Model, Range, Resources, Run
 from shared.image import CODE, MODEL
 
 METADATA: Final = "valohai-metadata.json"
@@ -39,6 +40,7 @@ def workload(
         repository=version.repository,
         project=f"{job.owner}/{job.project}",
         copies=job.granted,
+        run=job.run,
     )
 
 
@@ -58,7 +60,12 @@ def environment(job: Job, version: Version, endpoint: Endpoint) -> dict[str, str
         ours["VALOHAI_PORT"] = str(endpoint.port)
     if isinstance(endpoint.entry, Model):
         ours |= {"APP_PORT": str(endpoint.port), "MODEL_DIR": MODEL}
-    return endpoint.variables | ours
+    return endpoint.variables | running(job.run) | ours
+
+
+def running(run: Run | None) -> dict[str, str]:
+    """What is said to a batch job alone: what its owner said, and where its outputs go."""
+    return {} if run is None else run.variables | {"SLIPWAY_OUTPUTS": FOLDER}
 
 
 def configured(endpoint: Endpoint, said: Configuration) -> Endpoint:

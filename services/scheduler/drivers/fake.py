@@ -1,8 +1,9 @@
 """A driver whose workloads are only remembered: keeps the contract, yields where a real one would.
 
 Tests command it: `show` puts a replica into a phase, `say` makes it print, `crash` ends its server,
-`end` ends its run, `vanish` loses it as a reboot would. It outlives the scheduler that uses it, as a target does. It
-runs as many copies as it is told; with `lingers`, those that are too many stay until `reap`.
+`end` ends its run, `vanish` loses it as a reboot would. It outlives the scheduler that uses it, as
+a target does. It runs as many copies as it is told; with `lingers`, those that are too many stay
+until `reap`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 -- The jobs of a target that may have processes. `age` is by this server's clock alone.
 -- $1 target
 SELECT id AS job, attempt, state, restarts, addresses, granted, grants, held, reason,
-       servable IS NOT NULL AS model,
+       servable IS NOT NULL AS model, kind = 'batch' AS batch, (run ->> 'timeout')::float8 AS timeout,
        extract(epoch FROM clock_timestamp() - changed_at)::float8 AS age
   FROM jobs
  WHERE target = $1

@@ -99,7 +99,8 @@ class ContainerDriver:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
     async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
-        for piece in ():
+        nothing: tuple[bytes, ...] = ()
+        for piece in nothing:
             yield piece
 
     async def inventory(self) -> Sequence[Gpu]:

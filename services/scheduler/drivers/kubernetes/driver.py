@@ -140,7 +140,8 @@ class KubernetesDriver:
         return lines
 
     async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
-        for piece in ():  # what a pod wrote goes with it
+        nothing: tuple[bytes, ...] = ()  # what a pod wrote goes with it
+        for piece in nothing:
             yield piece
 
     async def inventory(self) -> Sequence[Gpu]:

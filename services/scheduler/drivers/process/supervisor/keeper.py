@@ -63,8 +63,8 @@ class Keeper:
             return
         reason = backoff.reason(code, "the command") if code else ""
         self._report(phase="finished", exit_code=code, reason=reason, since=None)
-        while self._untold:
-            await asyncio.sleep(1.0)
+        while self._untold and not self._stopping.is_set():  # the disk is full: see _settle
+            await self._wait(1.0)
 
     async def _keep(self) -> None:
         while not self._stopping.is_set():
