@@ -22,6 +22,7 @@ from services.api import (
 )
 from services.api.operation import Operation, get, post
 from services.api.operations_hydrosphere import MODELS
+from services.api.operations_scheduling import QUEUE
 from services.api.types import (
     Alias,
     Connection,
@@ -360,4 +361,4 @@ RUNNING: Final = (
     ),
 )
 
-OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING)
+OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING, *QUEUE)

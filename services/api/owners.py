@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from services.api import cursor, refused, token
 from services.api.answer import Answer, created
 from services.api.call import Call
@@ -67,7 +69,8 @@ async def show(call: Call[NoQuery, None]) -> Answer:
     return Answer(rows_of(Owner)(row))
 
 
-async def _known(call: Call[Paging, None] | Call[NoQuery, NewToken]) -> str:
+async def known(call: Call[Any, Any]) -> str:
+    """The owner in the path, who is there and may be seen."""
     owner = call.owner()
     if await call.database.row(OWNER, owner) is None:
         raise refused.missing("owner")
@@ -86,7 +89,7 @@ def _check_grant(call: Call[NoQuery, NewToken]) -> None:
 
 
 async def make_token(call: Call[NoQuery, NewToken]) -> Answer:
-    owner, asked = await _known(call), call.body
+    owner, asked = await known(call), call.body
     _check_grant(call)
     secret = token.mint()
 
@@ -100,7 +103,7 @@ async def make_token(call: Call[NoQuery, NewToken]) -> Answer:
 
 
 async def tokens(call: Call[Paging, None]) -> Answer:
-    owner = await _known(call)
+    owner = await known(call)
     before = cursor.number("tokens", call.query.after)
     rows = await call.database.fetch(TOKENS, owner, before, limit(call.query) + 1)
     return Answer(page(rows, call.query, "tokens", "seq", rows_of(Token)))

@@ -20,11 +20,17 @@ def limit(query: Paging) -> int:
 
 
 def page(
-    rows: Sequence[Row], query: Paging, kind: str, column: str, make: Callable[[Row], T]
+    rows: Sequence[Row],
+    query: Paging,
+    kind: str,
+    column: str | Sequence[str],
+    make: Callable[[Row], T],
 ) -> Page[T]:
-    """Of `limit(query) + 1` rows; the next page begins after the last one's `column`."""
+    """Of `limit(query) + 1` rows; the next page begins after `column` (or columns) of the last."""
     count = limit(query)
-    more = cursor.make(kind, rows[count - 1][column]) if len(rows) > count else None
+    columns = (column,) if isinstance(column, str) else column
+    place = [rows[count - 1][name] for name in columns] if len(rows) > count else None
+    more = None if place is None else cursor.make(kind, *place)
     return Page(items=[make(row) for row in rows[:count]], next=more)
 
 

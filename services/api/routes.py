@@ -20,7 +20,7 @@ from services.api.openapi import document
 from services.api.operation import Operation
 from services.api.operations import OPERATIONS
 
-PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,199}")
+PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,199}|\*")
 """What any name in a path looks like; nothing else can exist."""
 
 

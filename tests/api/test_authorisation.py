@@ -16,8 +16,9 @@ from tests.api.conftest import World
 
 REFUSED = {"nobody": 401, "garbage": 401, "revoked": 401, "expired": 401, "reader": 403}
 OPEN = {"owners.whoami", "owners.index", "projects.index", "jobs.index", "gpus.index"}
-OPEN |= {"gpus.targets", "events.index", "owners.make"}
-"""Operations whose path names nothing of an owner's."""
+OPEN |= {"gpus.targets", "events.index", "owners.make", "quotas.index"}
+OPEN |= {operation.name for operation in OPERATIONS if operation.role == "admin"}
+"""Operations whose path names nothing of an owner's, or that refuse whoever is no admin at once."""
 
 
 class Seed:
@@ -59,6 +60,8 @@ async def seed(world: World) -> Seed:
         "digest": version["source"],
         "source": fetched.body["id"],
         "token": await world.token("spare", "ann", "read"),
+        "target": "process",
+        "gpu_type": "t4",
     }
     bodies = {
         "owners.make": {"name": "eve"},
@@ -72,6 +75,7 @@ async def seed(world: World) -> Seed:
         "resources.apply": {"documents": [{"document": claims.configuration()}]},
         "servables.make": {"model": "claims-model:1"},
         "endpoints.make": endpoint,
+        "quotas.put": {"nominal": 1},
         "endpoints.preview": endpoint,
     }
     return Seed(places, bodies)
