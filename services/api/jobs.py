@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.api import cursor, refused, urls, versions
+from services.api import cursor, refused, urls
 from services.api.answer import Answer
 from services.api.call import Call
 from services.api.paging import limit, page
@@ -20,7 +20,7 @@ from shared.contract import Contract
 from shared.database.jobs import advance
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.database.versions import VersionState
+from shared.database.versions import VersionState, forsake
 from shared.endpoint import Definition, Endpoint, Model, Routes
 from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
 from shared.ids import JobId, VersionId
@@ -136,7 +136,7 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
             if kind is JobRestarted:
                 await connection.execute(JOB_UNHURRY, fact.job)
             if kind is JobTerminated and not row["serves_model"]:
-                await versions.forsake(connection, VersionId(row["version"]))
+                await forsake(connection, VersionId(row["version"]))
         return Answer(await read(connection, row["id"], router))
 
     return await call.once(write)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -18,11 +18,10 @@ from shared.database import versions
 from shared.database.events import announce
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.database.versions import VersionState
+from shared.database.versions import CANCELLED, VersionState
 from shared.endpoint import Definition, Endpoint
 from shared.events import JobSubmitted, VersionSubmitted
 from shared.ids import JobId, VersionId
-from shared.lifecycle import OVER, State
 
 DEPLOYMENT_LOCK = sql(__package__, "deployment_lock")
 OWNER_LOCK = sql(__package__, "owner_lock")
@@ -33,9 +32,6 @@ VERSION_FIND = sql(__package__, "version_find")
 VERSION_JOBS = sql(__package__, "version_jobs")
 VERSIONS = sql(__package__, "versions")
 JOB_MAKE = sql(__package__, "job_make")
-
-CANCELLED: Final = "cancelled"
-WANTED: Final = [state for state in State if state not in OVER]
 
 
 async def make(call: Call[NoQuery, NewVersion]) -> Answer:
@@ -156,12 +152,6 @@ async def cancel(call: Call[NoQuery, Empty]) -> Answer:
         return Answer(version)
 
     return await call.once(write)
-
-
-async def forsake(connection: Connection, version: VersionId) -> None:
-    """Cancel the build of a version when nobody can want it any more: its jobs are all over."""
-    if not await versions.jobs(connection, version, WANTED):
-        await versions.fail(connection, version, CANCELLED)
 
 
 async def _read(connection: Connection, version: VersionId, router: str) -> Version:

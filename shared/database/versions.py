@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -17,11 +18,14 @@ from shared.endpoint import Definition
 from shared.events import JobFailed, VersionFailed
 from shared.ids import DeploymentId, JobId, VersionId
 from shared.image import Record
-from shared.lifecycle import LIVE, State
+from shared.lifecycle import LIVE, OVER, State
 
 VERSION = sql(__package__, "version")
 VERSION_FAIL = sql(__package__, "version_fail")
 JOBS_OF_VERSION = sql(__package__, "jobs_of_version")
+
+CANCELLED: Final = "cancelled"
+WANTED: Final = [state for state in State if state not in OVER]
 
 
 class VersionState(StrEnum):
@@ -67,6 +71,15 @@ async def fail(connection: Connection, version: VersionId, reason: str) -> bool:
     for job, attempt in await jobs(connection, version, LIVE):
         await advance(connection, JobFailed(job=job, attempt=attempt, reason=reason))
     return True
+
+
+async def forsake(connection: Connection, version: VersionId) -> None:
+    """Cancel the build of a version when nobody can want it any more: its jobs are all over.
+
+    Belongs into a transaction.
+    """
+    if not await jobs(connection, version, WANTED):
+        await fail(connection, version, CANCELLED)
 
 
 async def jobs(
