@@ -15,6 +15,7 @@ from services.api.types import (
     RollBack,
     Scale,
 )
+from services.api.types_billing import NewBudget
 from services.api.types_git import NewSource
 from services.api.types_hydrosphere import NewDefinitions, NewServable
 
@@ -55,6 +56,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
     NewServable: {"model": "claims-model:1"},
     MoveAlias: {"version": "20261121.0"},
     Scale: {"copies": 3},
+    NewBudget: {"monthly": 250, "warn": [0.5, 0.8], "hold": True},
     RollBack: {"force": False},
     NewEndpoint: {
         "name": "classify images",

@@ -19,6 +19,7 @@ JSON: Final = "application/json"
 PROBLEM: Final = {CONTENT_TYPE: {"schema": {"$ref": TEMPLATE.format(name="Problem")}}}
 BYTES: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {}}}
 STREAM: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+CSV: Final = {"text/csv": {"schema": {"type": "string"}}}
 
 ABOUT: Final = """\
 Takes a model from a repository to a live endpoint. Errors are problem details (RFC 9457); lists
@@ -85,6 +86,7 @@ def _answer(operation: Operation) -> Schema:
     if operation.answer is not None:
         made["content"] = {JSON: {"schema": _schema(operation.answer)}}
         made["content"] |= STREAM if operation.streams else {}
+        made["content"] |= CSV if operation.csv else {}
     if operation.etag:
         tag = {"description": "of this revision, for If-Match", "schema": {"type": "string"}}
         made["headers"] = {"ETag": tag}

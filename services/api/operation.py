@@ -34,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     refusals: tuple[int, ...] = ()
     streams: bool = False  # also as server-sent events
+    csv: bool = False  # also as CSV
     upload: bool = False
     etag: bool = False
 

@@ -21,6 +21,7 @@ from services.api import (
     versions,
 )
 from services.api.operation import Operation, get, post
+from services.api.operations_billing import BILLS
 from services.api.operations_hydrosphere import MODELS
 from services.api.operations_scheduling import QUEUE
 from services.api.types import (
@@ -361,4 +362,4 @@ RUNNING: Final = (
     ),
 )
 
-OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING, *QUEUE)
+OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING, *QUEUE, *BILLS)

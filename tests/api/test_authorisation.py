@@ -17,6 +17,7 @@ from tests.api.conftest import World
 REFUSED = {"nobody": 401, "garbage": 401, "revoked": 401, "expired": 401, "reader": 403}
 OPEN = {"owners.whoami", "owners.index", "projects.index", "jobs.index", "gpus.index"}
 OPEN |= {"gpus.targets", "events.index", "owners.make", "quotas.index"}
+OPEN |= {"usage.index"}
 OPEN |= {operation.name for operation in OPERATIONS if operation.role == "admin"}
 """Operations whose path names nothing of an owner's, or that refuse whoever is no admin at once."""
 
@@ -62,6 +63,7 @@ async def seed(world: World) -> Seed:
         "token": await world.token("spare", "ann", "read"),
         "target": "process",
         "gpu_type": "t4",
+        "month": "2026-01",
     }
     bodies = {
         "owners.make": {"name": "eve"},
@@ -76,6 +78,7 @@ async def seed(world: World) -> Seed:
         "servables.make": {"model": "claims-model:1"},
         "endpoints.make": endpoint,
         "quotas.put": {"nominal": 1},
+        "budgets.put": {"monthly": 100},
         "endpoints.preview": endpoint,
     }
     return Seed(places, bodies)
