@@ -1,0 +1,105 @@
+"""The GPUs of one type on one machine, now and later: what is free, what comes back and when, and
+what is promised to those who wait. Times are seconds from now. Pure.
+
+A promise holds from its start to its end and is kept by counting: whoever would take GPUs here has
+to leave enough of them at every moment at which a promise begins while it has them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterator
+from math import inf
+from typing import NamedTuple
+
+from services.scheduler.queue.values import Slot
+
+
+class Promise(NamedTuple):
+    start: float
+    end: float
+    gpus: int
+
+
+class Machine:
+    __slots__ = ("ends", "free", "node", "promises", "slots")
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.slots: list[Slot] = []
+        self.free: list[Slot] = []
+        self.ends: list[float] = []  # when GPUs that are held come back, as far as is known
+        self.promises: list[Promise] = []
+
+    @property
+    def total(self) -> int:
+        return len(self.slots)
+
+    def add(self, slot: Slot, end: float = inf) -> None:
+        """`end` is when its holder gives it back."""
+        self.slots.append(slot)
+        if slot.free:
+            self.free.append(slot)
+        elif end < inf:
+            self.ends.append(end)
+
+    def settle(self) -> None:
+        """All are there: bring them in order."""
+        self.free.sort(key=lambda slot: (len(slot.gpu), slot.gpu))
+        self.ends.sort()
+
+    def at(self, time: float) -> int:
+        """GPUs that are neither held nor promised then."""
+        back = bisect_right(self.ends, time)
+        promised = sum(p.gpus for p in self.promises if p.start <= time < p.end)
+        return len(self.free) + back - promised
+
+    def room(self, lasts: float) -> int:
+        """GPUs that can be had now, by one who gives them back after so long."""
+        room = len(self.free)
+        for promise in self.promises:
+            if promise.start < lasts:
+                room = min(room, self.at(promise.start))
+        return max(0, room)
+
+    def later(self, time: float, lasts: float) -> int:
+        """GPUs that can be had at that time, as far as is known now, for so long."""
+        room = self.at(time)
+        for promise in self.promises:
+            if time < promise.start < time + lasts:
+                room = min(room, self.at(promise.start))
+        return max(0, room)
+
+    def changes(self) -> Iterator[float]:
+        """The times at which there may be more room than before."""
+        yield 0.0
+        yield from self.ends
+        yield from (p.end for p in self.promises if p.end < inf)
+
+    def earliest(self, count: int, lasts: float) -> float:
+        """When so many can be had for so long, at the latest; `inf` where nobody knows."""
+        if self.total < count:
+            return inf
+        if not self.promises:
+            missing = count - len(self.free)
+            if missing > len(self.ends):
+                return inf
+            return max(0.0, self.ends[missing - 1]) if missing > 0 else 0.0
+        fits = (t for t in sorted(set(self.changes())) if self.later(t, lasts) >= count)
+        return next(fits, inf)
+
+    def promise(self, count: int, start: float, lasts: float) -> None:
+        self.promises.append(Promise(start, start + lasts, count))
+
+    def take(self, count: int, lasts: float, price: float = inf) -> list[Slot]:
+        """So many of those that are free and cost no more."""
+        taken = [slot for slot in self.free if slot.price <= price][:count]
+        if len(taken) == len(self.free):
+            self.free = []
+        else:
+            gone = {slot.gpu for slot in taken}
+            self.free = [slot for slot in self.free if slot.gpu not in gone]
+        if lasts < inf:
+            for _ in taken:
+                insort(self.ends, lasts)
+        return taken

@@ -1,0 +1,188 @@
+"""What a job waits for, as one line for a person and in parts for programs. Pure.
+
+The first words are those that people know: what it wants, what of that is free, who comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil, inf
+
+from services.scheduler.queue.line import Turn
+from services.scheduler.queue.quota import ALL_TYPES, Row
+from services.scheduler.queue.rack import Rack
+from services.scheduler.queue.stay import Stay
+from services.scheduler.queue.wish import FAR, Wish
+from shared.ids import JobId
+from shared.waits import Cause, Waits
+
+
+class Words:
+    """Of one look, when all have had their turns."""
+
+    def __init__(self, racks: Mapping[str, Rack]) -> None:
+        self._racks = racks
+        self._there = {kind: rack.total for kind, rack in racks.items()}
+        self._free = {
+            kind: sum(len(machine.free) for machine in rack.machines.values())
+            for kind, rack in racks.items()
+        }
+        self._machines = len({node for rack in racks.values() for node in rack.machines})
+        self._far: dict[tuple[Wish, int], tuple[str, Waits]] = {}
+
+    def of(self, stay: Stay) -> tuple[str, Waits]:
+        """Most wait for what others wait for, far behind: their words are the same."""
+        job, wish = stay.turn.job, stay.turn.wish
+        plain = stay.cause is None and stay.starts_in == inf and not job.granted
+        if not plain or stay.ahead <= FAR:
+            return self._said(stay), self._parts(stay)
+        known = self._far.get((wish, job.copies))
+        if known is None:
+            known = self._far[wish, job.copies] = self._said(stay), self._parts(stay)
+        return known
+
+    def _said(self, stay: Stay) -> str:
+        wants = self._wants(stay.turn)
+        match stay.cause:
+            case "budget":
+                return f"{wants}; its owner's budget is spent"
+            case "quota":
+                assert stay.row is not None
+                return f"{wants}; {_quota(stay.row)}"
+            case "never" if stay.turn.job.granted:
+                job = stay.turn.job
+                return (
+                    f"runs {job.granted} of {job.copies} copies; this target has no room for more"
+                )
+            case "never":
+                return f"{wants}, which this target does not have{self._lacks(stay.turn)}"
+        parts = [wants, self._state(stay.turn.wish), _queue(stay.ahead)]
+        if stay.yielding:
+            number = len(stay.yielding)
+            parts.append(f"{number} job{'s give' if number > 1 else ' gives'} way to it")
+        if stay.starts_in < inf:
+            parts.append(f"starts {_within(stay.starts_in)}")
+        return "; ".join(parts)
+
+    def _parts(self, stay: Stay) -> Waits:
+        job, wish, row = stay.turn.job, stay.turn.wish, stay.row
+        kinds = wish.fitting or tuple(kind for kind in job.types if kind in self._there)
+        most = row.most if row is not None else inf
+        return Waits(
+            cause=self.cause(stay),
+            wants=job.count,
+            copies=job.copies,
+            types=job.types,
+            free={kind: self._free[kind] for kind in kinds},
+            there={kind: self._there[kind] for kind in kinds},
+            ahead=stay.ahead,
+            first=stay.yielding or stay.first,
+            quota=int(most) if most < inf else None,
+            held=row.held if row is not None else None,
+            starts_in=stay.starts_in if stay.starts_in < inf else None,
+        )
+
+    def cause(self, stay: Stay) -> Cause:
+        wish = stay.turn.wish
+        if stay.cause == "never" and self._is_dear(wish):
+            return "price"
+        if stay.cause is not None:
+            return stay.cause
+        if stay.yielding:
+            return "yielding"
+        if stay.turn.job.granted:
+            return "copies"
+        enough = [kind for kind in wish.fitting if self._free[kind] >= wish.count * wish.least]
+        if not enough:
+            return "gpus"
+        return "order" if any(self._has_room(self._racks[k], wish) for k in enough) else "machine"
+
+    def _has_room(self, rack: Rack, wish: Wish) -> bool:
+        rooms = (len(machine.free) // wish.count for machine in rack.machines.values())
+        return sum(rooms) >= wish.least
+
+    def _is_dear(self, wish: Wish) -> bool:
+        racks = (self._racks.get(kind) for kind in wish.types or self._racks)
+        return wish.price < inf and any(
+            rack.capacity(wish.count, inf, wish.own) >= wish.least for rack in racks if rack
+        )
+
+    def _wants(self, turn: Turn) -> str:
+        job = turn.job
+        if not job.count:
+            return "waits to start"
+        wants = f"waits for {job.count} {' or '.join(job.types) or _any(job.count)}"
+        if job.count > 1 and self._machines > 1:
+            wants = f"{wants} on one machine"
+        if turn.wish.least > 1:
+            wants = f"{wants} for each of {turn.wish.least} copies at once"
+        if job.granted:
+            return f"runs {job.granted} of {job.copies} copies; the next {wants}"
+        return wants
+
+    def _state(self, wish: Wish) -> str:
+        numbers = [f"{self._free[kind]} of {self._there[kind]}" for kind in wish.fitting]
+        if len(numbers) == 1:
+            return f"{numbers[0]} {'is' if numbers[0].startswith('1 ') else 'are'} free"
+        named = [f"{n} {kind}" for n, kind in zip(numbers, wish.fitting, strict=True)]
+        return f"{', '.join(named[:-1])} and {named[-1]} are free"
+
+    def _lacks(self, turn: Turn) -> str:
+        """Why no type fits, to be added to that it does not; empty when there is nothing to add."""
+        job, wish = turn.job, turn.wish
+        there = {kind: n for kind, n in self._there.items() if not job.types or kind in job.types}
+        if not there:
+            return ""
+        if self._is_dear(wish):
+            return f" at {wish.price:g} an hour or less"
+        return f" (it has {', '.join(f'{n} {kind}' for kind, n in sorted(there.items()))})"
+
+
+def told(
+    stays: Iterable[Stay], racks: Mapping[str, Rack]
+) -> tuple[dict[JobId, str], dict[JobId, Waits]]:
+    words = Words(racks)
+    reasons: dict[JobId, str] = {}
+    waits: dict[JobId, Waits] = {}
+    for stay in stays:
+        job = stay.turn.job.job
+        reasons[job], waits[job] = words.of(stay)
+    return reasons, waits
+
+
+def _any(count: int) -> str:
+    return "GPU of any type" if count == 1 else "GPUs of any one type"
+
+
+def _queue(ahead: int) -> str:
+    if ahead == 0:
+        return "next in line"
+    if ahead > FAR:
+        return f"more than {FAR} jobs ahead"
+    return f"{ahead} job{'s' if ahead > 1 else ''} ahead"
+
+
+def _quota(row: Row) -> str:
+    what = "GPUs" if row.kind == ALL_TYPES else row.kind
+    said = f"its owner may have {row.most:g} {what} and has {row.held}"
+    if row.used > row.held:
+        said += f", and waits for {row.used - row.held} more"
+    if row.used < row.most:
+        said += "; the rest is not left over by others of its cohort"
+    return said
+
+
+def _within(seconds: float) -> str:
+    """Rounded up, and the less exact the longer it is: it is not to be written all the time."""
+    if seconds <= 0:
+        return "as soon as what ends there is gone"
+    for unit, name, step, most in (
+        (1, "s", 10, 120),
+        (60, "min", 1, 10),
+        (60, "min", 10, 120),
+        (3600, "h", 1, inf),
+    ):
+        number = ceil(seconds / unit / step) * step
+        if number <= most:
+            return f"in about {number} {name} at the latest"
+    raise AssertionError(seconds)
