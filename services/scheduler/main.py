@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from services.scheduler import applications, cluster, inventory, trust
+from services.scheduler import applications, budgets, cluster, inventory, trust
 from services.scheduler.applications import Applications
 from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Settings, open_driver
@@ -30,6 +30,7 @@ from shared import doorman, ids, service
 from shared.config import Misconfigured
 from shared.errors import Invalid, Transient
 from shared.events import (
+    BudgetWritten,
     GpuAppeared,
     GpuReleased,
     JobFailed,
@@ -59,6 +60,7 @@ WAKE = (
     JobTerminated,
     GpuReleased,
     GpuAppeared,
+    BudgetWritten,
 )
 """The facts after which there may be something to do."""
 
@@ -132,6 +134,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             partial(scheduler.act, every=config.look_every),
             partial(settler.act, every=config.look_every),
             every(applications.END_EVERY, settler.end),
+            budgets.watching(floor.database),
         )
         # queues of its own, so that one who stands by takes no news from one who acts
         wakes = (
