@@ -66,7 +66,7 @@ async def _check_room(
         least, most = endpoint.autoscaling.min, endpoint.autoscaling.max
         raise refused.conflict(
             "autoscaled",
-            "The target scales this job",
+            f"The {'platform' if endpoint.autoscaling.by_demand else 'target'} scales this job",
             f"its endpoint has autoscaling, from {least} to {most} copies",
         )
     if copies <= before:  # giving back is always possible

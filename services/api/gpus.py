@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,10 @@ from shared.target import kind
 
 GPU_TYPES = sql(__package__, "gpu_types")
 QUEUE = sql(__package__, "queue")
+
+
+COPIES: Final = ("replicas", "autoscaling.min")
+"""The fields that say with how many copies an endpoint begins."""
 
 
 class Stock(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +52,8 @@ def check(endpoint: Endpoint, stock: Stock) -> Invalid | None:
     if wish.count == 0:
         return None
     if stock.fitting(wish):
-        return room(endpoint, endpoint.replicas, stock, "replicas")
+        field = "replicas" if endpoint.autoscaling is None else "autoscaling.min"
+        return room(endpoint, endpoint.copies, stock, field)
     names = [gpu.type for gpu in stock.types]
     unknown = [name for name in wish.types if name not in names]
     if unknown:
@@ -79,7 +85,7 @@ def would_wait(endpoints: Sequence[Endpoint], stock: Stock) -> bool:
         taken = next((name for name in open_to if free[name] >= wish.count), None)
         if taken is None:
             return True
-        free[taken] = max(0, free[taken] - wish.count * endpoint.replicas)
+        free[taken] = max(0, free[taken] - wish.count * endpoint.copies)
     return False
 
 
@@ -95,7 +101,7 @@ def price(endpoint: Endpoint, stock: Stock) -> float:
     fitting = stock.fitting(wish)
     likely = next((gpu for gpu in fitting if gpu.free >= wish.count), None)
     chosen = likely or (fitting[0] if fitting else None)
-    return 0.0 if chosen is None else chosen.price_per_hour * wish.count * endpoint.replicas
+    return 0.0 if chosen is None else chosen.price_per_hour * wish.count * endpoint.copies
 
 
 async def stock_of(database: Database | Connection, target: str) -> Stock:

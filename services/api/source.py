@@ -55,7 +55,7 @@ async def version(
         _check(await scheduling.too_high(context.database, project.owner, wishes))
     stock = await gpus.stock_of(context.database, target)
     for made in endpoints:
-        several.check(made.replicas, target, f"replicas.{made.name}")
+        several.allowed(made, target, f".{made.name}")
     errors = [(made.name, gpus.check(made, stock)) for made in endpoints]
     _check([_of_endpoint(name, error) for name, error in errors if error is not None])
     return Plan(definition=definition, stock=stock)
@@ -70,6 +70,8 @@ def _scheduled(asked: NewVersion, endpoint: str) -> str:
 def _of_endpoint(name: str, error: Invalid) -> Wrong:
     if error.field == "replicas":
         return Wrong(field=f"replicas.{name}", message=error.message)
+    if error.field == "autoscaling.min":
+        return Wrong(field=f"autoscaling.{name}.min", message=error.message)
     return Wrong(field="endpoint.resources.devices", message=f"{name}: {error.message}")
 
 
@@ -86,6 +88,7 @@ def _of_version(asked: NewVersion, found: bytes | None) -> tuple[Endpoint, ...]:
         serving=asked.serving,
         scheduling=asked.scheduling,
         replicas=asked.replicas,
+        autoscaling=asked.autoscaling,
         field="config" if asked.config is not None else valohai.FILENAME,
     )
 
@@ -104,12 +107,12 @@ async def endpoint(
     stock = await gpus.stock_of(context.database, target)
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known, has_images=kind(target) != "process")
-    several.check(made.replicas, target, "replicas")
+    several.allowed(made, target)
     if not any_class:
         wish = {"scheduling.priority": made.scheduling}
         _check(await scheduling.too_high(context.database, project.owner, wish))
     error = gpus.check(made, stock)
-    if error is not None and error.field != "replicas":
+    if error is not None and error.field not in gpus.COPIES:
         raise Invalid(f"resources.{error.field}", error.message)
     if error is not None:
         raise error

@@ -172,6 +172,19 @@ class SchedulingOptions(Ask, frozen=True, kw_only=True):
     """Seconds from its place to its end."""
 
 
+class AutoscalingOptions(Ask, frozen=True, kw_only=True):
+    """As many copies as there is work for; see shared.endpoint.Autoscaling."""
+
+    min: Annotated[int, Meta(ge=1, le=100)] = 1
+    max: Annotated[int, Meta(ge=1, le=100)]
+    requests: Annotated[int, Meta(ge=1, le=10_000)] | None = None  # in hand at each of them
+    waiting: Annotated[int, Meta(ge=1, le=100_000)] | None = None  # for which one more is worth it
+    cpu_percent: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """How busy they keep what they are promised, where a cluster scales them: 80 by default."""
+    down_after: Annotated[int, Meta(ge=0, le=86_400)] = 300
+    """Seconds for which fewer would have done, before there are fewer; not by CPU."""
+
+
 class NewVersion(Ask, frozen=True, kw_only=True):
     """A version of the endpoints in the source's `valohai.yaml`."""
 
@@ -185,6 +198,7 @@ class NewVersion(Ask, frozen=True, kw_only=True):
     serving: dict[str, ServingOptions] = {}  # endpoint -> options; `*` for all others
     scheduling: dict[str, SchedulingOptions] = {}  # the same for the queue
     replicas: dict[str, Copies] = {}  # endpoint -> copies of it; `*` for all others
+    autoscaling: dict[str, AutoscalingOptions] = {}  # the same, for as many as there is work for
 
 
 class VersionSummary(Give, frozen=True, kw_only=True):
@@ -275,8 +289,8 @@ class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxiML endpoint, as its SDK sends it; `serving`, `scheduling`, `replicas` and `target` are
-    ours."""
+    """A proxiML endpoint, as its SDK sends it; `serving`, `scheduling`, `replicas`, `autoscaling`
+    and `target` are ours."""
 
     name: EndpointName
     type: Literal["endpoint"] = "endpoint"
@@ -287,6 +301,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     serving: ServingOptions = ServingOptions()
     scheduling: SchedulingOptions = SchedulingOptions()
     replicas: Copies = 1
+    autoscaling: AutoscalingOptions | None = None  # in place of `replicas`
     target: TargetName = ""  # empty: the platform's first
 
 

@@ -97,10 +97,8 @@ async def submit_job(
 ) -> None:
     """Write a job for one endpoint of a version. A taken name is refused."""
     wish = endpoint.gpus
-    scaled = endpoint.autoscaling
-    copies = endpoint.replicas if scaled is None else scaled.min
     made = (job, project.seq, name, version, endpoint.name)
-    values = (*made, target, wish.types, wish.count, copies, *scheduling.columns(endpoint))
+    values = (*made, target, wish.types, wish.count, endpoint.copies, *scheduling.columns(endpoint))
     if await connection.fetchval(JOB_MAKE, *values) is None:
         raise refused.conflict("name-taken", "The project has a job of that name", name[:200])
     fact = JobSubmitted(

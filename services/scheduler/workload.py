@@ -70,11 +70,12 @@ def running(run: Run | None) -> dict[str, str]:
 
 def configured(endpoint: Endpoint, said: Configuration) -> Endpoint:
     """An endpoint with what its servable's configuration says on top. How many copies there are is
-    the job's to say, and GPUs are given to it as a whole."""
+    the job's to say, unless its target scales it, and GPUs are given to it as a whole."""
+    scaling = said.autoscaling or endpoint.autoscaling
     return msgspec.structs.replace(
         endpoint,
         resources=_resources(endpoint.resources, said.requests, said.limits),
-        autoscaling=said.autoscaling or endpoint.autoscaling,
+        autoscaling=None if scaling is None or scaling.by_demand else scaling,
         affinity=said.affinity or endpoint.affinity,
         node_labels=endpoint.node_labels | said.node_labels,
         tolerations=(*endpoint.tolerations, *said.tolerations),

@@ -215,6 +215,13 @@ def test_what_a_configuration_does_not_say_stays():
     assert found.autoscaling == Autoscaling(max=2)
 
 
+def test_a_target_is_not_told_of_autoscaling_that_the_platform_does_itself():
+    for scaling in (Autoscaling(max=4, requests=8), Autoscaling(max=4, waiting=2)):
+        own = msgspec.structs.replace(MODEL, autoscaling=scaling)
+        assert made(own).endpoint.autoscaling is None
+        assert made(own).copies == JOB.granted
+
+
 @pytest.mark.parametrize("name", [*PROMISED, "APP_PORT", "MODEL_DIR", "SLIPWAY_JOB"])
 def test_a_configuration_can_not_take_from_an_image_what_it_needs(name):
     found = made(MODEL, Configuration(variables={name: "theirs", "MODE": "fast"}))

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from services.api.types import SchedulingOptions, ServingOptions
-from shared.endpoint import Scheduling, Serving
+from services.api.types import AutoscalingOptions, SchedulingOptions, ServingOptions
+from shared.endpoint import Autoscaling, Scheduling, Serving
 from shared.errors import Invalid
 from shared.problems import Wrong
 
@@ -122,3 +122,28 @@ def serving_of(options: ServingOptions) -> Serving:
 
 def scheduling_of(options: SchedulingOptions) -> Scheduling:
     return msgspec.convert(msgspec.structs.asdict(options), Scheduling)
+
+
+def autoscaling(
+    given: Mapping[str, AutoscalingOptions], replicas: Mapping[str, int], endpoint: str
+) -> Autoscaling | None:
+    """How one endpoint is scaled: as it says itself, or, if it names no number of copies, as every
+    endpoint is."""
+    found = given.get(endpoint)
+    if found is None and endpoint not in replicas:
+        found = given.get(EVERY)
+    return None if found is None else autoscaling_of(found)
+
+
+def check_autoscaling(options: AutoscalingOptions, field: str, wrongs: Wrongs) -> None:
+    if options.max < options.min:
+        wrongs.add(f"{field}.max", f"is {options.max}; it must not be less than min")
+    by_demand = options.requests is not None or options.waiting is not None
+    if options.cpu_percent is not None and by_demand:
+        said = "does not go with requests or waiting: a job is scaled by CPU or by what is asked"
+        wrongs.add(f"{field}.cpu_percent", said)
+
+
+def autoscaling_of(options: AutoscalingOptions) -> Autoscaling:
+    said = msgspec.structs.asdict(options)
+    return msgspec.convert({k: v for k, v in said.items() if v is not None}, Autoscaling)

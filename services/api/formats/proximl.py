@@ -15,6 +15,7 @@ from shared import packages
 from shared.blobs import DIGEST
 from shared.endpoint import (
     GPU_TYPES,
+    Autoscaling,
     Command,
     Endpoint,
     Entry,
@@ -87,9 +88,20 @@ def endpoint(
         serving=checks.serving_of(body.serving),
         scheduling=checks.scheduling_of(body.scheduling),
         replicas=body.replicas,
+        autoscaling=_autoscaling(body, wrongs),
     )
     wrongs.check()
     return made
+
+
+def _autoscaling(body: NewEndpoint, wrongs: Wrongs) -> Autoscaling | None:
+    options, before = body.autoscaling, len(wrongs)
+    if options is None:
+        return None
+    checks.check_autoscaling(options, "autoscaling", wrongs)
+    if body.replicas != 1:
+        wrongs.add("replicas", "does not go with autoscaling, which begins with its min")
+    return checks.autoscaling_of(options) if len(wrongs) == before else None
 
 
 def _readiness(entry: Entry) -> Readiness:

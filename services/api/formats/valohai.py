@@ -17,7 +17,7 @@ from valohai_yaml.objs.endpoint import Endpoint as Declared
 
 from services.api.formats import checks, valohai_schema
 from services.api.formats.checks import Wrongs, short
-from services.api.types import SchedulingOptions, ServingOptions
+from services.api.types import AutoscalingOptions, SchedulingOptions, ServingOptions
 from shared import safe_yaml
 from shared.endpoint import (
     Command,
@@ -89,6 +89,7 @@ def endpoints(
     serving: Mapping[str, ServingOptions] | None = None,
     scheduling: Mapping[str, SchedulingOptions] | None = None,
     replicas: Mapping[str, int] | None = None,
+    autoscaling: Mapping[str, AutoscalingOptions] | None = None,
     field: str = "config",
 ) -> tuple[Endpoint, ...]:
     """The endpoints of a version: those of the file, or `only` those named, in the file's order.
@@ -104,6 +105,7 @@ def endpoints(
     _check_known("serving", serving or {}, known | {checks.EVERY}, wrongs)
     _check_known("scheduling", scheduling or {}, known | {checks.EVERY}, wrongs)
     _check_known("replicas", replicas or {}, known | {checks.EVERY}, wrongs)
+    _check_autoscaling(autoscaling or {}, replicas or {}, known, wrongs)
     variables = checks.environment((environment or {}).items(), "environment", wrongs)
     wrongs.check()
     return tuple(
@@ -113,6 +115,7 @@ def endpoints(
             serving=checks.serving(serving or {}, endpoint.name),
             scheduling=checks.scheduling(scheduling or {}, endpoint.name),
             replicas=checks.replicas(replicas or {}, endpoint.name),
+            autoscaling=checks.autoscaling(autoscaling or {}, replicas or {}, endpoint.name),
         )
         for endpoint in chosen
     )
@@ -155,6 +158,20 @@ def _check_files(
                     f"files.{endpoint.name}.{name[:100]}",
                     f"{endpoint.name} declares no such file; allowed: {allowed}",
                 )
+
+
+def _check_autoscaling(
+    given: Mapping[str, AutoscalingOptions],
+    replicas: Mapping[str, int],
+    known: Collection[str],
+    wrongs: Wrongs,
+) -> None:
+    _check_known("autoscaling", given, {*known, checks.EVERY}, wrongs)
+    for name, options in given.items():
+        checks.check_autoscaling(options, f"autoscaling.{name[:100]}", wrongs)
+        if name in replicas:
+            said = f"does not go with autoscaling.{name[:100]}, which begins with its min"
+            wrongs.add(f"replicas.{name[:100]}", said)
 
 
 def _check_known(
