@@ -29,6 +29,7 @@ from shared.errors import Invalid, Permanent, Transient, translate
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 CHUNK: Final = 1 << 20
+PART: Final = 4 << 20  # that is held in memory
 FRESH: Final = timedelta(hours=1)
 INCOMING: Final = "incoming"
 
@@ -131,6 +132,18 @@ class Blobs:
                 yield content
         if hashed.hexdigest() != digest[7:]:
             raise Permanent(f"blob {digest} is damaged")
+
+    async def part(self, digest: str, begin: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Its bytes from `begin` up to `end`, in chunks. Raises Permanent when it is missing.
+
+        A part can't be checked against the digest; whoever asks for the whole wants `stream`.
+        """
+        with translate(_ERRORS):
+            for at in range(begin, end, PART):
+                found = await obstore.get_range_async(
+                    self._store, _key(digest), start=at, end=min(at + PART, end)
+                )
+                yield bytes(found)
 
     async def read(self, digest: str, *, limit: int = 16 << 20) -> bytes:
         """The whole of a small blob. Raises TooLarge past `limit`, else as `stream`."""

@@ -74,7 +74,9 @@ class Call(Generic[Q, B]):
 
     async def project(self) -> Project:
         """The project in the path."""
-        owner, name = self.path["owner"], self.path["project"]
+        return await self.project_of(self.path["owner"], self.path["project"])
+
+    async def project_of(self, owner: str, name: str) -> Project:
         row = await self.database.row(PROJECT, owner, name) if self.who.sees(owner) else None
         if row is None:
             raise refused.missing("project")

@@ -28,6 +28,9 @@ async def scale(call: Call[NoQuery, Scale]) -> Answer:
         if row is None:
             raise refused.missing("job")
         jobs.check_free(row)
+        if row["kind"] == "batch":
+            why = "run it as an array to have several of it"
+            raise refused.conflict("batch-job", "A batch job has no copies", why)
         if State(row["state"]) not in LIVE:
             why = "scale it when it has been started again"
             if row["state"] not in (State.STOPPING, State.STOPPED):

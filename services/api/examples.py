@@ -18,6 +18,7 @@ from services.api.types import (
 from services.api.types_billing import NewBudget
 from services.api.types_git import NewSource
 from services.api.types_hydrosphere import NewDefinitions, NewServable
+from services.api.types_runs import NewRun
 
 CODE: Final = "sha256:" + "4f" * 32
 MODEL: Final = "sha256:" + "9a" * 32
@@ -32,6 +33,13 @@ EXAMPLES: Final[dict[Any, Any]] = {
         "source": CODE,
         "files": {"predict-digit": {"model": MODEL}},
         "environment": {"LOG_LEVEL": "info"},
+    },
+    NewRun: {
+        "command": "python train.py --epochs 3",
+        "gpus": {"types": ["rtx3090"], "count": 1},
+        "array": 4,
+        "retries": 1,
+        "timeout": 3600,
     },
     NewDefinitions: {
         "documents": [

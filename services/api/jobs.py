@@ -44,7 +44,7 @@ SAMPLES: Final[dict[str, Any]] = {
 def view(row: asyncpg.Record, router: str) -> Job:
     """A row of jobs.sql as people see it."""
     values = dict(row)
-    running = row["state"] == State.RUNNING
+    running = row["state"] == State.RUNNING and row["kind"] == "endpoint"
     told = {"url": _url(row, router) if running else None, "priority": named(row["priority"])}
     return msgspec.convert(values | told, Job)
 
@@ -166,6 +166,8 @@ def why_not(kind: type[JobFact], state: State) -> str:
 
 async def connection(call: Call[NoQuery, None]) -> Answer:
     job = await find(call)
+    if job.kind == "batch":
+        raise refused.conflict("batch-job", "A batch job takes no requests", "it runs to its end")
     if job.url is None:
         why = f": {job.reason}" if job.reason else ""
         raise refused.conflict("not-running", "The job does not run", f"it is {job.state}{why}")

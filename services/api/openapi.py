@@ -50,7 +50,7 @@ def document(operations: Sequence[Operation]) -> Schema:
     }
 
 
-REFUSALS: Final = (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503)
+REFUSALS: Final = (400, 401, 403, 404, 408, 409, 412, 413, 415, 416, 422, 429, 500, 503)
 
 
 def _refusal(status: int) -> Schema:
@@ -86,6 +86,8 @@ def _answer(operation: Operation) -> Schema:
     if operation.answer is not None:
         made["content"] = {JSON: {"schema": _schema(operation.answer)}}
         made["content"] |= STREAM if operation.streams else {}
+    if operation.download:
+        made["content"] = BYTES
         made["content"] |= CSV if operation.csv else {}
     if operation.etag:
         tag = {"description": "of this revision, for If-Match", "schema": {"type": "string"}}
@@ -137,6 +139,7 @@ def _of_headers(operation: Operation) -> list[Schema]:
     names = ["Idempotency-Key"] if operation.repeatable else []
     names += ["If-Match", "If-None-Match"] if 412 in operation.refusals else []
     names += ["Last-Event-ID"] if operation.streams else []
+    names += ["Range", "If-Range"] if operation.download else []
     return [_in("header", name, {"type": "string", "maxLength": 255}) for name in names]
 
 

@@ -36,6 +36,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False  # also as server-sent events
     csv: bool = False  # also as CSV
     upload: bool = False
+    download: bool = False  # it answers with bytes, of which a part may be asked for
     etag: bool = False
 
     @property

@@ -23,6 +23,7 @@ from services.api import (
 from services.api.operation import Operation, get, post
 from services.api.operations_billing import BILLS
 from services.api.operations_hydrosphere import MODELS
+from services.api.operations_runs import RUNS
 from services.api.operations_scheduling import QUEUE
 from services.api.types import (
     Alias,
@@ -362,4 +363,4 @@ RUNNING: Final = (
     ),
 )
 
-OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING, *QUEUE, *BILLS)
+OPERATIONS: Final = (*ACCOUNTS, *DEPLOYING, *MODELS, *RUNNING, *RUNS, *QUEUE, *BILLS)

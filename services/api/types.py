@@ -354,6 +354,11 @@ class Job(Give, frozen=True, kw_only=True):
     changed_at: datetime
     queued_at: datetime | None
     placed_at: datetime | None  # when its present attempt was given its place
+    series: str | None  # of a batch job: what it was made with ...
+    place: int | None  # ... and its place in that, from 0
+    retries: int  # of a batch job: tries that are left
+    exit_code: int | None  # of its last try that has ended
+    outputs_size: int | None  # bytes of what it left, where that is kept
 
 
 class Connection(Give, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 import msgspec
@@ -97,9 +97,18 @@ class Jobs(Protocol):
 async def advance(connection: Connection, fact: JobFact, epoch: int | None = None) -> bool:
     """`Jobs.advance` inside a transaction of the caller's. With an `epoch`, it is False as well
     when a newer one has begun on the job's target."""
+    return await connection.fetchval(ADVANCE, *_values(fact, epoch)) is not None
+
+
+async def advance_all(connection: Connection, facts: Sequence[JobFact]) -> None:
+    """`advance` for each of them, in one go. What has moved on is passed over."""
+    await connection.executemany(ADVANCE, [_values(fact, None) for fact in facts])
+
+
+def _values(fact: JobFact, epoch: int | None) -> tuple[Any, ...]:
+    """The parameters of advance.sql."""
     move = MOVES[type(fact)]
-    seq = await connection.fetchval(
-        ADVANCE,
+    return (
         fact.job,
         fact.attempt,
         list(move.sources),
@@ -112,7 +121,6 @@ async def advance(connection: Connection, fact: JobFact, epoch: int | None = Non
         move.in_place,
         epoch,
     )
-    return seq is not None
 
 
 async def scale(connection: Connection, fact: JobScaled) -> bool:

@@ -1,6 +1,6 @@
 -- Hold a job until the transaction ends, so that what is decided about it stays true.
 -- $1 job  $2 its owner (null: any)
-SELECT jobs.id, jobs.state, jobs.attempt, jobs.version, versions.state AS version_state,
+SELECT jobs.id, jobs.kind, jobs.state, jobs.attempt, jobs.version, versions.state AS version_state,
        jobs.target, jobs.copies, applications.name AS application,
        deployments.kind IS NOT DISTINCT FROM 'model' AS serves_model
   FROM jobs

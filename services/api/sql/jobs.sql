@@ -10,7 +10,9 @@ SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, j
        jobs.copies, cardinality(jobs.addresses) AS copies_running,
        jobs.gpu_types, jobs.gpu_count, jobs.created_at, jobs.changed_at, jobs.queued_at,
        jobs.placed_at, jobs.priority, jobs.preemptible, jobs.gang, jobs.run_at_most, jobs.start_by,
-       jobs.give_way_at,
+       jobs.give_way_at, jobs.series, jobs.place, jobs.retries, jobs.exit_code,
+       CASE WHEN jobs.state NOT IN ('terminated', 'purged') THEN jobs.outputs_size END
+           AS outputs_size,
        ARRAY(SELECT gpu FROM allocations
               WHERE allocations.job = jobs.id AND released_at IS NULL ORDER BY gpu) AS gpus,
        coalesce((SELECT sum(gpus.price) FROM allocations JOIN gpus ON gpus.id = allocations.gpu

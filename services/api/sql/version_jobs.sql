@@ -3,4 +3,5 @@
 SELECT DISTINCT ON (endpoint) endpoint, id, state
   FROM jobs
  WHERE version = $1
+   AND kind = 'endpoint'
  ORDER BY endpoint, seq DESC;
