@@ -6,102 +6,99 @@ with the smaller share, then who asked first. An owner's place changes only when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.share import Shares
-from services.scheduler.queue.values import Slot, Waiting
-from services.scheduler.queue.wish import Wish
+from services.scheduler.queue.turn import Turn
+from services.scheduler.queue.values import Waiting
 from shared.ids import JobId
 
 Key = tuple[int, bool, float, float, int, JobId]
 
 
-class Turn:
-    """A job that waits, and what it was given so far."""
+def in_turn(waiting: Iterable[Waiting]) -> dict[str, list[Waiting]]:
+    """Each owner's jobs, those that come first at the front."""
+    owners: dict[str, list[Waiting]] = {}
+    for job in waiting:
+        own = owners.get(job.owner)
+        if own is None:
+            owners[job.owner] = [job]
+        else:
+            own.append(job)
+    for own in owners.values():
+        if len(own) > 1:
+            own.sort(key=_own_order)
+    return owners
 
-    __slots__ = (
-        "again",
-        "borrows",
-        "charged",
-        "copies",
-        "job",
-        "kept",
-        "kind",
-        "later",
-        "slots",
-        "wish",
-    )
 
-    def __init__(self, job: Waiting, wish: Wish) -> None:
-        self.job = job
-        self.wish = wish
-        self.slots: list[Slot] = []
-        self.copies = 0  # given to it
-        self.kind = ""  # the type of these
-        self.borrows = True  # it may take what is not its owner's own
-        self.later = False  # it had its turn for what is its owner's own ...
-        self.again = False  # ... and is to have one for what it would borrow
-        self.kept: tuple[str, ...] = ()  # types that it keeps
-        self.charged: tuple[str, int] | None = None  # what it counts for while it waits
-
-    @property
-    def missing(self) -> int:
-        return self.job.missing - self.copies
+def _own_order(job: Waiting) -> tuple[int, float, int, JobId]:
+    return -job.priority, -job.age, job.seq, job.job
 
 
 class Line:
-    def __init__(self, turns: Iterable[Turn], shares: Shares, quotas: Quotas) -> None:
+    """`turn_of` gives a job its turn, or None if it wants nothing any more."""
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Sequence[Waiting]],
+        turn_of: Callable[[Waiting], Turn | None],
+        shares: Shares,
+        quotas: Quotas,
+    ) -> None:
+        self._jobs = jobs
+        self._turn_of = turn_of
         self._shares = shares
         self._quotas = quotas
-        self._turns: dict[str, list[Turn]] = {}  # of each owner, the first last
-        for turn in turns:
-            self._turns.setdefault(turn.job.owner, []).append(turn)
-        for own in self._turns.values():
-            own.sort(key=_own_order, reverse=True)
-        self._heap = [(self._key(own[-1]), owner) for owner, own in self._turns.items()]
+        self._next = dict.fromkeys(jobs, 0)  # of each owner, who comes after the one in `_heads`
+        self._heads: dict[str, Turn] = {}
+        self._heap = [(self._key(owner), owner) for owner in jobs if self._call(owner)]
         heapify(self._heap)
 
-    def __iter__(self) -> Iterator[Turn]:
-        """One after another; what one was given or keeps is to be charged before the next."""
-        while self._heap:
-            owner = self._heap[0][1]
-            own = self._turns[owner]
-            turn = own.pop()
-            yield turn
-            if turn.again:
-                turn.again, turn.later = False, True
-                own.append(turn)
-            if own:
-                heapreplace(self._heap, (self._key(own[-1]), owner))
-            else:
-                heappop(self._heap)
+    def first(self) -> Turn | None:
+        """Whose turn it is."""
+        return self._heads[self._heap[0][1]] if self._heap else None
 
-    def rest(self) -> Iterator[Turn]:
-        """Those whose turn has not come, in no order between owners."""
-        for own in self._turns.values():
-            yield from reversed(own)
+    def go_on(self) -> None:
+        """The first has had its turn; what it was given or keeps is charged to its owner."""
+        owner = self._heap[0][1]
+        if self._heads[owner].again or self._call(owner):
+            heapreplace(self._heap, (self._key(owner), owner))
+        else:
+            heappop(self._heap)
 
-    def _key(self, turn: Turn) -> Key:
+    def rest(self) -> Iterator[Waiting]:
+        """Those that have had no turn, in no order between owners."""
+        for owner in sorted(self._heads):
+            head = self._heads[owner]
+            if not head.again:
+                yield head.job
+            yield from self._jobs[owner][self._next[owner] :]
+
+    def _call(self, owner: str) -> bool:
+        """Bring its next one to the front."""
+        jobs = self._jobs[owner]
+        for place in range(self._next[owner], len(jobs)):
+            turn = self._turn_of(jobs[place])
+            if turn is not None:
+                self._heads[owner] = turn
+                self._next[owner] = place + 1
+                return True
+        self._next[owner] = len(jobs)
+        self._heads.pop(owner, None)
+        return False
+
+    def _key(self, owner: str) -> Key:
+        turn = self._heads[owner]
         job = turn.job
-        turn.borrows = turn.later or not self._guaranteed(turn)
-        return (
-            -job.priority,
-            turn.borrows,
-            self._shares.of(job.owner),
-            -job.age,
-            job.seq,
-            job.job,
-        )
+        turn.borrows = turn.again or not self._guaranteed(turn)
+        share = self._shares.of(owner)
+        return -job.priority, turn.borrows, share, -job.age, job.seq, job.job
 
     def _guaranteed(self, turn: Turn) -> bool:
-        owner, wish = turn.job.owner, turn.wish
+        owner = turn.job.owner
         if owner not in self._quotas.owners:
             return False
-        count = wish.count * wish.least
-        return any(self._quotas.guaranteed(owner, kind) >= count for kind in wish.fitting)
-
-
-def _own_order(turn: Turn) -> tuple[int, float, int, JobId]:
-    return -turn.job.priority, -turn.job.age, turn.job.seq, turn.job.job
+        count = turn.wish.count * turn.least
+        return any(self._quotas.guaranteed(owner, kind) >= count for kind in turn.wish.fitting)

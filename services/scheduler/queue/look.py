@@ -1,5 +1,8 @@
-"""One look at the queue: each has its turn, and takes what it may have or keeps what it waits for.
-Pure."""
+"""A look at the queue: each has its turn, and takes what it may have or keeps what it waits for.
+
+What is given changes the order, since who was given something has a larger share. So there are
+rounds, until one gives nothing: deciding anew on what was decided gives nothing either. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final
 
-from services.scheduler.queue.line import Line, Turn
+from services.scheduler.queue.line import Line, in_turn
 from services.scheduler.queue.machine import Machine
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.rack import Rack, racks_of
 from services.scheduler.queue.reserve import earliest, reserve
 from services.scheduler.queue.share import Shares
-from services.scheduler.queue.stay import Stay
-from services.scheduler.queue.values import Holder, Picture, Policy
+from services.scheduler.queue.turn import Stay, Turn
+from services.scheduler.queue.values import Holder, Picture, Policy, Waiting
 from services.scheduler.queue.wish import FAR, Wish, Wishes
 from shared.ids import JobId
 
@@ -24,82 +27,103 @@ IN_VAIN: Final = 2 * FAR
 
 
 class Look:
+    """`given` has those that start or grow, `stays` all that go on waiting and were given nothing.
+    `rest` are jobs that nothing is left for, so far behind that they need not be told apart."""
+
     def __init__(self, picture: Picture, policy: Policy) -> None:
         self.picture, self.policy = picture, policy
         ends = {job: end for job, each in picture.holders.items() if (end := ending(each)) < inf}
         self._ends = ends
         self.racks = racks_of(picture.slots, ends)
         self.quotas = Quotas(picture.quotas)
-        self.shares = Shares({k: r.total for k, r in self.racks.items()}, picture.owners)
+        self._held = Shares({k: r.total for k, r in self.racks.items()}, picture.owners)
         self._charge_holders()
         self.wishes = Wishes(self.racks, _own(picture))
         for kind in self.racks:
             self.wishes.group((kind,))
-        self.placed: list[Turn] = []
+        self.given: dict[JobId, Turn] = {}
+        self.settled: list[Stay] = []
         self.stays: dict[JobId, Stay] = {}
-        self._vain = 0
+        self.rest: list[tuple[Waiting, Wish]] = []
+        self._wish: dict[JobId, Wish] = {}
+        self._waiting = in_turn(self._compete())
 
     def run(self) -> None:
-        turns = []
-        for job in sorted(self.picture.waiting, key=lambda job: (-job.age, job.seq, job.job)):
-            turn = Turn(job, self.wishes.of(job))
-            if job.granted:
-                turn.wish.own_ends = job.job in self._ends
-            if not self._settled(turn):
-                turns.append(turn)
-        line = Line(turns, self.shares, self.quotas)
-        for turn in line:
-            self._serve(turn)
-            if self._vain >= IN_VAIN and self._over():
+        while True:
+            gave = self._round()
+            if not gave or not self._could_give():
                 break
-        for turn in line.rest():
-            self._pass_over(turn)
+            self._again()
 
-    def _settled(self, turn: Turn) -> bool:
-        """Those who compete with nobody: they start now, or nothing here can let them."""
-        job = turn.job
-        owner = self.picture.owners.get(job.owner)
-        if owner is not None and owner.spent:
-            self.stays[job.job] = Stay(turn, "budget")
-        elif job.count == 0:
-            turn.copies = job.missing
-            self.placed.append(turn)
-        elif job.held > job.granted > 0:  # it still holds what it gave up a moment ago
-            turn.copies = min(job.missing, job.held - job.granted)
-            self.placed.append(turn)
-        elif not turn.wish.fitting:
-            self.stays[job.job] = Stay(turn, "never")
-        else:
-            return False
-        return True
+    def _compete(self) -> Iterable[Waiting]:
+        """Those who compete for GPUs. The others start now, or nothing here can let them."""
+        spent = {owner.owner for owner in self.picture.owners.values() if owner.spent}
+        for job in self.picture.waiting:
+            wish = self._wish[job.job] = self.wishes.of(job)
+            if job.owner in spent:
+                self.settled.append(Stay(job, wish, "budget"))
+            elif job.count == 0:
+                self._let(job, wish, job.missing)
+            elif job.held > job.granted > 0:  # it still holds what it gave up a moment ago
+                self._let(job, wish, min(job.missing, job.held - job.granted))
+            elif not wish.fitting:
+                self.settled.append(Stay(job, wish, "never"))
+            else:
+                if job.granted:
+                    wish.own_ends = job.job in self._ends
+                yield job
+
+    def _let(self, job: Waiting, wish: Wish, copies: int) -> None:
+        turn = self.given[job.job] = Turn(job, wish)
+        turn.copies = copies
+
+    def _round(self) -> bool:
+        """Whether it gave something."""
+        self.shares = self._held.copy()
+        self.stays = {}
+        self._gave, self._vain = False, 0
+        line = Line(self._waiting, self._turn, self.shares, self.quotas)
+        while (turn := line.first()) is not None:
+            self._serve(turn)
+            line.go_on()
+            if self._vain >= IN_VAIN and self._is_over():
+                break
+        self.rest = [(job, self._wish[job.job]) for job in line.rest() if job.job not in self.given]
+        return self._gave
+
+    def _turn(self, job: Waiting) -> Turn | None:
+        turn = self.given.get(job.job)
+        if turn is None:
+            return Turn(job, self._wish[job.job])
+        if not turn.missing or not turn.wish.fitting:
+            return None
+        turn.begin()
+        return turn
 
     def _serve(self, turn: Turn) -> None:
         self._vain += 1
         allowed = self._allowed(turn)
         if not allowed:
-            if not turn.copies:
-                row = self.quotas.row(turn.job.owner, turn.wish.fitting[0])
-                self.stays.setdefault(turn.job.job, Stay(turn, "quota", row=row))
+            self._lack_quota(turn)
         elif not self._place(turn, allowed):
             self._wait(turn, allowed)
-        elif turn.missing and not turn.again:
-            self._want_more(turn)
+        elif turn.missing and not turn.again and turn.wish.fitting:
+            self._wait(turn, (turn.kind,))
 
     def _allowed(self, turn: Turn) -> dict[str, int]:
         """The types that it may have by its owner's quota, and how many copies of each."""
-        owner, wish = turn.job.owner, turn.wish
-        kinds = (turn.kind,) if turn.kind else wish.fitting
+        owner, count, missing = turn.job.owner, turn.wish.count, turn.missing
+        kinds = turn.wish.fitting
         if owner not in self.quotas.owners:
-            return dict.fromkeys(kinds, turn.missing)
+            return dict.fromkeys(kinds, missing)
         room = self.quotas.room if turn.borrows else self.quotas.guaranteed
-        self._uncharge(turn)  # what it waits for is its own to take
-        copies = {kind: int(min(room(owner, kind) // wish.count, turn.missing)) for kind in kinds}
-        self._uncharge(turn, -1)
-        least = 1 if turn.copies else wish.least
-        allowed = {kind: number for kind, number in copies.items() if number >= least}
+        self._charge(turn, -1)  # what it waits for is its own to take
+        copies = {kind: int(min(room(owner, kind), missing * count)) // count for kind in kinds}
+        self._charge(turn, 1)
+        allowed = {kind: number for kind, number in copies.items() if number >= turn.least}
         # what it would borrow has its turn later
         turn.again = not turn.borrows and (
-            len(allowed) < len(kinds) or any(n < turn.missing for n in allowed.values())
+            len(allowed) < len(kinds) or any(number < missing for number in allowed.values())
         )
         return allowed
 
@@ -108,12 +132,12 @@ class Look:
         kinds = [kind for kind in allowed if kind not in wish.stuck]
         best: tuple[str, list[tuple[Machine, int]]] | None = None
         for kind in kinds:
-            picks = self._pick(self.racks[kind], wish, allowed[kind])
+            picks = _pick(self.racks[kind], wish, allowed[kind])
             copies = sum(number for _, number in picks)
             if copies >= turn.missing:
                 best = kind, picks
                 break
-            if best is None and copies >= (1 if turn.copies else wish.least):
+            if best is None and copies >= turn.least:
                 best = kind, picks
         if best is None:
             wish.stuck.update(kinds)
@@ -121,50 +145,45 @@ class Look:
         self._take(turn, *best)
         return True
 
-    def _pick(self, rack: Rack, wish: Wish, most: int) -> list[tuple[Machine, int]]:
-        picks = []
-        for machine, copies in rack.room(wish.count, wish.price, wish.lasts):
-            picks.append((machine, min(copies, most)))
-            most -= copies
-            if most <= 0:
-                break
-        return picks
-
     def _take(self, turn: Turn, kind: str, picks: Iterable[tuple[Machine, int]]) -> None:
-        wish, rack = turn.wish, self.racks[kind]
-        before = len(turn.slots)
-        if not turn.copies:
-            self.placed.append(turn)
-        for machine, copies in picks:
-            turn.slots += rack.take(machine, copies * wish.count, wish.price, wish.lasts)
-            turn.copies += copies
-        turn.kind = kind
-        self.stays.pop(turn.job.job, None)
-        self._uncharge(turn)
+        job, wish, rack = turn.job, turn.wish, self.racks[kind]
+        self._charge(turn, -1)
         turn.charged = None
-        self.shares.charge(turn.job.owner, kind, len(turn.slots) - before)
-        self.quotas.hold(turn.job.owner, kind, len(turn.slots) - before)
-        self._vain = 0
+        for machine, copies in picks:
+            slots = rack.take(machine, copies * wish.count, wish.price, wish.lasts)
+            turn.slots += tuple(slots)
+            turn.copies += copies
+            self.shares.charge(job.owner, kind, len(slots))
+            self._held.charge(job.owner, kind, len(slots))
+            self.quotas.hold(job.owner, kind, len(slots))
+        turn.kind = kind
+        if turn.missing:
+            own = Counter(slot.node for slot in turn.slots)
+            turn.wish = self.wishes.more(job, kind, own + Counter(wish.own))
+        self.given[job.job] = turn
+        self.stays.pop(job.job, None)
+        self._gave, self._vain = True, 0
 
-    def _wait(self, turn: Turn, kinds: Mapping[str, int]) -> None:
+    def _wait(self, turn: Turn, kinds: Iterable[str]) -> None:
         """It keeps what it waits for."""
         job, wish = turn.job, turn.wish
-        stay = self.stays.get(job.job)
-        if stay is not None:  # it has had a turn, for what is its owner's own
-            kinds = {kind: n for kind, n in kinds.items() if kind not in turn.kept}
+        kinds = [kind for kind in kinds if kind not in turn.kept]
         starts_in = self._keep(wish, kinds) if kinds else inf
-        turn.kept = tuple(kinds)
         if starts_in < inf:
             self._vain = 0
-        if stay is not None:
+        if turn.charged is None:
+            turn.charged = kinds[0], wish.count * turn.least
+            self._charge(turn, 1)
+            self.shares.charge(job.owner, *turn.charged)
+            if not turn.copies:
+                group = wish.group
+                stay = Stay(job, wish, ahead=group.ahead, first=group.first)
+                self.stays[job.job] = stay
+            wish.group.join(job.job)
+        turn.kept += tuple(kinds)
+        if job.job in self.stays:
+            stay = self.stays[job.job]
             stay.starts_in = min(stay.starts_in, starts_in)
-            return
-        group = wish.group
-        self.stays[job.job] = Stay(turn, ahead=group.ahead, first=group.first, starts_in=starts_in)
-        group.join(job.job)
-        turn.charged = next(iter(kinds)), wish.count * wish.least
-        self.shares.charge(job.owner, *turn.charged)
-        self.quotas.charge(job.owner, *turn.charged)
 
     def _keep(self, wish: Wish, kinds: Iterable[str]) -> float:
         """From all who come after it: its reserved start, or its types."""
@@ -175,52 +194,45 @@ class Look:
             reserve(start, wish)
             return start.time
         for kind in kinds:
-            rack = self.racks[kind]
             if wish.own:
-                nodes = rack.machines.items()
-                rack.keep_these(n for n, m in nodes if m.total - wish.own.get(n, 0) >= wish.count)
+                machines = self.racks[kind].machines.items()
+                could = (n for n, m in machines if m.total - wish.own.get(n, 0) >= wish.count)
+                self.racks[kind].keep_these(could)
             else:
-                rack.keep(wish.count)
+                self.racks[kind].keep(wish.count)
         return inf
 
-    def _want_more(self, turn: Turn) -> None:
-        """It has room for some copies, and keeps its type for the others."""
-        own = Counter(turn.wish.own)
-        own.update(slot.node for slot in turn.slots)
-        rest = Wish(turn.job, own)
-        rest.least, rest.own_ends = 1, rest.lasts < inf
-        if not rest.could(self.racks, turn.kind):
-            return
-        self._keep(rest, (turn.kind,))
-        self.wishes.group((turn.kind,)).join(turn.job.job)
-        self.shares.charge(turn.job.owner, turn.kind, rest.count)
-        self.quotas.charge(turn.job.owner, turn.kind, rest.count)
+    def _lack_quota(self, turn: Turn) -> None:
+        if not turn.copies and not turn.kept:
+            row = self.quotas.row(turn.job.owner, turn.wish.fitting[0])
+            self.stays[turn.job.job] = Stay(turn.job, turn.wish, "quota", row=row)
 
-    def _pass_over(self, turn: Turn) -> None:
-        """Nothing is left for it, whatever its place."""
-        group = turn.wish.group
-        self.stays.setdefault(
-            turn.job.job, Stay(turn, ahead=max(group.ahead, FAR + 1), first=group.first)
-        )
+    def _charge(self, turn: Turn, sign: int) -> None:
+        if turn.charged is not None:
+            kind, count = turn.charged
+            self.quotas.charge(turn.job.owner, kind, sign * count)
 
-    def _over(self) -> bool:
-        """Whether nobody can have anything more, and all are far behind others."""
+    def _is_over(self) -> bool:
+        """Whether nobody can have anything more in this round, and all are far behind others."""
+        self._vain = 0
         for wish in self.wishes.all():
-            if not wish.fitting:
-                continue
-            if wish.group.ahead <= FAR:
-                self._vain = 0
+            if wish.fitting and wish.group.ahead <= FAR:
                 return False
             for kind in wish.fitting:
-                if kind not in wish.stuck and self._pick(self.racks[kind], wish, wish.least):
-                    self._vain = 0
+                if kind not in wish.stuck and _pick(self.racks[kind], wish, wish.least):
                     return False
         return True
 
-    def _uncharge(self, turn: Turn, sign: int = 1) -> None:
-        if turn.charged is not None:
-            kind, count = turn.charged
-            self.quotas.charge(turn.job.owner, kind, -sign * count)
+    def _could_give(self) -> bool:
+        """Whether another order could give somebody something."""
+        free = {kind: rack.most_free for kind, rack in self.racks.items()}
+        return any(free[kind] >= wish.count for wish in self.wishes.all() for kind in wish.fitting)
+
+    def _again(self) -> None:
+        self.quotas.again()
+        self.wishes.again()
+        for rack in self.racks.values():
+            rack.again()
 
     def _charge_holders(self) -> None:
         held: Counter[tuple[str, str]] = Counter()
@@ -229,7 +241,7 @@ class Look:
             if holder is not None:
                 held[holder.owner, slot.type] += 1
         for (owner, kind), count in held.items():
-            self.shares.charge(owner, kind, count)
+            self._held.charge(owner, kind, count)
             self.quotas.hold(owner, kind, count)
 
 
@@ -239,6 +251,16 @@ def ending(holder: Holder) -> float:
         return 0.0
     known = [end for end in (holder.ends_in, holder.gives_way_in) if end is not None]
     return max(0.0, min(known)) if known else inf
+
+
+def _pick(rack: Rack, wish: Wish, most: int) -> list[tuple[Machine, int]]:
+    picks = []
+    for machine, copies in rack.room(wish.count, wish.price, wish.lasts):
+        picks.append((machine, min(copies, most)))
+        most -= copies
+        if most <= 0:
+            break
+    return picks
 
 
 def _own(picture: Picture) -> dict[JobId, Counter[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
@@ -20,6 +21,7 @@ class Rack:
         self.kind = kind
         self.machines: dict[str, Machine] = {}
         self.cheapest, self.dearest = inf, 0.0
+        self._sizes: Counter[int] = Counter()  # machines by their number of GPUs
         self._order: list[Room] = []  # free GPUs of open machines without promises
         self._promised: dict[str, Machine] = {}  # open machines with promises
         self._kept_from = inf  # machines with so many GPUs or more are kept
@@ -37,16 +39,34 @@ class Rack:
     def settle(self) -> None:
         for machine in self.machines.values():
             machine.settle()
+        self._sizes = Counter(machine.total for machine in self.machines.values())
+        self._sort()
+
+    def again(self) -> None:
+        """Nothing is kept or promised any more."""
+        for machine in self.machines.values():
+            machine.promises.clear()
+        self._promised.clear()
+        self._kept_from = inf
+        self._kept.clear()
+        self.promises = 0
         self._sort()
 
     @property
     def total(self) -> int:
         return sum(machine.total for machine in self.machines.values())
 
+    @property
+    def most_free(self) -> int:
+        """GPUs that are free on one machine, whoever keeps them."""
+        return max(len(machine.free) for machine in self.machines.values())
+
     def capacity(self, count: int, price: float, without: Mapping[str, int] = {}) -> int:
         """Copies of so many GPUs that it could ever hold, were all free but those `without`."""
         if price < self.cheapest:
             return 0
+        if price >= self.dearest and not without:
+            return sum(size // count * number for size, number in self._sizes.items())
         return sum(
             (_within(machine.slots, price, self.dearest) - without.get(node, 0)) // count
             for node, machine in self.machines.items()

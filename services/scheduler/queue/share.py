@@ -24,6 +24,11 @@ class Shares:
             for kind, used in owner.used.items():
                 self.charge(owner.owner, kind, used)
 
+    def copy(self) -> Shares:
+        copy = Shares(self._there, {})
+        copy._owners, copy._has, copy._share = self._owners, self._has.copy(), self._share.copy()
+        return copy
+
     def of(self, owner: str) -> float:
         return self._share.get(owner, 0.0)
 

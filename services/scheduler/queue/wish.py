@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import inf
+from typing import Final
 
 from services.scheduler.queue.rack import Rack
 from services.scheduler.queue.values import Waiting
 from shared.ids import JobId
 
-FAR = 100
+FAR: Final = 100
 """Beyond so many jobs ahead, the exact number is not told: it would be rewritten for nobody."""
-NAMED = 3  # of those ahead
+NAMED: Final = 3  # of those ahead
 
 
 class Group:
@@ -99,6 +100,22 @@ class Wishes:
 
     def all(self) -> Iterable[Wish]:
         return self._known.values()
+
+    def again(self) -> None:
+        """GPUs that were kept are not any more."""
+        for wish in self._known.values():
+            wish.stuck.clear()
+        for group in self._groups.values():
+            group.ahead = 0
+            group.first.clear()
+
+    def more(self, job: Waiting, kind: str, own: Mapping[str, int]) -> Wish:
+        """What one wants that was given some copies, of this type, on machines by `own`."""
+        wish = Wish(job, own)
+        wish.types, wish.least, wish.own_ends = (kind,), 1, wish.lasts < inf
+        wish.fit(self._racks)
+        wish.group = self.group((kind,))
+        return wish
 
     def group(self, kinds: Iterable[str]) -> Group:
         wanted = frozenset(kinds)

@@ -5,13 +5,15 @@ The first words are those that people know: what it wants, what of that is free,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from math import ceil, inf
 
-from services.scheduler.queue.line import Turn
+from services.scheduler.queue.look import Look
 from services.scheduler.queue.quota import ALL_TYPES, Row
 from services.scheduler.queue.rack import Rack
-from services.scheduler.queue.stay import Stay
+from services.scheduler.queue.turn import Stay
+from services.scheduler.queue.values import Waiting
 from services.scheduler.queue.wish import FAR, Wish
 from shared.ids import JobId
 from shared.waits import Cause, Waits
@@ -28,35 +30,26 @@ class Words:
             for kind, rack in racks.items()
         }
         self._machines = len({node for rack in racks.values() for node in rack.machines})
-        self._far: dict[tuple[Wish, int], tuple[str, Waits]] = {}
 
     def of(self, stay: Stay) -> tuple[str, Waits]:
-        """Most wait for what others wait for, far behind: their words are the same."""
-        job, wish = stay.turn.job, stay.turn.wish
-        plain = stay.cause is None and stay.starts_in == inf and not job.granted
-        if not plain or stay.ahead <= FAR:
-            return self._said(stay), self._parts(stay)
-        known = self._far.get((wish, job.copies))
-        if known is None:
-            known = self._far[wish, job.copies] = self._said(stay), self._parts(stay)
-        return known
+        return self._said(stay), self._parts(stay)
 
     def _said(self, stay: Stay) -> str:
-        wants = self._wants(stay.turn)
+        wants = self._wants(stay.job, stay.wish)
         match stay.cause:
             case "budget":
                 return f"{wants}; its owner's budget is spent"
             case "quota":
                 assert stay.row is not None
                 return f"{wants}; {_quota(stay.row)}"
-            case "never" if stay.turn.job.granted:
-                job = stay.turn.job
+            case "never" if stay.job.granted:
+                job = stay.job
                 return (
                     f"runs {job.granted} of {job.copies} copies; this target has no room for more"
                 )
             case "never":
-                return f"{wants}, which this target does not have{self._lacks(stay.turn)}"
-        parts = [wants, self._state(stay.turn.wish), _queue(stay.ahead)]
+                return f"{wants}, which this target does not have{self._lacks(stay.job, stay.wish)}"
+        parts = [wants, self._state(stay.wish), _queue(stay.ahead)]
         if stay.yielding:
             number = len(stay.yielding)
             parts.append(f"{number} job{'s give' if number > 1 else ' gives'} way to it")
@@ -65,7 +58,7 @@ class Words:
         return "; ".join(parts)
 
     def _parts(self, stay: Stay) -> Waits:
-        job, wish, row = stay.turn.job, stay.turn.wish, stay.row
+        job, wish, row = stay.job, stay.wish, stay.row
         kinds = wish.fitting or tuple(kind for kind in job.types if kind in self._there)
         most = row.most if row is not None else inf
         return Waits(
@@ -83,14 +76,14 @@ class Words:
         )
 
     def cause(self, stay: Stay) -> Cause:
-        wish = stay.turn.wish
+        wish = stay.wish
         if stay.cause == "never" and self._is_dear(wish):
             return "price"
         if stay.cause is not None:
             return stay.cause
         if stay.yielding:
             return "yielding"
-        if stay.turn.job.granted:
+        if stay.job.granted:
             return "copies"
         enough = [kind for kind in wish.fitting if self._free[kind] >= wish.count * wish.least]
         if not enough:
@@ -107,15 +100,14 @@ class Words:
             rack.capacity(wish.count, inf, wish.own) >= wish.least for rack in racks if rack
         )
 
-    def _wants(self, turn: Turn) -> str:
-        job = turn.job
+    def _wants(self, job: Waiting, wish: Wish) -> str:
         if not job.count:
             return "waits to start"
         wants = f"waits for {job.count} {' or '.join(job.types) or _any(job.count)}"
         if job.count > 1 and self._machines > 1:
             wants = f"{wants} on one machine"
-        if turn.wish.least > 1:
-            wants = f"{wants} for each of {turn.wish.least} copies at once"
+        if wish.least > 1:
+            wants = f"{wants} for each of {wish.least} copies at once"
         if job.granted:
             return f"runs {job.granted} of {job.copies} copies; the next {wants}"
         return wants
@@ -127,9 +119,8 @@ class Words:
         named = [f"{n} {kind}" for n, kind in zip(numbers, wish.fitting, strict=True)]
         return f"{', '.join(named[:-1])} and {named[-1]} are free"
 
-    def _lacks(self, turn: Turn) -> str:
+    def _lacks(self, job: Waiting, wish: Wish) -> str:
         """Why no type fits, to be added to that it does not; empty when there is nothing to add."""
-        job, wish = turn.job, turn.wish
         there = {kind: n for kind, n in self._there.items() if not job.types or kind in job.types}
         if not there:
             return ""
@@ -138,15 +129,21 @@ class Words:
         return f" (it has {', '.join(f'{n} {kind}' for kind, n in sorted(there.items()))})"
 
 
-def told(
-    stays: Iterable[Stay], racks: Mapping[str, Rack]
-) -> tuple[dict[JobId, str], dict[JobId, Waits]]:
-    words = Words(racks)
+def told(look: Look) -> tuple[dict[JobId, str], dict[JobId, Waits]]:
+    """Of all that go on waiting."""
+    words = Words(look.racks)
     reasons: dict[JobId, str] = {}
     waits: dict[JobId, Waits] = {}
-    for stay in stays:
-        job = stay.turn.job.job
-        reasons[job], waits[job] = words.of(stay)
+    for stay in chain(look.settled, look.stays.values()):
+        reasons[stay.job.job], waits[stay.job.job] = words.of(stay)
+    known: dict[tuple[Wish, int, int], tuple[str, Waits]] = {}
+    for job, wish in look.rest:  # most wait for what others wait for
+        alike = wish, job.copies, job.granted
+        said = known.get(alike)
+        if said is None:
+            stay = Stay(job, wish, ahead=FAR + 1, first=wish.group.first)
+            said = known[alike] = words.of(stay)
+        reasons[job.job], waits[job.job] = said
     return reasons, waits
 
 
