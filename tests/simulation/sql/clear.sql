@@ -1,0 +1,12 @@
+-- Forget all.
+DELETE FROM events;
+DELETE FROM logs;
+DELETE FROM allocations;
+DELETE FROM jobs;
+DELETE FROM gpus;
+DELETE FROM versions;
+DELETE FROM quotas;
+DELETE FROM allowances;
+DELETE FROM leaders;
+DELETE FROM projects;
+DELETE FROM owners;
