@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.calls.accounts import Accounts
 from slipway.calls.base import given
+from slipway.calls.billing import Billing
 from slipway.calls.events import Events
 from slipway.calls.predictions import Predictions
 from slipway.config import Settings, find
@@ -23,7 +23,7 @@ from slipway.types import Job, Version
 from slipway.types_models import Change
 
 
-class AsyncClient(Accounts, Predictions, Events):
+class AsyncClient(Billing, Predictions, Events):
     """The platform, asynchronously. Open it with `async with`.
 
     Without arguments it finds the platform as the command line does (see slipway.find).
@@ -57,6 +57,7 @@ class AsyncClient(Accounts, Predictions, Events):
         environment: Mapping[str, str] | None = None,
         serving: Mapping[str, Mapping[str, Any]] | None = None,
         replicas: Mapping[str, int] | None = None,
+        autoscaling: Mapping[str, Mapping[str, int]] | None = None,
         target: str | None = None,
         config: str | None = None,
         alias: str | None = None,
@@ -71,7 +72,8 @@ class AsyncClient(Accounts, Predictions, Events):
         tag or a whole commit id, by default what the repository offers. `folder` of it is the code.
         `deployment` is created if it is missing, and is named after the folder by default.
         `target` is that of a deployment that is created. `replicas`: endpoint -> copies, `*` for
-        all others. `files`: endpoint -> file name -> path. `config`: the text of another yaml file.
+        all others; `autoscaling`: endpoint -> `min`, `max` and what it is scaled by. `files`:
+        endpoint -> file name -> path. `config`: the text of another yaml file.
         `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
         `watch` is told each Step. Raises Failed when the build or an endpoint fails.
         """
@@ -86,6 +88,7 @@ class AsyncClient(Accounts, Predictions, Events):
                 environment=environment,
                 serving=serving,
                 replicas=replicas,
+                autoscaling=autoscaling,
                 config=config,
             ),
             project=project,

@@ -181,6 +181,14 @@ class Client:
     configuration = _call(AsyncClient.configuration)
     remove_configuration = _call(AsyncClient.remove_configuration)
 
+    usage = _call(AsyncClient.usage)
+    usage_csv = _call(AsyncClient.usage_csv)
+    statement = _call(AsyncClient.statement)
+    statement_csv = _call(AsyncClient.statement_csv)
+    budget = _call(AsyncClient.budget)
+    set_budget = _call(AsyncClient.set_budget)
+    remove_budget = _call(AsyncClient.remove_budget)
+
     gpus = _call(AsyncClient.gpus)
     targets = _call(AsyncClient.targets)
     events = _call(AsyncClient.events)

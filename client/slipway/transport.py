@@ -74,6 +74,11 @@ class Transport:
     async def get(self, path: str, kind: type[T], **params: str | int | None) -> T:
         return _read(await self._call("GET", path, params=params), kind)
 
+    async def text(self, path: str, accept: str, **params: str | int | None) -> str:
+        """What is answered as `accept`, a media type of text."""
+        answer = await self._call("GET", path, params=params, accept=accept)
+        return answer.body.decode()
+
     async def post(self, path: str, kind: type[T], ask: Any = None) -> T:
         return _read(await self._call("POST", path, json=ask), kind)
 
@@ -132,8 +137,11 @@ class Transport:
         params: Parameters | None = None,
         json: Any = None,
         body: Body | None = None,
+        accept: str = "",
     ) -> Answer:
         headers = {"Idempotency-Key": secrets.token_hex(16)} if method == "POST" else {}
+        if accept:
+            headers["Accept"] = accept
         if json is not None:
             headers["Content-Type"] = "application/json"
         elif body is not None:

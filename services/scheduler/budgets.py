@@ -1,8 +1,8 @@
 """Budgets: tells owners what they have spent of theirs, and says of whom nothing more may start.
 
 Any number of schedulers may watch at once: telling is noted where it is written, so each part of a
-budget is told once in a month. What runs goes on when a budget is spent; raising it, or a new month,
-lets more start.
+budget is told once in a month. What runs goes on when a budget is spent; raising it, or a new
+month, lets more start.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ WATCH_BUDGETS = sql(__package__, "watch_budgets")
 SPENT = sql(__package__, "spent")
 
 WATCH_EVERY: Final = 10.0
-"""Seconds between two looks, and so by how much more than its budget an owner may begin to spend."""
+"""Seconds between two looks: what an owner lets start in between still starts."""
 
 
 async def watch(database: Database) -> int:
-    """Tell what was newly spent; how many facts that made. Nothing is written where nothing is new."""
+    """Tell what was newly spent; how many facts that made. It writes nothing where none is."""
     rows = await database.fetch(WATCH_BUDGETS, BudgetWarned.type, BudgetReached.type)
     return len(rows)
 

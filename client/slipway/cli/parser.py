@@ -11,6 +11,7 @@ from slipway.cli import (
     alias,
     applications,
     apply,
+    billing,
     call,
     configurations,
     deploy,
@@ -55,6 +56,7 @@ GROUPS = (
     call,
     events,
     platform,
+    billing,
     accounts,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,40 @@ def replicas(text: str) -> tuple[str, int]:
     return endpoint or "*", positive(number)
 
 
+SCALING = {
+    "requests": "requests",
+    "waiting": "waiting",
+    "cpu": "cpu_percent",
+    "down-after": "down_after",
+}
+
+
+def autoscaling(text: str) -> dict[str, int]:
+    """MIN-MAX[,requests=N][,waiting=N][,cpu=N][,down-after=SECONDS]"""
+    span, *options = text.split(",")
+    least, found, most = span.partition("-")
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with MIN-MAX, such as 1-5")
+    said = {"min": positive(least), "max": positive(most)}
+    for option in options:
+        name, _, number = option.partition("=")
+        if name not in SCALING:
+            allowed = ", ".join(SCALING)
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {allowed}")
+        said[SCALING[name]] = count(number)
+    return said
+
+
+def autoscaling_of(text: str) -> tuple[str, dict[str, int]]:
+    """[ENDPOINT=]MIN-MAX[,...]"""
+    endpoint, found, rest = text.partition("=")
+    if not found or "," in endpoint:
+        return "*", autoscaling(text)
+    if not endpoint:
+        raise argparse.ArgumentTypeError(f"{text!r} is not [ENDPOINT=]MIN-MAX")
+    return endpoint, autoscaling(rest)
+
+
 def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
@@ -47,6 +82,13 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def amount(text: str) -> float:
+    """A number from 0 on, such as 0.5"""
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 0.5")
+    return float(text)
 
 
 def json(text: str) -> Any:
