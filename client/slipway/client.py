@@ -12,6 +12,7 @@ from slipway.calls.base import given
 from slipway.calls.billing import Billing
 from slipway.calls.events import Events
 from slipway.calls.predictions import Predictions
+from slipway.calls.runs import Runs
 from slipway.config import Settings, find
 from slipway.deploy import Plan, Step, Watcher, code_from, name_for, submit
 from slipway.deploy import wait as wait_until_running
@@ -23,7 +24,7 @@ from slipway.types import Job, Version
 from slipway.types_models import Change
 
 
-class AsyncClient(Billing, Predictions, Events):
+class AsyncClient(Billing, Runs, Predictions, Events):
     """The platform, asynchronously. Open it with `async with`.
 
     Without arguments it finds the platform as the command line does (see slipway.find).

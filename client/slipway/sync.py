@@ -158,6 +158,15 @@ class Client:
     build_log_of = _call(AsyncClient.build_log_of)
     follow_build_log_of = _stream(AsyncClient.follow_build_log_of)
 
+    run = _call(AsyncClient.run)
+    run_of_job = _call(AsyncClient.run_of_job)
+    series = _call(AsyncClient.series)
+    stop_series = _call(AsyncClient.stop_series)
+    terminate_series = _call(AsyncClient.terminate_series)
+    wait_for_series = _call(AsyncClient.wait_for_series)
+    save_outputs = _call(AsyncClient.save_outputs)
+    outputs = _call(AsyncClient.outputs)
+
     apply = _call(AsyncClient.apply)
     submit_resources = _call(AsyncClient.submit_resources)
     wait_for_resources = _call(AsyncClient.wait_for_resources)

@@ -12,6 +12,7 @@ import random
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -91,6 +92,28 @@ class Transport:
     async def upload(self, path: str, kind: type[T], body: Body) -> T:
         """POST a stream."""
         return _read(await self._call("POST", path, body=body), kind)
+
+    async def download(self, path: str, into: Path) -> int:
+        """Write what is there into a file; its size. A connection that breaks is taken up where it
+        was, unless it is something else by then."""
+        with into.open("wb") as file:
+            tag = ""
+            for tried in range(1, self._tries + 1):
+                headers = {"Range": f"bytes={file.tell()}-", "If-Range": tag} if tag else {}
+                try:
+                    async with self._open("GET", path, params={}, headers=headers) as response:
+                        await self._check(response)
+                        if response.status != 206:
+                            file.truncate(file.seek(0))
+                        tag = response.headers.get("ETag", "")
+                        async for chunk in response.content.iter_any():
+                            await asyncio.to_thread(file.write, chunk)
+                        return file.tell()
+                except _Again as again:
+                    if tried == self._tries:
+                        raise again.error from again
+                    await asyncio.sleep(self._backoff(tried, again.after))
+        raise AssertionError("tries is at least 1")
 
     async def exists(self, path: str) -> bool:
         try:

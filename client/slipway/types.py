@@ -206,6 +206,10 @@ class Job(Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
     queued_at: datetime | None = None
+    series: str | None = None  # of a batch job: what it was made with
+    retries: int = 0  # tries that it has left
+    exit_code: int | None = None  # of its last try that has ended
+    outputs_size: int | None = None  # bytes of what it left, where that is kept
 
 
 class Connection(Struct, frozen=True, kw_only=True):

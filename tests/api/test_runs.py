@@ -8,7 +8,6 @@ from shared.database.jobs import PostgresJobs
 from shared.endpoint import Run
 from tests.api.conftest import World
 
-
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "command"),
     ({"command": ""}, "command"),

@@ -16,7 +16,7 @@ from tests.client.harness import Run, deployed
 
 async def test_jobs_are_plain_columns_in_a_pipe(run: Run, code: Path) -> None:
     nothing = await run("jobs")
-    assert nothing.out.split() == ["ID", "NAME", "STATE", "FOR", "GPUS", "REASON"]
+    assert nothing.out.split() == ["ID", "NAME", "STATE", "KIND", "FOR", "GPUS", "REASON"]
     assert "slipway deploy PATH" in nothing.err
     version = await deployed(run, code, "--version", "v1")
     ran = await run("jobs")

@@ -15,7 +15,7 @@ from slipway.cli.progress import Progress
 from slipway.types import Job
 
 REASON = 100  # characters of a reason in a table; `why` has the rest
-COLUMNS = ("id", "name", "state", "for", "gpus", "reason")
+COLUMNS = ("id", "name", "state", "kind", "for", "gpus", "reason")
 MEANING = {
     "submitted": "it is accepted, and waits for its build to begin",
     "building": "its image is being built",
@@ -83,6 +83,7 @@ async def jobs(context: Context) -> None:
             job.id,
             job.name,
             job.state,
+            job.kind,
             ago(job.changed_at),
             gpus(job),
             short(job.reason),
@@ -195,6 +196,9 @@ def show_job(out: Output, job: Job) -> None:
             ("price", f"{job.price_per_hour:g} an hour" if job.price_per_hour else ""),
             ("attempt", job.attempt),
             ("restarts", job.restarts or ""),
+            ("series", job.series),
+            ("exit code", job.exit_code),
+            ("outputs", outputs(job)),
             ("created", job.created_at),
             ("changed", job.changed_at),
         ],
@@ -212,6 +216,13 @@ def copies(job: Job) -> str:
     if job.copies == 1 and job.copies_running <= 1:
         return ""
     return f"{job.copies_running} of {job.copies} run"
+
+
+def outputs(job: Job) -> str:
+    """How much a batch job left, and how to have it."""
+    if job.outputs_size is None:
+        return ""
+    return f"{job.outputs_size} bytes; `slipway outputs {job.id}` unpacks them"
 
 
 def gpus(job: Job) -> str:

@@ -21,6 +21,7 @@ from slipway.cli import (
     logs,
     models,
     platform,
+    run,
     versions,
 )
 from slipway.errors import BadUsage
@@ -50,6 +51,7 @@ GROUPS = (
     configurations,
     applications,
     jobs,
+    run,
     logs,
     versions,
     alias,
