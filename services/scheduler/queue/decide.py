@@ -30,4 +30,10 @@ def decide(picture: Picture, policy: Policy = USUAL) -> Decision:
         for turn in look.given.values()
     ]
     reasons, waits = told(look)
-    return Decision(placements=placements, reasons=reasons, waits=waits)
+    return Decision(
+        placements=placements,
+        yielding=list(look.yielding()),
+        reasons=reasons,
+        waits=waits,
+        let_off=look.keeping.let_off,
+    )

@@ -7,23 +7,25 @@ rounds, until one gives nothing: deciding anew on what was decided gives nothing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from typing import Final
 
+from services.scheduler.queue.keeping import Keeping, Kept
 from services.scheduler.queue.line import Line, in_turn
 from services.scheduler.queue.machine import Machine
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.rack import Rack, racks_of
-from services.scheduler.queue.reserve import earliest, reserve
 from services.scheduler.queue.share import Shares
 from services.scheduler.queue.turn import Stay, Turn
-from services.scheduler.queue.values import Holder, Picture, Policy, Waiting
+from services.scheduler.queue.values import Picture, Policy, Waiting, Yielding
 from services.scheduler.queue.wish import FAR, Wish, Wishes
 from shared.ids import JobId
 
 IN_VAIN: Final = 2 * FAR
 """After so many turns that brought nothing it is seen whether any could."""
+
+QUOTA: Final = "whose owner has a quota for these GPUs"
 
 
 class Look:
@@ -32,12 +34,13 @@ class Look:
 
     def __init__(self, picture: Picture, policy: Policy) -> None:
         self.picture, self.policy = picture, policy
-        ends = {job: end for job, each in picture.holders.items() if (end := ending(each)) < inf}
-        self._ends = ends
+        backs = ((job, each.back_in) for job, each in picture.holders.items())
+        self._ends = ends = {job: end for job, end in backs if end < inf}
         self.racks = racks_of(picture.slots, ends)
         self.quotas = Quotas(picture.quotas)
         self._held = Shares({k: r.total for k, r in self.racks.items()}, picture.owners)
         self._charge_holders()
+        self.keeping = Keeping(picture, policy, self.racks, self.quotas)
         self.wishes = Wishes(self.racks, _own(picture))
         for kind in self.racks:
             self.wishes.group((kind,))
@@ -54,6 +57,19 @@ class Look:
             if not gave or not self._could_give():
                 break
             self._again()
+
+    def yielding(self) -> Iterator[Yielding]:
+        """Who is to be warned, and why."""
+        for stay in self.stays.values():
+            for job in stay.yielding:
+                holder = self.picture.holders[job]
+                higher = holder.priority < stay.job.priority
+                yield Yielding(
+                    job=job,
+                    attempt=holder.attempt,
+                    to=stay.job.job,
+                    reason=f"gives way to a job {'of a higher class' if higher else QUOTA}",
+                )
 
     def _compete(self) -> Iterable[Waiting]:
         """Those who compete for GPUs. The others start now, or nothing here can let them."""
@@ -166,44 +182,37 @@ class Look:
 
     def _wait(self, turn: Turn, kinds: Iterable[str]) -> None:
         """It keeps what it waits for."""
-        job, wish = turn.job, turn.wish
         kinds = [kind for kind in kinds if kind not in turn.kept]
-        starts_in = self._keep(wish, kinds) if kinds else inf
-        if starts_in < inf:
+        if kinds:
+            kept = self.keeping.keep(turn, kinds)
+            turn.kept += tuple(kinds)
+            self._stay(turn, kept)
+
+    def _stay(self, turn: Turn, kept: Kept) -> None:
+        """It goes on waiting, and counts as if it had what it keeps."""
+        job, wish = turn.job, turn.wish
+        if kept.starts_in < inf:
             self._vain = 0
         if turn.charged is None:
-            turn.charged = kinds[0], wish.count * turn.least
+            turn.charged = (turn.kept or wish.fitting)[0], wish.count * turn.least
             self._charge(turn, 1)
             self.shares.charge(job.owner, *turn.charged)
             if not turn.copies:
-                group = wish.group
-                stay = Stay(job, wish, ahead=group.ahead, first=group.first)
+                stay = Stay(job, wish, ahead=wish.group.ahead, first=wish.group.first)
                 self.stays[job.job] = stay
             wish.group.join(job.job)
-        turn.kept += tuple(kinds)
         if job.job in self.stays:
             stay = self.stays[job.job]
-            stay.starts_in = min(stay.starts_in, starts_in)
-
-    def _keep(self, wish: Wish, kinds: Iterable[str]) -> float:
-        """From all who come after it: its reserved start, or its types."""
-        if not wish.own and all(self.racks[kind].keeps(wish.count) for kind in kinds):
-            return inf
-        start = earliest(self.racks, kinds, wish)
-        if start is not None:
-            reserve(start, wish)
-            return start.time
-        for kind in kinds:
-            if wish.own:
-                machines = self.racks[kind].machines.items()
-                could = (n for n, m in machines if m.total - wish.own.get(n, 0) >= wish.count)
-                self.racks[kind].keep_these(could)
-            else:
-                self.racks[kind].keep(wish.count)
-        return inf
+            stay.starts_in = min(stay.starts_in, kept.starts_in)
+            stay.yielding += kept.yielding
 
     def _lack_quota(self, turn: Turn) -> None:
-        if not turn.copies and not turn.kept:
+        if turn.copies or turn.kept:
+            return
+        kept = self.keeping.relieve(turn)
+        if kept is not None:
+            self._stay(turn, kept)
+        else:
             row = self.quotas.row(turn.job.owner, turn.wish.fitting[0])
             self.stays[turn.job.job] = Stay(turn.job, turn.wish, "quota", row=row)
 
@@ -230,6 +239,7 @@ class Look:
 
     def _again(self) -> None:
         self.quotas.again()
+        self.keeping.again()
         self.wishes.again()
         for rack in self.racks.values():
             rack.again()
@@ -243,14 +253,6 @@ class Look:
         for (owner, kind), count in held.items():
             self._held.charge(owner, kind, count)
             self.quotas.hold(owner, kind, count)
-
-
-def ending(holder: Holder) -> float:
-    """When its GPUs come back; `inf` where nobody knows."""
-    if holder.ending:
-        return 0.0
-    known = [end for end in (holder.ends_in, holder.gives_way_in) if end is not None]
-    return max(0.0, min(known)) if known else inf
 
 
 def _pick(rack: Rack, wish: Wish, most: int) -> list[tuple[Machine, int]]:

@@ -7,7 +7,7 @@ to leave enough of them at every moment at which a promise begins while it has t
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Promise(NamedTuple):
 
 
 class Machine:
-    __slots__ = ("ends", "free", "node", "promises", "slots")
+    __slots__ = ("_known", "ends", "free", "node", "promises", "slots")
 
     def __init__(self, node: str) -> None:
         self.node = node
@@ -30,6 +30,7 @@ class Machine:
         self.free: list[Slot] = []
         self.ends: list[float] = []  # when GPUs that are held come back, as far as is known
         self.promises: list[Promise] = []
+        self._known: dict[tuple[int, float], float] = {}  # what was asked before
 
     @property
     def total(self) -> int:
@@ -78,8 +79,13 @@ class Machine:
 
     def earliest(self, count: int, lasts: float) -> float:
         """When so many can be had for so long, at the latest; `inf` where nobody knows."""
-        if self.total < count:
-            return inf
+        asked = count, lasts if self.promises else inf
+        found = self._known.get(asked)
+        if found is None:
+            found = self._known[asked] = self._earliest(count, lasts)
+        return found
+
+    def _earliest(self, count: int, lasts: float) -> float:
         if not self.promises:
             missing = count - len(self.free)
             if missing > len(self.ends):
@@ -90,6 +96,22 @@ class Machine:
 
     def promise(self, count: int, start: float, lasts: float) -> None:
         self.promises.append(Promise(start, start + lasts, count))
+        self._known.clear()
+
+    def release(self) -> None:
+        """Nothing is promised any more."""
+        self.promises.clear()
+        self._known.clear()
+
+    def expect(self, count: int, end: float, before: float) -> None:
+        """So many come back then, and not when it was thought before."""
+        if before < inf:
+            place = bisect_left(self.ends, before)
+            del self.ends[place : place + count]
+        if end < inf:
+            self.ends += [end] * count
+            self.ends.sort()
+        self._known.clear()
 
     def take(self, count: int, lasts: float, price: float = inf) -> list[Slot]:
         """So many of those that are free and cost no more."""
@@ -99,7 +121,5 @@ class Machine:
         else:
             gone = {slot.gpu for slot in taken}
             self.free = [slot for slot in self.free if slot.gpu not in gone]
-        if lasts < inf:
-            for _ in taken:
-                insort(self.ends, lasts)
+        self.expect(len(taken), lasts, inf)
         return taken

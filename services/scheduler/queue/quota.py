@@ -24,7 +24,7 @@ class Pool:
 class Row:
     """One owner's part of a pool. What waits in its place counts as used, once it had its turn."""
 
-    __slots__ = ("borrow", "held", "kind", "nominal", "pool", "used")
+    __slots__ = ("borrow", "held", "kind", "leaving", "nominal", "pool", "used")
 
     def __init__(self, quota: Quota, pool: Pool) -> None:
         self.kind = quota.gpu_type
@@ -32,6 +32,7 @@ class Row:
         self.borrow = inf if quota.borrow is None else quota.borrow
         self.pool = pool
         self.held = 0
+        self.leaving = 0  # of those held: their jobs end, or have been told to give way
         self.used = 0
         pool.nominal += quota.nominal
 

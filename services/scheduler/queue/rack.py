@@ -45,7 +45,7 @@ class Rack:
     def again(self) -> None:
         """Nothing is kept or promised any more."""
         for machine in self.machines.values():
-            machine.promises.clear()
+            machine.release()
         self._promised.clear()
         self._kept_from = inf
         self._kept.clear()

@@ -3,6 +3,8 @@ each owner may have. Times are seconds from the moment of the picture. Pure."""
 
 from __future__ import annotations
 
+from math import inf
+
 import msgspec
 
 from shared.ids import JobId
@@ -61,6 +63,14 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     ends_in: float | None = None  # until it has to end; None: nobody knows
     gives_way_in: float | None = None  # until it is preempted, once it was warned
     ending: bool = False  # it is on its way out: its GPUs come back as soon as it is gone
+
+    @property
+    def back_in(self) -> float:
+        """When its GPUs come back at the latest; infinite where nobody knows."""
+        if self.ending:
+            return 0.0
+        known = [end for end in (self.ends_in, self.gives_way_in) if end is not None]
+        return max(0.0, min(known)) if known else inf
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,3 +136,4 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     yielding: list[Yielding] = []  # to be warned now
     reasons: dict[JobId, str] = {}  # of those that go on waiting: one line for a person
     waits: dict[JobId, Waits] = {}  # ... and in parts
+    let_off: list[JobId] = []  # those warned before whom nobody waits for any more
