@@ -39,7 +39,9 @@ async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project = await call.project()
     plan = _planned(call, project)
     taken = await _taken(call, project)
-    return Answer(await review(plan, "is the name of a job of this project" if taken else ""))
+    target = call.body.target or call.context.targets[0]
+    wrong = "is the name of a job of this project" if taken else ""
+    return Answer(await review(call.database, target, plan, wrong))
 
 
 async def _planned(call: Call[NoQuery, NewEndpoint], project: Project) -> source.Plan:

@@ -105,12 +105,14 @@ def price(endpoint: Endpoint, stock: Stock) -> float:
 
 
 async def stock_of(database: Database | Connection, target: str) -> Stock:
+    """What the target has, without a look at its queue."""
     types = await database.fetch(GPU_TYPES, target, False)
+    return Stock(types=tuple(msgspec.convert([dict(row) for row in types], list[GpuType])))
+
+
+async def with_queue(database: Database | Connection, target: str, stock: Stock) -> Stock:
     ahead = await database.fetch(QUEUE, target)
-    return Stock(
-        types=tuple(msgspec.convert([dict(row) for row in types], list[GpuType])),
-        ahead=tuple(tuple(row["gpu_types"]) for row in ahead),
-    )
+    return msgspec.structs.replace(stock, ahead=tuple(tuple(row["gpu_types"]) for row in ahead))
 
 
 async def index(call: Call[NoQuery, None]) -> Answer:

@@ -189,7 +189,8 @@ def view(version: versions.Version, jobs: Mapping[str, str], router: str) -> Ver
 async def preview(call: Call[NoQuery, NewVersion]) -> Answer:
     project, deployment = await call.deployment()
     plan = _planned(call, project, deployment["target"])
-    return Answer(await review(plan, await _name_wrong(call, deployment["id"])))
+    wrong = await _name_wrong(call, deployment["id"])
+    return Answer(await review(call.database, deployment["target"], plan, wrong))
 
 
 async def _planned(call: Call[NoQuery, NewVersion], project: Project, target: str) -> source.Plan:
