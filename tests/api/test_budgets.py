@@ -78,7 +78,7 @@ async def test_a_raised_budget_tells_again_of_what_is_not_spent_any_more(world: 
     assert await world.database.value("SELECT told FROM budgets") == [0.5]
 
 
-WRONG = (
+WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "monthly"),
     ({"monthly": -1}, "monthly"),
     ({"monthly": 1e13}, "monthly"),
