@@ -14,11 +14,10 @@ from services.api.call import Call, Project
 from services.api.paging import limit, page
 from services.api.types import Empty, Following, NoQuery, Paging
 from services.api.types_hydrosphere import ModelSummary, ModelVersion, VersionStatus
-from services.api.versions import CANCELLED
 from shared.database import versions as table
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.database.versions import VersionState
+from shared.database.versions import CANCELLED, VersionState
 from shared.endpoint import Definition, Model
 from shared.ids import VersionId
 
