@@ -210,6 +210,7 @@ class Job(Struct, frozen=True, kw_only=True):
     retries: int = 0  # tries that it has left
     exit_code: int | None = None  # of its last try that has ended
     outputs_size: int | None = None  # bytes of what it left, where that is kept
+    purge_at: datetime | None = None  # unless it is used: of one that was stopped or has finished
 
 
 class Connection(Struct, frozen=True, kw_only=True):

@@ -359,6 +359,7 @@ class Job(Give, frozen=True, kw_only=True):
     retries: int  # of a batch job: tries that are left
     exit_code: int | None  # of its last try that has ended
     outputs_size: int | None  # bytes of what it left, where that is kept
+    purge_at: datetime | None  # when it will be purged unless somebody uses it: while it rests
 
 
 class Connection(Give, frozen=True, kw_only=True):

@@ -315,6 +315,8 @@ class Fake:
         job["target"] = self.deployments[deployment]["target"]
         replicas = asked.get("replicas") or {}
         job["copies"] = replicas.get("predict", replicas.get("*", 1))
+        for scaled in (asked.get("autoscaling") or {}).values():
+            job["copies"] = scaled["min"]
         self.versions[deployment, name] = made = {
             "id": f"v{number}",
             "name": name,
@@ -471,6 +473,7 @@ class Fake:
             wrong = {"field": "endpoint.routes", "message": "at least one route is needed"}
             return refuse(422, "invalid", "The request is not valid", "", wrong)
         target, copies = asked.get("target", "process"), asked.get("replicas", 1)
+        copies = asked.get("autoscaling", {}).get("min", copies)
         if copies > 1 and target == "process":
             return refuse(422, "invalid", "The request is not valid", "", one_copy("replicas"))
         made = self._job(asked["name"], f"v{len(self.versions) + len(self.jobs)}e", None, "x")

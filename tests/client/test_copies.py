@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from slipway import AsyncClient
+from slipway.cli.jobs import purged
+from slipway.cli.values import autoscaling_of
 from slipway.errors import BadUsage, SlipwayError
+from slipway.types import Job
 from tests.client.conftest import ROUTE, Platform
 from tests.client.harness import Run, deployed
 
@@ -60,6 +65,58 @@ async def test_replicas_are_a_number_for_an_endpoint_or_for_all(
     run: Run, code: Path, given: str
 ) -> None:
     assert (await run("deploy", str(code), f"--replicas={given}")).code == 2
+
+
+async def test_an_endpoint_has_as_many_copies_as_there_is_work_for(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    scaled = "--autoscale", "2-5,requests=8,down-after=60"
+    version = await deployed(run, code, "--target", "far", *scaled)
+    assert (await run("job", version["jobs"]["predict"], "--json")).json["copies"] == 2
+    create = ("endpoint", "create", "a", "--path", str(code), "--start-command", "serve")
+    ran = await run(*create, "--target", "far", "--autoscale", "3-5,waiting=4", "--json")
+    assert (ran.code, ran.json["copies"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("1-5", ("*", {"min": 1, "max": 5})),
+        ("predict=1-5", ("predict", {"min": 1, "max": 5})),
+        ("1-5,requests=8", ("*", {"min": 1, "max": 5, "requests": 8})),
+        (
+            "a=2-3,cpu=50,down-after=0",
+            ("a", {"min": 2, "max": 3, "cpu_percent": 50, "down_after": 0}),
+        ),
+    ],
+)
+def test_autoscaling_is_written_in_a_line(given: str, said: object) -> None:
+    assert autoscaling_of(given) == said
+
+
+@pytest.mark.parametrize("given", ["", "5", "0-5", "1-", "1-5,speed=1", "1-5,requests=x", "=1-5"])
+async def test_autoscaling_that_is_none_is_refused(run: Run, code: Path, given: str) -> None:
+    assert (await run("deploy", str(code), f"--autoscale={given}")).code == 2
+
+
+def test_a_job_that_rests_shows_when_it_will_be_purged() -> None:
+    job = Job(
+        id="j1",
+        owner="ann",
+        project="shop",
+        name="churn",
+        state="stopped",
+        version="v1",
+        created_at=datetime.now(UTC),
+        changed_at=datetime.now(UTC),
+        purge_at=datetime.now(UTC) + timedelta(days=2.9),
+    )
+    assert purged(job).startswith("in 3 days, 20")
+    assert purged(job).endswith("UTC, unless you restart it")
+    finished = msgspec.structs.replace(job, state="finished", purge_at=datetime.now(UTC))
+    assert purged(finished).startswith("today, ")
+    assert purged(finished).endswith("unless you download what it made")
+    assert purged(msgspec.structs.replace(job, purge_at=None)) == ""
 
 
 async def test_a_deployment_stays_on_its_target(run: Run, platform: Platform, code: Path) -> None:

@@ -42,7 +42,8 @@ class Options(TypedDict, total=False):
     image: str | None  # the base, in place of a named environment
     concurrency: int | None
     waiting: int | None
-    replicas: int | None  # copies that run side by side, where the target is a cluster
+    replicas: int | None  # copies that run side by side, where the target is a cluster ...
+    autoscaling: Mapping[str, int] | None  # ... or, in their place, from how many to how many
     target: str | None
 
 
@@ -278,7 +279,11 @@ def endpoint(name: str, uri: str, options: Options) -> Ask:
     for part, fields in said.items():
         if fields:
             document[part] = {**document.get(part, {}), **fields}
-    document |= given(replicas=options.get("replicas"), target=options.get("target"))
+    document |= given(
+        replicas=options.get("replicas"),
+        autoscaling=options.get("autoscaling"),
+        target=options.get("target"),
+    )
     return {**document, "name": name, "type": "endpoint"}
 
 

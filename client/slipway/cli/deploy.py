@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
         "slipway deploy . --endpoint predict --concurrency 4 --env LOG_LEVEL=debug --wait",
         "slipway deploy my-fastapi-app --strip-prefix --wait",
         "slipway deploy . --target eu --replicas 2 --replicas predict=4",
+        "slipway deploy . --target eu --autoscale predict=1-5,requests=8",
         "slipway deploy --git https://git.example/ann/iris.git --ref v1.2",
     )
     code = parser.add_mutually_exclusive_group(required=True)
@@ -67,6 +68,15 @@ def add(commands: Commands) -> None:
         help="copies of an endpoint, or of each, on a cluster; may be repeated [1]",
     )
     parser.add_argument(
+        "--autoscale",
+        metavar="[ENDPOINT=]MIN-MAX[,requests=N]",
+        type=values.autoscaling_of,
+        action="append",
+        default=[],
+        help="as many copies as there is work for: at most N requests in hand at each; also"
+        " waiting=N, cpu=PERCENT, down-after=SECONDS; may be repeated",
+    )
+    parser.add_argument(
         "--target", metavar="T", help="of a deployment that is created; see `slipway targets`"
     )
     parser.add_argument(
@@ -100,6 +110,7 @@ async def deploy(context: Context) -> int:
             environment=dict(args.env) or None,
             serving=_serving(args),
             replicas=dict(args.replicas) or None,
+            autoscaling=dict(args.autoscale) or None,
             target=args.target,
             config=None if args.yaml is None else values.read(args.yaml),
             alias=args.alias,

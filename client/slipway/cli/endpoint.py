@@ -75,6 +75,13 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--replicas", metavar="N", type=values.positive, help="copies of it, on a cluster [1]"
     )
+    parser.add_argument(
+        "--autoscale",
+        metavar="MIN-MAX[,requests=N]",
+        type=values.autoscaling,
+        help="as many copies as there is work for: at most N requests in hand at each; also"
+        " waiting=N, cpu=PERCENT, down-after=SECONDS",
+    )
     parser.add_argument("--target", metavar="T", help="where it runs; see `slipway targets`")
     parser.add_argument("--review", action="store_true", help="say what would happen, and no more")
     parser.add_argument("--wait", action="store_true", help="until it runs")
@@ -146,6 +153,7 @@ def _options(args: argparse.Namespace) -> Options:
         concurrency=args.concurrency,
         waiting=args.waiting,
         replicas=args.replicas,
+        autoscaling=args.autoscale,
         target=args.target,
     )
 

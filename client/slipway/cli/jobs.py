@@ -6,6 +6,7 @@ import argparse
 import base64
 import json
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 from slipway.cli import values
@@ -201,6 +202,7 @@ def show_job(out: Output, job: Job) -> None:
             ("outputs", outputs(job)),
             ("created", job.created_at),
             ("changed", job.changed_at),
+            ("purged", purged(job)),
         ],
     )
 
@@ -216,6 +218,16 @@ def copies(job: Job) -> str:
     if job.copies == 1 and job.copies_running <= 1:
         return ""
     return f"{job.copies_running} of {job.copies} run"
+
+
+def purged(job: Job) -> str:
+    """When it will be, if nobody uses it until then."""
+    if job.purge_at is None:
+        return ""
+    left = max(0, round((job.purge_at - datetime.now(UTC)).total_seconds() / 86_400))
+    when = "today" if left == 0 else f"in {left} day{'s' if left > 1 else ''}"
+    what = "restart it" if job.state == "stopped" else "download what it made"
+    return f"{when}, {job.purge_at:%Y-%m-%d %H:%M} UTC, unless you {what}"
 
 
 def outputs(job: Job) -> str:
