@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from services.scheduler.epoch import Epoch
 from services.scheduler.settle import Assembly, Unneeded, ended, settled
 from shared.database import applications
 from shared.database.jobs import PostgresJobs
@@ -62,6 +63,7 @@ class Applications:
         target: str,
         retire: float = RETIRE,
         hopeless: float = HOPELESS,
+        epoch: Epoch | None = None,
     ) -> None:
         """`retire` is for how many seconds a revision that was replaced may still be asked, and
         `hopeless` for how many one that failed keeps those of its servables that are well."""
@@ -69,7 +71,8 @@ class Applications:
         self._target = target
         self._retire = retire
         self._hopeless = hopeless
-        self._jobs = PostgresJobs(database)
+        self._epoch = epoch or Epoch(target)
+        self._jobs = PostgresJobs(database, self._epoch)
         self._wake = asyncio.Event()
 
     async def on_event(self, event: Event) -> None:
@@ -104,14 +107,18 @@ class Applications:
             except msgspec.ValidationError:  # one that can't be read must not stop all others
                 log.exception("application %s is left as it is", row["application"])
                 continue
-            if isinstance(fact, ApplicationReady):
-                await applications.ready(self._database, fact)
-            elif fact is not None:
-                await applications.fail(self._database, fact)
+            if fact is None:
+                continue
+            async with self._epoch.transaction(self._database) as connection:
+                if isinstance(fact, ApplicationReady):
+                    await applications.ready(connection, fact)
+                else:
+                    await applications.fail(connection, fact)
 
     async def end(self) -> None:
         """Stop and terminate servables that no revision needs any more."""
-        await applications.retire(self._database, self._target, self._hopeless)
+        async with self._epoch.transaction(self._database) as connection:
+            await applications.retire(connection, self._target, self._hopeless)
         rows = await self._database.fetch(UNNEEDED, self._target, self._retire, AT_ONCE)
         for unneeded in msgspec.convert([dict(row) for row in rows], list[Unneeded]):
             if (fact := ended(unneeded)) is not None:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import Gpu
+from services.scheduler.epoch import Epoch
 from shared.database.events import announce
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
@@ -43,17 +44,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 class Inventory:
     def __init__(
-        self, database: Database, target: str, source: Source, prices: Mapping[str, float]
+        self,
+        database: Database,
+        target: str,
+        source: Source,
+        prices: Mapping[str, float],
+        epoch: Epoch | None = None,
     ) -> None:
         self._database = database
         self._target = target
         self._source = source
         self._prices = prices
+        self._epoch = epoch or Epoch(target)
 
     async def refresh(self) -> None:
         """Bring the table to what is there. Nothing is written where nothing has changed."""
         found = await self._source()
-        async with self._database.transaction() as connection:
+        async with self._epoch.transaction(self._database) as connection:
             rows = await connection.fetch(KNOWN_GPUS, self._target)
             known = msgspec.convert([dict(row) for row in rows], list[Row])
             changed, facts = changes(known, found, self._prices)

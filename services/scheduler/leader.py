@@ -1,27 +1,32 @@
 """One scheduler acts for a target; the others stand by.
 
 Whoever acts holds a session lock on a connection of its own: PostgreSQL gives it to the next when
-the session ends, however it ended. Who loses that connection begins nothing new, finishes what is
-in hand (each of those records itself by a guarded move) and stands by again. A late one can
-therefore still be at its last steps while the next one begins; the guards, and the table's
-constraint that a GPU has one holder, hold for both of them.
+the session ends, however it ended. With the lock begins a new epoch of the target, and whatever is
+written for the target in an older one is refused where it is written (see epoch.py). Who loses that
+connection, or learns that a newer epoch has begun, begins nothing new, finishes what is in hand and
+stands by again; a late one that knows of neither does no harm.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 import asyncpg
 
+from services.scheduler.epoch import Deposed, Epoch
 from shared.database.pool import TROUBLE
 from shared.database.sqlfile import sql
 from shared.run import Loop, pause
 
 LEAD = sql(__package__, "lead")
+TAKE = sql(__package__, "take_epoch")
+EPOCH = sql(__package__, "epoch")
 
 ANSWER: Final = 5.0  # seconds in which PostgreSQL must answer to count as there
 
@@ -31,12 +36,21 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Leader:
-    def __init__(self, url: str, target: str, *acts: Loop, every: float = 1.0) -> None:
-        """`acts` begin whenever this process may act; they are told to stop when it may not."""
+    def __init__(
+        self,
+        url: str,
+        target: str,
+        *acts: Loop,
+        every: float = 1.0,
+        epoch: Epoch | None = None,
+    ) -> None:
+        """`acts` begin whenever this process may act; they are told to stop when it may not.
+        `epoch` is theirs, and has the number of the new one before they begin."""
         self._url = url
         self._target = target
         self._acts = acts
         self._every = every
+        self._epoch = epoch or Epoch(target)
         self.acting = False
 
     async def loop(self, stopping: asyncio.Event) -> None:
@@ -45,6 +59,7 @@ class Leader:
                 async with self._session() as (session, lost):
                     await self._stand_by(session, stopping)
                     if not stopping.is_set():
+                        await self._begin(session)
                         await self._lead(session, lost, stopping)
             except _Lost as error:
                 log.warning("stands by: %s", error)
@@ -78,8 +93,16 @@ class Leader:
                 raise _Lost(str(error)) from error
             await pause(self._every, stopping)
 
+    async def _begin(self, session: Session) -> None:
+        """It waits for what the epoch before is writing at this moment."""
+        holder = f"{socket.gethostname()} {os.getpid()}"
+        try:
+            self._epoch.number = await session.fetchval(TAKE, self._target, holder)
+        except TROUBLE as error:
+            raise _Lost(str(error)) from error
+
     async def _lead(self, session: Session, lost: asyncio.Event, stopping: asyncio.Event) -> None:
-        log.info("acts for target %s", self._target)
+        log.info("acts for target %s in epoch %s", self._target, self._epoch.number)
         ending = asyncio.Event()
         self.acting = True
         try:
@@ -95,7 +118,7 @@ class Leader:
         finally:
             self.acting = False
         if lost.is_set():
-            raise _Lost("the connection that held its lock was lost")
+            raise _Lost("its lock was lost, or a newer epoch has begun")
 
     async def _heartbeat(
         self, session: Session, lost: asyncio.Event, ending: asyncio.Event
@@ -103,8 +126,8 @@ class Leader:
         """A connection that died in silence is noticed by asking it."""
         while not ending.is_set():
             try:
-                await session.execute("SELECT 1")
-            except TROUBLE:
+                self._epoch.check(await session.fetchval(EPOCH, self._target))
+            except (*TROUBLE, Deposed):
                 lost.set()
                 return
             await pause(self._every, ending)

@@ -8,21 +8,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from services.scheduler import applications, budgets, cluster, inventory, trust
 from services.scheduler.applications import Applications
 from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Settings, open_driver
+from services.scheduler.epoch import Epoch
 from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
 from services.scheduler.metrics import Metrics
 from services.scheduler.nvml import Nvml
 from services.scheduler.outputs import MOST, Outputs
+from services.scheduler.owners import HALF_LIFE
 from services.scheduler.performer import Options
+from services.scheduler.queue import values
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
 from services.scheduler.status import Patience
@@ -64,6 +68,8 @@ WAKE = (
 )
 """The facts after which there may be something to do."""
 
+Seconds = Annotated[float, Meta(ge=0)]
+
 PURGE_EVERY: Final = 60.0
 TIDY_EVERY: Final = 300.0
 
@@ -83,6 +89,10 @@ class Config(cluster.Config, frozen=True, kw_only=True):
     ping_deadline: float = 60.0  # seconds that a model may listen without serving
     retire: float = 15.0  # seconds that an application's servables outlive their revision
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
+    fair_half_life: Annotated[float, Meta(gt=0)] = HALF_LIFE  # see docs/scheduling.md
+    preemption_notice: Seconds = 30.0  # that a job has to give way, once warned
+    preemption_kept: Seconds = 60.0  # from a job's place, in which it has not to give way again
+    backfill_slack: Seconds = 0.0  # by which those who pass may put off a reserved start
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
     outputs_most: int = MOST  # bytes that are kept of what a batch job leaves behind
@@ -108,13 +118,20 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         metrics = Metrics(telemetry)
         if (walls := getattr(driver, "walls", None)) is not None:  # a cluster's driver has them
             metrics.walls(lambda: walls.stand)
-        gpus = Inventory(floor.database, config.target, source, prices)
+        epoch = Epoch(config.target)
+        gpus = Inventory(floor.database, config.target, source, prices, epoch)
         scheduler = Scheduler(
             floor.database,
             driver,
             target=config.target,
             options=Options(
                 policy=Policy(start_deadline=config.start_deadline, drain=config.drain),
+                queue=values.Policy(
+                    notice=config.preemption_notice,
+                    kept=config.preemption_kept,
+                    slack=config.backfill_slack,
+                ),
+                half_life=config.fair_half_life,
                 patience=Patience(deadline=config.ping_deadline),
                 stop_grace=config.stop_grace,
                 router_url=config.router_url,
@@ -122,9 +139,12 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             metrics=metrics,
             vet=vet,
             outputs=Outputs(floor.blobs, config.outputs_most),
+            epoch=epoch,
             keys=doorman.keys(config.doorman_key) if kind(config.target) == CLUSTER else (),
         )
-        settler = Applications(floor.database, target=config.target, retire=config.retire)
+        settler = Applications(
+            floor.database, target=config.target, retire=config.retire, epoch=epoch
+        )
         leader = Leader(
             config.database_url,
             config.target,
@@ -135,7 +155,9 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             partial(settler.act, every=config.look_every),
             every(applications.END_EVERY, settler.end),
             budgets.watching(floor.database),
+            epoch=epoch,
         )
+        metrics.leads(lambda: leader.acting, epoch)
         # queues of its own, so that one who stands by takes no news from one who acts
         wakes = (
             floor.bus.subscribe(

@@ -16,9 +16,12 @@ import msgspec
 
 from services.scheduler import reconcile
 from services.scheduler.driver import Driver, Phase, Refused, Replica, Workload
+from services.scheduler.epoch import Epoch
 from services.scheduler.hands import Later
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.outputs import Outputs
+from services.scheduler.owners import HALF_LIFE
+from services.scheduler.queue import values
 from services.scheduler.reconcile import (
     Adjust,
     Policy,
@@ -56,6 +59,8 @@ Vet = Callable[[Workload], Awaitable[str | None]]
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
+    queue: values.Policy = values.Policy()
+    half_life: float = HALF_LIFE  # seconds after which what an owner had counts for half
     stop_grace: float = 10.0  # seconds from SIGTERM to SIGKILL
     router_url: str = ""  # how people reach endpoints, for what is written into them
     again_after: float = 0.5  # seconds to the second try of what met trouble; doubles
@@ -75,16 +80,18 @@ class Performer:
         options: Options,
         vet: Vet | None,
         outputs: Outputs | None = None,
+        epoch: Epoch | None = None,
     ) -> None:
         self._options = options
         self._database = database
         self._driver = driver
         self._vet = vet
-        self._jobs = PostgresJobs(database)
+        epoch = epoch or Epoch(store.target)
+        self._jobs = PostgresJobs(database, epoch)
         self._store = store
         self._shipper = shipper
         self._statuses = statuses
-        self._runs = Runs(database, driver, outputs)
+        self._runs = Runs(database, driver, outputs, epoch)
         self._repaired: dict[Replica, float] = {}  # when
 
     def forget(self, alive: Collection[Replica]) -> None:

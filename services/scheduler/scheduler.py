@@ -15,8 +15,9 @@ from functools import partial
 from typing import Final
 
 from services.scheduler import reconcile
-from services.scheduler.decide import Placement, decide
+from services.scheduler.admission import Admission, Admitted
 from services.scheduler.driver import Driver, Observed, Replica
+from services.scheduler.epoch import Epoch
 from services.scheduler.hands import Hands
 from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
@@ -25,21 +26,23 @@ from services.scheduler.performer import Options, Performer, Vet
 from services.scheduler.reconcile import RecordStarted, Start, Step, Stop
 from services.scheduler.status import ASKS, Ask, Statuses
 from services.scheduler.store import Snapshot, Store
-from services.scheduler.why import told
-from shared.database.jobs import PostgresJobs
+from services.scheduler.told import Line
+from services.scheduler.trouble import told
 from shared.database.pool import Database
 from shared.errors import Transient
-from shared.events import Event, JobPlaced, JobScaled, JobTerminated
-from shared.ids import JobId
+from shared.events import Event, JobTerminated
 from shared.run import pause
 from shared.telemetry import Telemetry
 from shared.unary.status import ask
+from shared.waits import Waits
 
 log = logging.getLogger(__name__)
 
 STARTS: Final = 8  # at once: each may unpack an image
 STOPS: Final = 256  # at once: each mostly waits
 LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
+
+NOTHING: Final = Waits()
 
 
 class Scheduler:
@@ -55,14 +58,19 @@ class Scheduler:
         ask: Ask = ask,
         keys: Sequence[str] = (),
         outputs: Outputs | None = None,
+        epoch: Epoch | None = None,
     ) -> None:
-        """`keys` are those by which doormen prove themselves."""
+        """`keys` are those by which doormen prove themselves. `epoch` is that of whoever
+        leads; without one nobody else acts for the target."""
         self.trouble: str | None = None  # why the last look failed
         self._options = options or Options()
         self._metrics = metrics or Metrics(Telemetry())
         self._driver = driver
-        self._jobs = PostgresJobs(database)
-        self._store = Store(database, target)
+        epoch = epoch or Epoch(target)
+        self._store = Store(database, target, epoch, half_life=self._options.half_life)
+        self._admission = Admission(
+            database, self._store, epoch, self._metrics, self._options.queue
+        )
         self._shipper = Shipper(database, driver)
         self._wake = asyncio.Event()
         self._statuses = Statuses(
@@ -77,6 +85,7 @@ class Scheduler:
             options=self._options,
             vet=vet,
             outputs=outputs,
+            epoch=epoch,
         )
         self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)
@@ -107,13 +116,19 @@ class Scheduler:
 
     async def turn(self) -> None:
         """Look once, and begin what has to be done."""
+        await self._admission.meet()
         busy = set(self._hands.busy)
         observed = await self._driver.observe()
-        snapshot = await self._store.snapshot()
+        with self._metrics.looking():
+            snapshot = await self._store.snapshot()
         self._metrics.saw(snapshot)
         works = snapshot.works
-        waits = await self._admit(snapshot)
-        await self._tell(waits, snapshot, observed)
+        admitted = await self._admission.admit(snapshot)
+        for replica in admitted.started:
+            self._begin(Start(replica=replica))
+        if admitted.started or admitted.grown:
+            self._wake.set()  # there may be more to place
+        await self._tell(admitted, snapshot, observed)
         await self._store.count(reconcile.restarted(works, observed))
         self._statuses.watch(works)
         nowhere = self._ages(reconcile.unready(works, observed))
@@ -164,30 +179,20 @@ class Scheduler:
             self._driver.changed.clear()
             self._wake.set()
 
-    async def _admit(self, snapshot: Snapshot) -> dict[JobId, str]:
-        """Let start and grow what can; why the others wait."""
-        decision = decide(snapshot.waiting, snapshot.slots)
-        before = {waiting.job: waiting for waiting in snapshot.waiting}
-        for placement in decision.placements:
-            if placement.granted:
-                await self._grow(placement)
-            elif await self._place(placement):
-                self._metrics.admitted(before[placement.job].age)
-        return decision.reasons
-
     async def _tell(
-        self,
-        waits: Mapping[JobId, str],
-        snapshot: Snapshot,
-        observed: Mapping[Replica, Observed],
+        self, admitted: Admitted, snapshot: Snapshot, observed: Mapping[Replica, Observed]
     ) -> None:
-        queued = {
-            Replica(job.job, job.attempt): waits[job.job]
-            for job in snapshot.waiting
-            if job.granted == 0 and waits.get(job.job, job.reason) != job.reason
-        }
-        begun = told(snapshot.works, observed, waits, self._statuses.unwell)
-        await self._store.explain(queued, {each: clean(why) for each, why in begun.items()})
+        begun = told(snapshot.works, observed, admitted.reasons, self._statuses.unwell)
+        lines = [
+            Line(
+                replica=each,
+                reason=clean(why),
+                waits=admitted.waits.get(each.job, NOTHING),
+                queued=False,
+            )
+            for each, why in begun.items()
+        ]
+        await self._store.explain([*admitted.lines, *lines])
 
     def _ages(self, unready: Collection[Replica]) -> dict[Replica, float]:
         """For how many seconds each has been so."""
@@ -199,23 +204,6 @@ class Scheduler:
         self._hands.forget(alive)
         self._performer.forget(alive)
         self._statuses.forget(alive)
-
-    async def _grow(self, placement: Placement) -> None:
-        fact = JobScaled(job=placement.job, attempt=placement.attempt, copies=placement.copies)
-        if await self._jobs.grow(fact, placement.granted, placement.gpus):
-            self._wake.set()
-
-    async def _place(self, placement: Placement) -> bool:
-        fact = JobPlaced(
-            job=placement.job,
-            attempt=placement.attempt,
-            gpus=placement.gpus,
-            copies=placement.copies,
-        )
-        placed = await self._jobs.place(fact)
-        if placed:
-            self._begin(Start(replica=Replica(placement.job, placement.attempt)))
-        return placed
 
     def _begin(self, step: Step) -> None:
         if step.replica in self._hands.busy:

@@ -2,92 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from services.scheduler import depth, look
+from services.scheduler.depth import Head
 from services.scheduler.driver import Replica
+from services.scheduler.epoch import Epoch
+from services.scheduler.owners import HALF_LIFE, Owners
+from services.scheduler.queue.values import Decision, Picture
 from services.scheduler.reconcile import Work
-from services.scheduler.shelf import Slot, Waiting
+from services.scheduler.told import Line
 from shared.database.jobs import RELEASE, advance
-from shared.database.pool import Database
+from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
 from shared.events import GpuReleased, JobStopped
 
+EPOCH = sql(__package__, "epoch")
 WAITING = sql(__package__, "waiting")
 AT_WORK = sql(__package__, "at_work")
 GPUS = sql(__package__, "gpus")
+HOLDERS = sql(__package__, "holders")
 DEVICES = sql(__package__, "devices")
 EXPLAIN = sql(__package__, "explain")
 COUNT_RESTARTS = sql(__package__, "count_restarts")
 PURGE_LOGS = sql(__package__, "purge_logs")
 LAST_LINES = sql(__package__, "last_lines")
 
-WITHOUT_GPU: Final = 1_000
-WITH_GPU: Final = 10_000
-"""How far down the queue one look goes."""
-
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A target's part of the tables at one moment."""
 
-    waiting: list[Waiting]
+    picture: Picture
+    heads: list[Head]  # what was read of those who wait for GPUs
     works: list[Work]
-    slots: list[Slot]  # of the GPUs that are present
     holders: set[Replica]
+    waiting: Mapping[tuple[str, int], int]  # jobs in the queue by owner and class, of late
 
 
 class Store:
-    def __init__(self, database: Database, target: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        target: str,
+        epoch: Epoch | None = None,
+        *,
+        half_life: float = HALF_LIFE,
+    ) -> None:
         self._database = database
         self.target = target
+        self._epoch = epoch or Epoch(target)
+        self._owners = Owners(target, half_life)
+        self._times: dict[tuple[str, int], int] = {}  # its share that an owner's class is read
 
     async def snapshot(self) -> Snapshot:
+        """Raises Deposed when another acts for the target by now."""
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            waiting = await connection.fetch(WAITING, self.target, WITHOUT_GPU, WITH_GPU)
+            self._epoch.check(await connection.fetchval(EPOCH, self.target))
             works = await connection.fetch(AT_WORK, self.target)
-            gpus = await connection.fetch(GPUS, self.target)
+            picture, heads, holders = await self._picture(connection)
         return Snapshot(
-            waiting=msgspec.convert([dict(row) for row in waiting], list[Waiting]),
+            picture=picture,
+            heads=heads,
             works=msgspec.convert([dict(row) for row in works], list[Work]),
-            slots=[
-                Slot(
-                    gpu=row["id"],
-                    type=row["type"],
-                    node=row["node"],
-                    price=row["price"],
-                    free=row["job"] is None,
-                    job=row["job"],
-                )
-                for row in gpus
-                if row["present"]
-            ],
-            holders={Replica(row["job"], row["attempt"]) for row in gpus if row["job"] is not None},
+            holders=holders,
+            waiting=self._owners.waiting,
         )
+
+    async def _picture(self, connection: Connection) -> tuple[Picture, list[Head], set[Replica]]:
+        owners = await self._owners.read(connection)
+        deep = list(self._times)
+        rows = await connection.fetch(
+            WAITING,
+            self.target,
+            depth.GPUS,
+            depth.NO_GPUS,
+            [owner for owner, _ in deep],
+            [priority for _, priority in deep],
+            list(self._times.values()),
+        )
+        gpus = await connection.fetch(GPUS, self.target)
+        heads = look.heads(rows)
+        picture = Picture(
+            waiting=look.waiting(rows),
+            slots=look.slots(gpus),
+            holders=look.holders(await connection.fetch(HOLDERS, self.target)),
+            quotas=await self._owners.quotas(connection),
+            owners=owners,
+            behind=look.behind(heads, self._owners.wanting),
+        )
+        return picture, heads, look.replicas(gpus)
+
+    def decided(self, snapshot: Snapshot, decision: Decision) -> None:
+        """What was decided says how deep the queue has to be read the next time."""
+        self._times = depth.deeper(self._times, snapshot.heads, decision)
 
     async def devices(self, replica: Replica, copies: int) -> tuple[str, ...]:
         """The GPUs of so many of its copies, by what the driver's inventory calls them."""
         rows = await self._database.fetch(DEVICES, replica.job, replica.attempt, copies)
         return tuple(row["device"] for row in rows)
 
-    async def explain(
-        self, queued: Mapping[Replica, str], begun: Mapping[Replica, str] | None = None
-    ) -> None:
+    async def explain(self, lines: Sequence[Line]) -> None:
         """Write down why jobs wait in the queue, and what is wrong with those that have begun.
         Nothing is written where it is known."""
-        told = [(*each, True) for each in queued.items()]
-        told += [(*each, False) for each in (begun or {}).items()]
-        if told:
+        if lines:
             await self._database.execute(
                 EXPLAIN,
-                [replica.job for replica, _, _ in told],
-                [replica.attempt for replica, _, _ in told],
-                [reason for _, reason, _ in told],
-                [waits for _, _, waits in told],
+                [line.replica.job for line in lines],
+                [line.replica.attempt for line in lines],
+                [line.reason for line in lines],
+                [line.waits for line in lines],
+                [line.queued for line in lines],
+                self._epoch(),
             )
 
     async def count(self, restarts: Mapping[Replica, int]) -> None:
@@ -97,6 +127,7 @@ class Store:
                 [replica.job for replica in restarts],
                 [replica.attempt for replica in restarts],
                 list(restarts.values()),
+                self._epoch(),
             )
 
     async def ended(self, replica: Replica) -> bool:
@@ -105,7 +136,7 @@ class Store:
         All in one transaction, so that nobody sees a stopped job that holds GPUs.
         """
         fact = JobStopped(job=replica.job, attempt=replica.attempt)
-        async with self._database.transaction() as connection:
+        async with self._epoch.transaction(self._database) as connection:
             stopped = await advance(connection, fact)
             await connection.fetch(RELEASE, replica.job, replica.attempt, GpuReleased.type, None)
         return stopped

@@ -175,7 +175,8 @@ class Real:
             started = JobStarted(job=job, attempt=attempt, address="http://127.0.0.1:1")
             await self._jobs.advance(started)
         fact = ApplicationReady(application=id, name=application, revision=revision)
-        assert await applications.ready(self._database, fact)
+        async with self._database.connection() as connection:
+            assert await applications.ready(connection, fact)
 
     async def _of(self, version: str) -> list[tuple[JobId, int, str]]:
         rows = await self._database.fetch(JOBS, version)

@@ -120,7 +120,8 @@ class Applied(Stage):
                         job = JobId(ids.new("j"))
                         made.append(job)
                         values = (job, 1, job, version, target, 0, 1, application, {})
-                        assert await connection.fetchval(SERVABLE, *values)
+                        queued = (0, False, False, None, None)
+                        assert await connection.fetchval(SERVABLE, *values, *queued)
                     variants.append(
                         Variant(
                             model=f"model-{version}",

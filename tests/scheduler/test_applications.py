@@ -398,17 +398,18 @@ async def test_who_comes_too_late_changes_nothing(stage, database, keeper):
     about = {"application": app.id, "name": "claims"}
     app = await stage.apply("claims", {two: 100})
     before = await stage.all_written()
-    assert not await applications.ready(database, ApplicationReady(**about, revision=1))
-    assert not await applications.fail(
-        database, ApplicationFailed(**about, revision=1, reason="old")
-    )
-    # though it is the newest, one of its servables does not run
-    assert not await applications.ready(database, ApplicationReady(**about, revision=2))
-    assert await stage.all_written() == before
-    await stage.remove(app)
-    assert not await applications.fail(
-        database, ApplicationFailed(**about, revision=2, reason="late")
-    )
+    async with database.connection() as late:
+        assert not await applications.ready(late, ApplicationReady(**about, revision=1))
+        assert not await applications.fail(
+            late, ApplicationFailed(**about, revision=1, reason="old")
+        )
+        # though it is the newest, one of its servables does not run
+        assert not await applications.ready(late, ApplicationReady(**about, revision=2))
+        assert await stage.all_written() == before
+        await stage.remove(app)
+        assert not await applications.fail(
+            late, ApplicationFailed(**about, revision=2, reason="late")
+        )
     assert (await stage.application(app.id)).state == "removed"
 
 

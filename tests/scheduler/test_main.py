@@ -48,7 +48,7 @@ async def test_a_job_runs_on_a_declared_gpu_and_stops(stage, database_url, tmp_p
         job = await stage.job(gpus=1, types=["t4"], target="fake")
         await become(stage, job, "running")
         held = await stage.database.fetch(
-            "SELECT gpus.id, price FROM allocations JOIN gpus ON gpus.id = gpu"
+            "SELECT gpus.id, allocations.price FROM allocations JOIN gpus ON gpus.id = gpu"
         )
         assert [tuple(row) for row in held] == [("fake/t4-0", 0.4)]
         await stage.say(JobStopping(job=job))

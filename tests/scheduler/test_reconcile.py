@@ -22,7 +22,7 @@ from services.scheduler.reconcile import (
     restarted,
     unready,
 )
-from services.scheduler.why import told
+from services.scheduler.trouble import told
 from shared.address import Address
 from shared.ids import JobId
 from shared.lifecycle import State

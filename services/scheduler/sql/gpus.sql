@@ -1,9 +1,8 @@
--- The GPUs of a target that are there or held, each with its holder.
+-- The GPUs of a target that may be given or are held, each with its holder.
 -- $1 target
-SELECT gpus.id, gpus.type, gpus.node, gpus.device, gpus.memory, gpus.price, gpus.present,
-       allocations.job, allocations.attempt
+SELECT gpus.id, gpus.type, gpus.node, gpus.price, gpus.present, allocations.job, allocations.attempt
   FROM gpus
   LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL
  WHERE gpus.target = $1
-   AND (gpus.present OR allocations.job IS NOT NULL)
+   AND (gpus.present AND gpus.quarantine = '' OR allocations.job IS NOT NULL)
  ORDER BY gpus.type, length(gpus.id), gpus.id;

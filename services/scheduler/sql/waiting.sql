@@ -1,51 +1,106 @@
--- Who waits on a target, oldest first: jobs in the queue that need no GPU, the first of those that
--- need some, and jobs that are to run more copies than they may.
--- $1 target  $2 how many that need none  $3 how many that need some
+-- Who waits on a target, as far as the queue has to be looked at: of each owner, class and wish the
+-- first jobs, the first of those that need no GPU, and jobs that are to run more copies than they may.
+-- $1 target  $2 how many jobs that need some, in all  $3 how many that need none
+-- $4 owners, and $5 their classes, of whom more is read: so many times as much ($6)
+WITH RECURSIVE heads AS (
+    -- each step finds the next in the index, without a look at those between
+    (
+    SELECT owner, priority, wish
+      FROM jobs
+     WHERE target = $1
+       AND state = 'queued'
+       AND gpu_count > 0
+     ORDER BY owner, priority DESC, wish
+     LIMIT 1
+    )
+    UNION ALL
+    SELECT next.owner, next.priority, next.wish
+      FROM heads
+     CROSS JOIN LATERAL (
+           (
+           SELECT jobs.owner, jobs.priority, jobs.wish
+             FROM jobs
+            WHERE target = $1
+              AND state = 'queued'
+              AND gpu_count > 0
+              AND jobs.owner = heads.owner
+              AND jobs.priority = heads.priority
+              AND jobs.wish > heads.wish
+            ORDER BY jobs.wish
+            LIMIT 1
+           )
+           UNION ALL
+           (
+           SELECT jobs.owner, jobs.priority, jobs.wish
+             FROM jobs
+            WHERE target = $1
+              AND state = 'queued'
+              AND gpu_count > 0
+              AND jobs.owner = heads.owner
+              AND jobs.priority < heads.priority
+            ORDER BY jobs.priority DESC, jobs.wish
+            LIMIT 1
+           )
+           UNION ALL
+           (
+           SELECT jobs.owner, jobs.priority, jobs.wish
+             FROM jobs
+            WHERE target = $1
+              AND state = 'queued'
+              AND gpu_count > 0
+              AND jobs.owner > heads.owner
+            ORDER BY jobs.owner, jobs.priority DESC, jobs.wish
+            LIMIT 1
+           )
+           LIMIT 1
+           ) AS next
+), depth AS (
+    SELECT greatest(1, $2::bigint / greatest(1, count(*))) AS each FROM heads
+)
+SELECT first.*, heads.wish, depth.each AS share,
+       first.n >= depth.each * coalesce(more.times, 1) AS cut
+  FROM depth
+ CROSS JOIN heads
+  LEFT JOIN unnest($4::text[], $5::smallint[], $6::bigint[]) AS more (owner, priority, times)
+         ON more.owner = heads.owner
+        AND more.priority = heads.priority
+ CROSS JOIN LATERAL (
+       SELECT jobs.id AS job, jobs.attempt, jobs.owner, jobs.priority, jobs.gpu_count AS count,
+              jobs.gpu_types AS types, jobs.max_price, jobs.copies, 0 AS granted, 0 AS held,
+              jobs.gang, jobs.preemptible, jobs.run_at_most, jobs.reason, jobs.waits,
+              extract(epoch FROM clock_timestamp() - jobs.queued_at)::float8 AS age, jobs.seq,
+              row_number() OVER (ORDER BY jobs.queued_at, jobs.seq) AS n
+         FROM jobs
+        WHERE jobs.target = $1
+          AND jobs.state = 'queued'
+          AND jobs.gpu_count > 0
+          AND jobs.owner = heads.owner
+          AND jobs.priority = heads.priority
+          AND jobs.wish = heads.wish
+        ORDER BY jobs.queued_at, jobs.seq
+        LIMIT (SELECT each FROM depth) * coalesce(more.times, 1)
+       ) AS first
+UNION ALL
 (
-SELECT id AS job, attempt, 0 AS count, '{}'::text[] AS types, NULL::float8 AS max_price, copies,
-       0 AS granted, 0 AS held, reason,
-       extract(epoch FROM clock_timestamp() - queued_at)::float8 AS age, queued_at, seq
+SELECT id, attempt, owner, priority, 0, '{}', NULL, copies, 0, 0, gang, preemptible, run_at_most,
+       reason, waits, extract(epoch FROM clock_timestamp() - queued_at)::float8, seq, 0, NULL, 0, false
   FROM jobs
  WHERE target = $1
    AND state = 'queued'
    AND gpu_count = 0
  ORDER BY queued_at, seq
- LIMIT $2
-)
-UNION ALL
-(
-SELECT jobs.id, jobs.attempt, jobs.gpu_count, jobs.gpu_types,
-       (SELECT (given -> 'gpus' ->> 'max_price')::float8
-          FROM jsonb_array_elements(versions.definition -> 'endpoints') AS given
-         WHERE given ->> 'name' = jobs.endpoint
-         LIMIT 1),
-       jobs.copies, 0, 0,
-       jobs.reason, extract(epoch FROM clock_timestamp() - jobs.queued_at)::float8,
-       jobs.queued_at, jobs.seq
-  FROM jobs
-  JOIN versions ON versions.id = jobs.version
- WHERE jobs.target = $1
-   AND jobs.state = 'queued'
-   AND jobs.gpu_count > 0
- ORDER BY jobs.queued_at, jobs.seq
  LIMIT $3
 )
 UNION ALL
-(
 -- one who is asked for more copies queues behind those who came before that
-SELECT jobs.id, jobs.attempt, jobs.gpu_count,
+SELECT jobs.id, jobs.attempt, jobs.owner, jobs.priority, jobs.gpu_count,
        -- all of its copies have GPUs of one type
        CASE WHEN holding.type IS NULL THEN jobs.gpu_types ELSE ARRAY[holding.type] END,
-       (SELECT (given -> 'gpus' ->> 'max_price')::float8
-          FROM jsonb_array_elements(versions.definition -> 'endpoints') AS given
-         WHERE given ->> 'name' = jobs.endpoint
-         LIMIT 1),
-       jobs.copies, jobs.granted, jobs.held,
-       jobs.reason,
+       jobs.max_price, jobs.copies, jobs.granted, jobs.held, jobs.gang, jobs.preemptible,
+       jobs.run_at_most, jobs.reason, jobs.waits,
        extract(epoch FROM clock_timestamp() - greatest(jobs.queued_at, jobs.scaled_at))::float8,
-       greatest(jobs.queued_at, jobs.scaled_at), jobs.seq
+       jobs.seq, 0, NULL, 0, false
   FROM jobs
-  JOIN versions ON versions.id = jobs.version
   LEFT JOIN LATERAL (
        SELECT max(gpus.type) AS type
          FROM allocations
@@ -56,8 +111,4 @@ SELECT jobs.id, jobs.attempt, jobs.gpu_count,
        ) AS holding ON true
  WHERE jobs.target = $1
    AND jobs.state IN ('starting', 'running')
-   AND jobs.copies > jobs.granted
- ORDER BY greatest(jobs.queued_at, jobs.scaled_at), jobs.seq
- LIMIT $3
-)
- ORDER BY queued_at, seq;
+   AND jobs.copies > jobs.granted;

@@ -1,0 +1,55 @@
+"""How deep the queue is read: the first jobs of each owner, class and wish. Pure.
+
+Who waits behind these can't start before them, so need not be looked at. Only jobs that can never
+start hold up nobody: where all that was read of a wish are such, the next look reads deeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from services.scheduler.queue.values import Decision
+from shared.ids import JobId
+
+GPUS: Final = (
+    4_000  # jobs that want GPUs which one look reads, shared by owners, classes and wishes
+)
+NO_GPUS: Final = 500  # jobs that need none
+DEEPEST: Final = 64  # times its share that an owner's class is read
+
+PASSED: Final = ("never", "price")
+"""Causes for which a job holds up nobody, not even its owner's next."""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of one wish of an owner's class."""
+
+    owner: str
+    priority: int
+    jobs: Sequence[JobId]
+    share: int  # jobs that every one is read of at least
+    cut: bool  # whether there may be more
+
+
+def deeper(
+    times: Mapping[tuple[str, int], int], heads: Sequence[Head], decision: Decision
+) -> dict[tuple[str, int], int]:
+    """How many times its share each owner's class is to be read at the next look, where it is more
+    than once. `times` is how it was read at this one."""
+    found: dict[tuple[str, int], int] = {}
+    for head in heads:
+        key = head.owner, head.priority
+        before = times.get(key, 1)
+        if head.cut and all(_passed(decision, job) for job in head.jobs):
+            found[key] = min(DEEPEST, 2 * before)
+        elif len(head.jobs) > head.share:
+            found.setdefault(key, before)
+    return found
+
+
+def _passed(decision: Decision, job: JobId) -> bool:
+    waits = decision.waits.get(job)
+    return waits is not None and waits.cause in PASSED
