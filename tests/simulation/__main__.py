@@ -19,7 +19,7 @@ from pathlib import Path
 from shared.database.embedded import postgres
 from tests.simulation.clock import timeless
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.plants import PLANTS
+from tests.simulation.plants import PLANTS, SQL
 from tests.simulation.world import Verdict, connect, simulate, tidy
 
 TIDY = 25  # seeds after which dead rows are swept up
@@ -39,8 +39,8 @@ def server(url: str | None) -> Iterator[str]:
         yield own
 
 
-def many(seeds: Iterable[int], server: str) -> Iterator[Verdict]:
-    """Each seed's verdict, in a database of their own."""
+def many(seeds: Iterable[int], server: str, spoil: str = "") -> Iterator[Verdict]:
+    """Each seed's verdict, in a database of their own, in which `spoil` is done first."""
     with asyncio.Runner() as outside:
         made = timeless(server)
         url = outside.run(anext(made.gen))  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def many(seeds: Iterable[int], server: str) -> Iterator[Verdict]:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as inside:
                 with loop.outside():
-                    session = inside.run(connect(url))
+                    session = inside.run(connect(url, spoil))
                 for number, seed in enumerate(seeds):
                     if number % TIDY == 0:
                         with loop.outside():
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("last", type=int, nargs="?", help="run all from the first to this one")
     parser.add_argument("--server", help="URL of a PostgreSQL that may make databases")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="a mistake that must be caught")
+    parser.add_argument("--first-only", action="store_true", help="end at the first broken seed")
     parser.add_argument("--trace", action="store_true", help="show what happened")
     asked = parser.parse_args(arguments)
     if asked.plant:
@@ -74,10 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = range(asked.first, (asked.last or asked.first) + 1)
     began, broken, placed = time.process_time(), 0, 0
     with server(asked.server) as url:
-        for verdict in many(seeds, url):
+        for verdict in many(seeds, url, SQL.get(asked.plant, "")):
             placed += verdict.placed
             broken += bool(verdict.wrong)
             report(verdict, trace=asked.trace)
+            if broken and asked.first_only:
+                break
     spent = time.process_time() - began
     print(
         f"{len(seeds)} seeds, {placed} GPUs given, {broken} seeds broken; {spent:.1f} s of Python"

@@ -10,6 +10,7 @@ out, an answer is lost after that, a process is killed or stands still at any of
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,8 @@ NAMES: Final = {
     for path in sorted((ROOT / room).rglob("*.sql"))
 }
 
+HARMLESS: Final = {"log_keep", "prune_logs", "purge_logs"}  # lines have numbers of their own
+
 
 def name(query: str) -> str:
     """Of the file that holds it."""
@@ -47,6 +50,10 @@ class Way(Protocol):
     def check(self) -> None:
         """Raises when the process is dead."""
 
+    @property
+    def epoch(self) -> int | None:
+        """In which it writes; None when it does not lead."""
+
 
 class Server:
     """The real session, one user at a time, and the time that it takes it to be."""
@@ -58,6 +65,8 @@ class Server:
         self.tell = tell
         self.gate = asyncio.Lock()
         self.offset = 0.0  # seconds by which its wall clock is off
+        self.newest = 0  # epoch
+        self.wrong: list[str] = []  # what an older one has written all the same
 
     async def ask(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Somebody's turn at the session, to the end even if that one is killed meanwhile."""
@@ -135,18 +144,25 @@ class _Connection:
         what = name(query)
         await self._way.there(what, inside=self._depth > 0)
         if self._depth:
-            return await self._carry_out(what, values, work)
+            return await self._carry_out(query, values, work)
         async with self._server.gate:
-            result = await self._carry_out(what, values, work)
+            result = await self._carry_out(query, values, work)
         await self._way.back(what)
         return result
 
     async def _carry_out(
-        self, what: str, values: Sequence[Any], work: Callable[[Session], Awaitable[T]]
+        self, query: str, values: Sequence[Any], work: Callable[[Session], Awaitable[T]]
     ) -> T:
+        what = name(query)
         self._way.check()
         self._server.tell(f"{what} {_brief(values)}")
-        return await self._server.ask(work)
+        result = await self._server.ask(work)
+        if what not in HARMLESS and self._late() and writes(query) and _did(result):
+            self._server.wrong.append(f"{what} wrote in epoch {self._way.epoch}, which was over")
+        return result
+
+    def _late(self) -> bool:
+        return self._way.epoch is not None and self._way.epoch < self._server.newest
 
 
 class _Transaction:
@@ -159,6 +175,7 @@ class _Transaction:
         self._server = server
         self._way = way
         self._how = how
+        self._real: Any = None
 
     async def __aenter__(self) -> None:
         if self._connection._depth == 0:
@@ -168,6 +185,7 @@ class _Transaction:
                 self._way.check()
                 await self._server.ask(self._begin)
             except BaseException:
+                await self._undo()
                 self._server.gate.release()
                 raise
         else:
@@ -200,8 +218,20 @@ class _Transaction:
         await self._real.start()
 
     async def _undo(self) -> None:
-        if self._real._state.name == "STARTED":  # type: ignore[attr-defined]
+        if self._real is not None and self._real._state.name == "STARTED":
             await self._server.ask(lambda _: self._real.rollback())
+
+
+def writes(query: str) -> bool:
+    bare = re.sub(r"--[^\n]*", "", query)
+    return re.search(r"\b(INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM)\b", bare) is not None
+
+
+def _did(result: object) -> bool:
+    """Whether it changed anything, by its answer."""
+    if isinstance(result, str):
+        return not result.endswith(" 0")
+    return result not in (None, [], 0, False)
 
 
 def _brief(values: Sequence[Any]) -> str:

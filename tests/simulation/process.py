@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 import asyncpg
 import msgspec
 
+from services.scheduler.epoch import Epoch
 from services.scheduler.inventory import Inventory
+from services.scheduler.leader import TAKE
 from services.scheduler.performer import Options
+from services.scheduler.queue import values
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
+from shared.database.pool import Database
+from shared.errors import Transient
 from shared.events import Event
 from shared.run import every
 from tests.simulation.line import Line, Server
 from tests.simulation.target import Away, Door, Machines
 
 TARGET = "process"
-OPTIONS = Options(policy=Policy(start_deadline=120.0), stop_grace=2.0, router_url="http://router")
+OPTIONS = Options(
+    policy=Policy(start_deadline=120.0),
+    queue=values.Policy(notice=3.0, kept=5.0),
+    stop_grace=2.0,
+    router_url="http://router",
+)
+PRICES = {"t4": 0.5, "a100": 2.0}
 LOOK, COUNT = 5.0, 20.0  # seconds between two looks, and between two counts of the GPUs
 
 Tell = Callable[[str, str], None]
@@ -46,6 +58,7 @@ class Process:
         self.moving = asyncio.Event()
         self.moving.set()
         self.stopping = asyncio.Event()
+        self.epoch: int | None = None
         self._chance = chance
         self._task: asyncio.Task[None] | None = None
         self._scheduler: Scheduler | None = None
@@ -85,11 +98,21 @@ class Process:
     async def _live(self, server: Server, machines: Machines) -> None:
         database = Line(server, self).database()
         door = Door(machines, self)
-        scheduler = self._scheduler = Scheduler(database, door, target=TARGET, options=OPTIONS)
-        gpus = Inventory(database, TARGET, door.inventory, {"t4": 0.5, "a100": 2.0})
+        epoch = Epoch(TARGET)
+        scheduler = self._scheduler = Scheduler(
+            database, door, target=TARGET, options=OPTIONS, epoch=epoch
+        )
+        gpus = Inventory(database, TARGET, door.inventory, PRICES, epoch)
+        await self._lead(database, epoch)
+        server.newest = self.epoch = epoch.number
         async with asyncio.TaskGroup() as group:
             group.create_task(every(COUNT, gpus.refresh)(self.stopping))
             group.create_task(scheduler.act(self.stopping, every=LOOK))
+
+    async def _lead(self, database: Database, epoch: Epoch) -> None:
+        while epoch.number is None:
+            with suppress(Transient):
+                epoch.number = await database.value(TAKE, TARGET, self.name)
 
     # the way to PostgreSQL
 

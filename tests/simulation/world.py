@@ -110,7 +110,7 @@ class World:
         await self._close()
         return Verdict(
             seed=self._plan.seed,
-            wrong=[*self._wrong, *judge(record)],
+            wrong=[*self._wrong, *self._server.wrong, *judge(record)],
             trace=self._trace,
             placed=len(record.held),
         )
@@ -149,8 +149,7 @@ class World:
             gpus=Gpus(types=job.types, count=job.gpus, max_price=job.max_price),
         )
         definition = Definition(source="sha256:" + "0" * 64, endpoints=(endpoint,))
-        await self._database.execute(
-            SQL["submit"],
+        values = (
             job.job,
             job.owner,
             definition,
@@ -165,7 +164,8 @@ class World:
             job.run_at_most,
             job.start_by,
         )
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["submit"], *values)
             await advance(connection, JobQueued(job=job.job))
         self._jobs.append(job)
         await self._perhaps_news()
@@ -285,9 +285,9 @@ class World:
         self._tell("end")
         for job in self._jobs:
             row = await self._database.row("SELECT id, attempt FROM jobs WHERE id = $1", job.job)
-            assert row is not None
-            async with self._database.transaction() as connection:
-                await self._ask(connection, row["id"], row["attempt"], "stop")
+            if row is not None:
+                async with self._database.transaction() as connection:
+                    await self._ask(connection, row["id"], row["attempt"], "stop")
         await self._until_quiet("not ended", SQL["unended"])
 
     async def _close(self) -> None:
@@ -337,9 +337,11 @@ async def simulate(seed: int, session: asyncpg.Connection[asyncpg.Record]) -> Ve
     return await World(plans.plan(seed), session).run()
 
 
-async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(url: str, spoil: str = "") -> asyncpg.Connection[asyncpg.Record]:
     session = await asyncpg.connect(url, max_cached_statement_lifetime=0)  # else it sets timers
     await _prepare(session)
+    if spoil:
+        await session.execute(spoil)
     return session
 
 

@@ -2,7 +2,7 @@
 -- $1 target
 SELECT id AS job, attempt, state, restarts, addresses, granted, grants, held, reason,
        servable IS NOT NULL AS model, kind = 'batch' AS batch, (run ->> 'timeout')::float8 AS timeout,
-       extract(epoch FROM clock_timestamp() - changed_at)::float8 AS age
+       greatest(0, extract(epoch FROM clock_timestamp() - changed_at))::float8 AS age -- clocks jump
   FROM jobs
  WHERE target = $1
    AND state IN ('starting', 'running', 'stopping')

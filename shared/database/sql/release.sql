@@ -3,7 +3,7 @@
 -- $1 job  $2 attempt  $3 type of the fact  $4 epoch (null: whoever acts)
 WITH freed AS (
     UPDATE allocations
-       SET released_at = clock_timestamp()
+       SET released_at = greatest(held_at, clock_timestamp()) -- clocks jump
       FROM jobs
      WHERE allocations.job = $1
        AND allocations.attempt = $2

@@ -18,7 +18,7 @@ WITH shrunk AS (
     RETURNING id, project
 ), freed AS (
     UPDATE allocations
-       SET released_at = clock_timestamp()
+       SET released_at = greatest(held_at, clock_timestamp()) -- clocks jump
       FROM shrunk
      WHERE allocations.job = shrunk.id
        AND allocations.attempt = $2

@@ -5,6 +5,11 @@ SELECT id || ' is ' || state AS what
  WHERE state IN ('submitted', 'building', 'starting', 'stopping')
     OR (state = 'queued' AND (gpu_count = 0 OR reason = ''))
 UNION ALL
+SELECT id || ' has to end or to give way' AS what
+  FROM jobs
+ WHERE (state = 'running' AND (run_at_most IS NOT NULL OR give_way_at IS NOT NULL))
+    OR (state = 'queued' AND start_by IS NOT NULL AND placed_at IS NULL)
+UNION ALL
 SELECT id || ' holds GPUs for more copies than it may run' AS what
   FROM jobs
  WHERE state = 'running'
