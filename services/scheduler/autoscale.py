@@ -17,6 +17,7 @@ from shared.endpoint import Autoscaling
 from shared.ids import JobId
 
 TOLERANCE: Final = 0.1  # so much more than it is to have in hand makes no copy more
+LAPSE: Final = 30.0  # seconds without a look, after which it counts as not watched before
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ def _by_load(load: float, each: int, copies: int) -> int:
 def remember(past: Past | None, scaled: Scaled, now: float) -> Past:
     """With what is needed now. `now` is of any clock that only goes forward."""
     need, after = needed(scaled), scaled.autoscaling.down_after
-    if past is None:
+    if past is None or now - past.needs[-1][0] > LAPSE:
         return Past(since=now, needs=((now, need),))
     kept = tuple(each for each in past.needs if each[0] > now - after and each[1] > need)
     return msgspec.structs.replace(past, needs=(*kept, (now, need)))

@@ -14,8 +14,17 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from services.scheduler import applications, budgets, cluster, inventory, trust
+from services.scheduler import (
+    applications,
+    autoscaler,
+    budgets,
+    cluster,
+    inventory,
+    retention,
+    trust,
+)
 from services.scheduler.applications import Applications
+from services.scheduler.autoscaler import Autoscaler
 from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Settings, open_driver
 from services.scheduler.epoch import Epoch
@@ -28,6 +37,7 @@ from services.scheduler.owners import HALF_LIFE
 from services.scheduler.performer import Options
 from services.scheduler.queue import values
 from services.scheduler.reconcile import Policy
+from services.scheduler.retention import Retention
 from services.scheduler.scheduler import Scheduler
 from services.scheduler.status import Patience
 from shared import doorman, ids, service
@@ -93,6 +103,8 @@ class Config(cluster.Config, frozen=True, kw_only=True):
     preemption_notice: Seconds = 30.0  # that a job has to give way, once warned
     preemption_kept: Seconds = 60.0  # from a job's place, in which it has not to give way again
     backfill_slack: Seconds = 0.0  # by which those who pass may put off a reserved start
+    purge_after: Seconds = retention.AFTER  # that a job rests unused; 0: it is never purged
+    purge_notice: Seconds = retention.NOTICE  # before that, in which its owner knows
     look_every: float = 1.0  # seconds between two looks when nothing happens
     inventory_every: float = 10.0
     outputs_most: int = MOST  # bytes that are kept of what a batch job leaves behind
@@ -145,6 +157,14 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         settler = Applications(
             floor.database, target=config.target, retire=config.retire, epoch=epoch
         )
+        scaler = Autoscaler(floor.database, target=config.target, epoch=epoch)
+        keeper = Retention(
+            floor.database,
+            target=config.target,
+            after=config.purge_after,
+            notice=config.purge_notice,
+            epoch=epoch,
+        )
         leader = Leader(
             config.database_url,
             config.target,
@@ -155,6 +175,9 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             partial(settler.act, every=config.look_every),
             every(applications.END_EVERY, settler.end),
             budgets.watching(floor.database),
+            every(autoscaler.SCALE_EVERY, scaler.scale),
+            every(autoscaler.OLD, scaler.forget),
+            every(retention.LOOK_EVERY, keeper.keep),
             epoch=epoch,
         )
         metrics.leads(lambda: leader.acting, epoch)

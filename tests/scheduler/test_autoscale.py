@@ -138,7 +138,7 @@ def test_it_has_fewer_only_when_fewer_would_have_done_for_so_long(
         before, got = steps[number - 1][1], steps[number][1]
         if got < before:
             assert number * STEP >= scaling.down_after, "it was not watched for so long"
-            window = steps[max(0, number - looks + 1) : number + 1]
+            window = steps[max(0, min(number, number - looks + 1)) : number + 1]
             assert got >= max(need for need, _ in window)
 
 
