@@ -4,6 +4,7 @@ so a state from the future is not an error."""
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -202,6 +203,7 @@ class Job(Struct, frozen=True, kw_only=True):
     gpu_count: int = 0  # for each copy
     gpus: list[str] = []  # held now
     price_per_hour: float = 0.0
+    spent: Decimal = Decimal(0)  # in its life so far
     url: str | None = None  # while running
     created_at: datetime
     changed_at: datetime

@@ -11,6 +11,7 @@ import msgspec
 from services.api import cursor, refused, urls
 from services.api.answer import Answer
 from services.api.call import Call
+from services.api.money import money
 from services.api.paging import limit, page
 from services.api.sample import sample
 from services.api.scheduling import named
@@ -45,7 +46,11 @@ def view(row: asyncpg.Record, router: str) -> Job:
     """A row of jobs.sql as people see it."""
     values = dict(row)
     running = row["state"] == State.RUNNING and row["kind"] == "endpoint"
-    told = {"url": _url(row, router) if running else None, "priority": named(row["priority"])}
+    told = {
+        "url": _url(row, router) if running else None,
+        "priority": named(row["priority"]),
+        "spent": money(row["cost"]),
+    }
     return msgspec.convert(values | told, Job)
 
 

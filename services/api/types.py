@@ -7,6 +7,7 @@ What people send forbids unknown fields; what they get may grow.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar, get_args
 
 import msgspec
@@ -342,7 +343,8 @@ class Job(Give, frozen=True, kw_only=True):
     gpu_types: list[str]
     gpu_count: int  # for each copy
     gpus: list[str]  # held now
-    price_per_hour: float  # while it holds them
+    price_per_hour: float  # of those
+    spent: Decimal  # in its life so far, to the millionth
     priority: Priority
     preemptible: bool
     gang: bool

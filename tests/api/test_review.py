@@ -79,7 +79,8 @@ async def test_a_review_says_that_it_would_queue_and_is_free_meanwhile(world: Wo
     await world.gpus(a100=1)
     job = await world.made(f"{world.place}/endpoints", await world.endpoint(gpu_types=["a100"]))
     await world.database.execute(
-        "INSERT INTO allocations (gpu, job, attempt) VALUES ('process/a100-0', $1, 1)", job["id"]
+        "INSERT INTO allocations (gpu, job, attempt, price) VALUES ('process/a100-0', $1, 1, 1.5)",
+        job["id"],
     )
     await world.put_state(job["id"], "running")
     shown = (await world.ask("GET", f"/v1/jobs/{job['id']}")).body

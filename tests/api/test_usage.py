@@ -141,6 +141,7 @@ async def test_what_is_still_held_counts_until_now_and_waiting_is_free(world: Wo
     await world.gpus(t4=1)
     made = await job(world)
     assert (await ask(world, "/v1/usage?from=2025-01"))["amount"] == "0.000000"
+    assert (await ask(world, f"/v1/jobs/{made}"))["spent"] == "0.000000"
     await world.database.execute(
         "INSERT INTO allocations (gpu, job, attempt, held_at, price)"
         " VALUES ('process/t4-0', $1, 1, now() - interval '2 hours', 1)",
@@ -149,6 +150,8 @@ async def test_what_is_still_held_counts_until_now_and_waiting_is_free(world: Wo
     first = Decimal((await ask(world, "/v1/usage?from=2025-01"))["gpu_seconds"])
     second = Decimal((await ask(world, "/v1/usage?from=2025-01"))["gpu_seconds"])
     assert 7200 <= first < second
+    shown = await ask(world, f"/v1/jobs/{made}")
+    assert (shown["price_per_hour"], Decimal(shown["spent"]) >= 2) == (1.0, True)
     ahead = await ask(world, "/v1/usage?from=2025-01&to=9999-01")
     assert Decimal(ahead["gpu_seconds"]) < 8000
     assert (await ask(world, "/v1/usage?from=9998-01&to=9999-01"))["items"] == []

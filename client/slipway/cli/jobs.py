@@ -195,6 +195,7 @@ def show_job(out: Output, job: Job) -> None:
             ("copies", copies(job)),
             ("gpus", gpus(job)),
             ("price", f"{job.price_per_hour:g} an hour" if job.price_per_hour else ""),
+            ("spent", job.spent or ""),
             ("attempt", job.attempt),
             ("restarts", job.restarts or ""),
             ("series", job.series),
