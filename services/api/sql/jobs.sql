@@ -94,8 +94,8 @@ SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, j
               WHERE allocations.job = jobs.id AND released_at IS NULL ORDER BY gpu) AS gpus,
        (SELECT coalesce(sum(price) FILTER (WHERE released_at IS NULL), 0)
           FROM allocations WHERE allocations.job = jobs.id) AS price_per_hour,
-       (SELECT coalesce(sum(extract(epoch FROM greatest(coalesce(released_at, now()), held_at) - held_at)
-                            * price::numeric), 0)
+       (SELECT coalesce(sum(extract(epoch FROM coalesce(released_at, greatest(now(), held_at))
+                                               - held_at) * price::numeric), 0)
           FROM allocations WHERE allocations.job = jobs.id) AS cost
   FROM page
   JOIN jobs ON jobs.seq = page.seq
