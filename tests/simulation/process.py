@@ -58,6 +58,7 @@ class Process:
         self.moving = asyncio.Event()
         self.moving.set()
         self.stopping = asyncio.Event()
+        self.deposed = False  # its session is gone, and its lock with it
         self.epoch: int | None = None
         self._chance = chance
         self._task: asyncio.Task[None] | None = None
@@ -103,16 +104,20 @@ class Process:
             database, door, target=TARGET, options=OPTIONS, epoch=epoch
         )
         gpus = Inventory(database, TARGET, door.inventory, PRICES, epoch)
-        await self._lead(database, epoch)
+        epoch.number = await self._lead(Line(server, _Session(self)).database())
+        if epoch.number is None:
+            return
         server.newest = self.epoch = epoch.number
         async with asyncio.TaskGroup() as group:
             group.create_task(every(COUNT, gpus.refresh)(self.stopping))
             group.create_task(scheduler.act(self.stopping, every=LOOK))
 
-    async def _lead(self, database: Database, epoch: Epoch) -> None:
-        while epoch.number is None:
+    async def _lead(self, session: Database) -> int | None:
+        """Its epoch; None when its lock is lost by then."""
+        while not self.deposed:
             with suppress(Transient):
-                epoch.number = await database.value(TAKE, TARGET, self.name)
+                return int(await session.value(TAKE, TARGET, self.name))
+        return None
 
     # the way to PostgreSQL
 
@@ -164,3 +169,19 @@ class Process:
                 raise asyncpg.ConnectionDoesNotExistError("it was idle in a transaction")
             await self.moving.wait()
         self.check()
+
+
+class _Session:
+    """The session that has the lock: what it is asked once that is lost does not happen."""
+
+    epoch = None
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.there = process.there
+        self.back = process.back
+
+    def check(self) -> None:
+        self._process.check()
+        if self._process.deposed:
+            raise asyncpg.ConnectionDoesNotExistError("its session was ended")

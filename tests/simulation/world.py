@@ -207,6 +207,7 @@ class World:
         """PostgreSQL takes it for dead: another acts, and it will hear of that later on."""
         if process in self._schedulers:
             self._schedulers.remove(process)
+            process.deposed = True
             self._elect()
             self._do(self._told(process))
 
