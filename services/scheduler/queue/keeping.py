@@ -33,6 +33,10 @@ class Keeping:
         self.needed: set[JobId] = set()  # those warned before that somebody still waits for
 
     @property
+    def could_preempt(self) -> bool:
+        return bool(self._preemption.victims)
+
+    @property
     def let_off(self) -> list[JobId]:
         """Those warned that nobody waits for any more."""
         warned = {job for victims in self._preemption.warned.values() for job in victims}
@@ -72,7 +76,7 @@ class Keeping:
             row = self._quotas.row(owner, kind)
             if row is None or not _may_preempt(turn):
                 continue
-            short = int(wish.count * wish.least - row.room) - row.leaving
+            short = int(row.short(wish.count * wish.least)) - row.leaving
             plan = None
             if short > 0:
                 plan = self._preemption.plan(turn, (kind,), self._racks, own=short)
@@ -81,6 +85,8 @@ class Keeping:
                 self._warn(plan)
             start = earliest(self._racks, (kind,), wish)
             if start is not None and start.time <= self._notice:
+                for victims in self._preemption.warned.values():
+                    self.needed.update(j for j, victim in victims.items() if victim.row is row)
                 return self._reserve(turn, start, plan)
         return None
 

@@ -123,7 +123,7 @@ class Look:
             self._lack_quota(turn)
         elif not self._place(turn, allowed):
             self._wait(turn, allowed)
-        elif turn.missing and not turn.again and turn.wish.fitting:
+        elif turn.missing and not turn.again and self._allowed(turn) and not turn.again:
             self._wait(turn, (turn.kind,))
 
     def _allowed(self, turn: Turn) -> dict[str, int]:
@@ -233,7 +233,9 @@ class Look:
         return True
 
     def _could_give(self) -> bool:
-        """Whether another order could give somebody something."""
+        """Whether another order could give somebody something, or make others give way."""
+        if self.keeping.could_preempt:
+            return True
         free = {kind: rack.most_free for kind, rack in self.racks.items()}
         return any(free[kind] >= wish.count for wish in self.wishes.all() for kind in wish.fitting)
 

@@ -47,6 +47,11 @@ class Row:
         lent = self.pool.nominal - self.pool.used
         return max(self.guaranteed, min(self.nominal + self.borrow - self.used, lent))
 
+    def short(self, count: int) -> float:
+        """GPUs that it would have to give back itself before it may have so many more."""
+        lent = min(self.nominal + self.borrow - self.used, self.pool.nominal - self.pool.used)
+        return count - max(self.nominal - self.used, lent)
+
     @property
     def most(self) -> float:
         """GPUs that it may have when others of its cohort leave it all that they may lend."""

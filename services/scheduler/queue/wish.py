@@ -115,6 +115,7 @@ class Wishes:
         wish.types, wish.least, wish.own_ends = (kind,), 1, wish.lasts < inf
         wish.fit(self._racks)
         wish.group = self.group((kind,))
+        self._known[wish] = wish
         return wish
 
     def group(self, kinds: Iterable[str]) -> Group:
