@@ -6,16 +6,18 @@ pass the job over, and the next look decides anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 import msgspec
 
 from services.scheduler.deadlines import Deadlines
+from services.scheduler.depth import in_turn
 from services.scheduler.driver import Replica
 from services.scheduler.epoch import Epoch
 from services.scheduler.metrics import Metrics
 from services.scheduler.queue.decide import decide
-from services.scheduler.queue.values import Decision, Placement, Policy
+from services.scheduler.queue.values import Placement, Policy
 from services.scheduler.store import Snapshot, Store
 from services.scheduler.told import Line, Told
 from shared.database.jobs import PostgresJobs
@@ -55,10 +57,12 @@ class Admission:
         self._metrics.decided(perf_counter() - began)
         self._store.decided(snapshot, decision)
         before = {waiting.job: waiting for waiting in snapshot.picture.waiting}
-        started = await self._place(decision)
+        placements = in_turn(decision.placements, before, snapshot.heads)
+        started = await self._place(placements)
         for replica in started:
             self._metrics.admitted(before[replica.job].age)
-        grown = [await self._grow(each) for each in decision.placements if each.granted]
+        grown = [await self._grow(each) for each in placements if each.granted]
+        await self._deadlines.let_off(decision.let_off)
         await self._deadlines.warn(decision.yielding, self._policy.notice)
         return Admitted(
             started=started,
@@ -68,10 +72,10 @@ class Admission:
             waits=decision.waits,
         )
 
-    async def _place(self, decision: Decision) -> list[Replica]:
+    async def _place(self, placements: Sequence[Placement]) -> list[Replica]:
         facts = [
             JobPlaced(job=each.job, attempt=each.attempt, gpus=each.gpus, copies=each.copies)
-            for each in decision.placements
+            for each in placements
             if not each.granted
         ]
         placed = await self._jobs.place_all(facts)

@@ -20,6 +20,7 @@ from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.events import JobWarned
+from shared.ids import JobId
 
 DUE = sql(__package__, "due")
 WARN = sql(__package__, "warn")
@@ -56,10 +57,12 @@ class Deadlines:
             values = (facts, waiting, notice, JobWarned.type, self._epoch())
             await self._database.execute(WARN, *values)
 
+    async def let_off(self, jobs: Sequence[JobId]) -> None:
+        """They were warned, and need not give way any more."""
+        if jobs:
+            await self._database.execute(LET_OFF, list(jobs), self._epoch())
+
     async def _meet(self, due: Due) -> bool:
-        if due.what == "stay":
-            await self._database.execute(LET_OFF, due.job, due.attempt, self._epoch())
-            return True
         if due.what == "tell":
             return await self._tell(due)
         fact = moved(due)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from services.scheduler.queue.values import Decision
+from services.scheduler.queue.values import Decision, Placement, Waiting
 from shared.ids import JobId
 
 GPUS: Final = (
@@ -48,6 +48,26 @@ def deeper(
         elif len(head.jobs) > head.share:
             found.setdefault(key, before)
     return found
+
+
+def in_turn(
+    placements: Sequence[Placement], waiting: Mapping[JobId, Waiting], heads: Sequence[Head]
+) -> list[Placement]:
+    """Those of `placements` before which nobody comes who was not read.
+
+    Where all that was read of a wish has its place now, more of its owner's class may follow. Lower
+    classes leave them what there is until the next look, which follows at once.
+    """
+    placed = {each.job for each in placements}
+    classes = [head.priority for head in heads if head.cut and placed.issuperset(head.jobs)]
+    if not classes:
+        return list(placements)
+    highest = max(classes)
+    return [
+        each
+        for each in placements
+        if (job := waiting[each.job]).count == 0 or job.priority >= highest
+    ]
 
 
 def _passed(decision: Decision, job: JobId) -> bool:

@@ -19,7 +19,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     what: Literal[
         "start",  # it has not been given a place in time
         "give way",  # the notice that it had is over
-        "stay",  # who it was to give way to needs that no more
         "tell",  # it must end soon, and its owner does not know yet
         "end",  # it has run for as long as it may
     ]

@@ -13,7 +13,7 @@ from shared import ids
 from shared.database.jobs import Job, PostgresJobs, scale
 from shared.database.pool import Database
 from shared.endpoint import Command, Definition, Endpoint, Gpus
-from shared.events import JobBuilding, JobFact, JobQueued, JobScaled
+from shared.events import Fact, JobBuilding, JobFact, JobQueued, JobScaled
 from shared.ids import JobId
 
 IMAGE = "sha256:" + "1" * 64
@@ -42,8 +42,11 @@ class Stage:
         target: str = "process",
         port: int = 8000,
         copies: int = 1,
+        owner: str = "ada",
+        **columns: Any,
     ) -> JobId:
-        """A job of a version of its own, queued as the builder would."""
+        """A job of a version of its own, queued as the builder would, and how the queue treats it
+        by the `columns` of the table."""
         endpoint = Endpoint(
             name="predict",
             format="valohai",
@@ -64,7 +67,7 @@ class Stage:
         await self.database.execute(
             "INSERT INTO jobs"
             " (id, project, name, version, endpoint, target, gpu_types, gpu_count, copies)"
-            " VALUES ($1, 1, $2, $3, 'predict', $4, $5, $6, $7)",
+            " SELECT $1, seq, $2, $3, 'predict', $4, $5, $6, $7 FROM projects WHERE owner = $8",
             job,
             f"web/{version}/predict",
             version,
@@ -72,11 +75,36 @@ class Stage:
             list(types),
             gpus,
             copies,
+            owner,
         )
+        for name, value in columns.items():
+            await self.database.execute(f"UPDATE jobs SET {name} = $2 WHERE id = $1", job, value)
         await self.say(JobBuilding(job=job))
         if queued:
             await self.say(JobQueued(job=job))
         return job
+
+    async def owner(self, name: str) -> None:
+        """Another one, with a project."""
+        await self.database.execute("INSERT INTO owners (name) VALUES ($1)", name)
+        await self.database.execute("INSERT INTO projects (owner, name) VALUES ($1, 'p')", name)
+
+    async def later(self, job: JobId, seconds: float) -> None:
+        """Let so many seconds more have gone by for it."""
+        await self.database.execute(
+            "UPDATE jobs SET changed_at = changed_at - given.span, placed_at = placed_at - given.span,"
+            " start_by = start_by - given.span, give_way_at = give_way_at - given.span"
+            " FROM (SELECT make_interval(secs => $2) AS span) AS given WHERE id = $1",
+            job,
+            seconds,
+        )
+
+    async def said(self, job: JobId, kind: type[Fact]) -> list[Any]:
+        """The facts of a kind about a job, in order."""
+        rows = await self.database.fetch(
+            "SELECT data FROM events WHERE subject = $1 AND type = $2 ORDER BY seq", job, kind.type
+        )
+        return [msgspec.convert(row["data"], kind) for row in rows]
 
     async def say(self, fact: JobFact) -> bool:
         return await self.jobs.advance(fact)

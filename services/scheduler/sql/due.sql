@@ -1,6 +1,6 @@
--- What is due for the jobs of a target: those that were to start by now, those that have to give way
--- (or need not any more), those that have run for as long as they may, and those whose owners are to
--- be told that they soon will have.
+-- What is due for the jobs of a target: those that were to start by now, those that have to give way,
+-- those that have run for as long as they may, and those whose owners are to be told that they soon
+-- will have.
 -- $1 target  $2 seconds before its end in which an owner is told  $3 how many of each
 (
 SELECT id AS job, attempt, kind, 'start' AS what, NULL AS "to", run_at_most
@@ -15,18 +15,13 @@ SELECT id AS job, attempt, kind, 'start' AS what, NULL AS "to", run_at_most
 )
 UNION ALL
 (
-SELECT jobs.id, jobs.attempt, jobs.kind,
-       CASE WHEN other.id IS NULL THEN 'stay' ELSE 'give way' END, jobs.give_way_to, NULL
+SELECT id, attempt, kind, 'give way', give_way_to, NULL
   FROM jobs
-  LEFT JOIN jobs AS other
-         ON other.id = jobs.give_way_to -- it waits still
-        AND (other.state = 'queued'
-             OR other.state IN ('starting', 'running') AND other.copies > other.granted)
- WHERE jobs.target = $1
-   AND jobs.state IN ('starting', 'running')
-   AND jobs.give_way_at IS NOT NULL
-   AND (jobs.give_way_at <= clock_timestamp() OR other.id IS NULL)
- ORDER BY jobs.give_way_at
+ WHERE target = $1
+   AND state IN ('starting', 'running')
+   AND give_way_at IS NOT NULL
+   AND give_way_at <= clock_timestamp()
+ ORDER BY give_way_at
  LIMIT $3
 )
 UNION ALL

@@ -1,11 +1,10 @@
--- A job that was told to give way need not any more.
--- $1 job  $2 attempt  $3 epoch (null: whoever acts)
+-- Jobs that were told to give way need not any more.
+-- $1 jobs  $2 epoch (null: whoever acts)
 UPDATE jobs
    SET give_way_at = NULL,
        give_way_to = NULL
- WHERE id = $1
-   AND attempt = $2
+ WHERE id = ANY ($1::text[])
    AND give_way_at IS NOT NULL
-   AND ($3::bigint IS NULL
+   AND ($2::bigint IS NULL
         OR EXISTS (SELECT FROM leaders
-                    WHERE leaders.target = jobs.target AND leaders.epoch = $3 FOR SHARE));
+                    WHERE leaders.target = jobs.target AND leaders.epoch = $2 FOR SHARE));

@@ -1,0 +1,104 @@
+"""The picture that the queue is decided on: what is read of the tables, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.scheduler import depth
+from services.scheduler.queue.decide import decide
+from services.scheduler.queue.values import Holder
+from services.scheduler.store import Store
+from shared.database.pool import Database
+from shared.events import JobPlaced, JobStopping
+from tests.scheduler.stage import Stage
+
+
+@pytest.fixture
+async def stage(database: Database) -> Stage:
+    stage = Stage(database)
+    await stage.prepare()
+    return stage
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database, "process")
+
+
+async def shown(store):
+    picture = (await store.snapshot()).picture
+    return [waiting.job for waiting in picture.waiting]
+
+
+async def test_of_each_owner_class_and_wish_the_first_are_read(stage, store, monkeypatch):
+    monkeypatch.setattr(depth, "GPUS", 4)
+    await stage.owner("bob")
+    mine = [await stage.job(gpus=1, types=["t4"]) for _ in range(3)]
+    urgent = [await stage.job(gpus=1, types=["t4"], priority=100) for _ in range(3)]
+    other = [await stage.job(gpus=1, types=["a100"]) for _ in range(3)]
+    his = [await stage.job(gpus=1, types=["t4"], owner="bob") for _ in range(3)]
+    none = [await stage.job() for _ in range(3)]
+    snapshot = await store.snapshot()
+    found = {waiting.job for waiting in snapshot.picture.waiting}
+    assert found == {mine[0], urgent[0], other[0], his[0], *none}
+    assert snapshot.picture.behind == {"ada": 6, "bob": 2}
+    assert snapshot.waiting == {("ada", 0): 9, ("ada", 100): 3, ("bob", 0): 3}
+    assert all(head.cut for head in snapshot.heads)
+
+
+async def test_behind_jobs_that_can_never_start_it_reads_on(stage, store, monkeypatch):
+    monkeypatch.setattr(depth, "GPUS", 1)
+    await stage.has(t4=1)
+    for _ in range(5):
+        await stage.job(gpus=1, types=["t4"], max_price=-1.0)
+    # whether it has the same number or not: neither hides the other
+    able = await stage.job(gpus=1, types=["t4"])
+    for _ in range(5):
+        snapshot = await store.snapshot()
+        decision = decide(snapshot.picture)
+        store.decided(snapshot, decision)
+    assert [each.job for each in decision.placements] == [able]
+
+
+async def test_a_job_is_read_as_it_was_asked_for(stage, store):
+    await stage.has(t4=1)
+    job = await stage.job(
+        gpus=2, types=["t4", "a100"], max_price=0.5, copies=3, priority=100, gang=True,
+        preemptible=True, run_at_most=60.0,
+    )  # fmt: skip
+    (waiting,) = (await store.snapshot()).picture.waiting
+    assert (waiting.job, waiting.owner, waiting.priority) == (job, "ada", 100)
+    assert (waiting.count, waiting.types, waiting.max_price) == (2, ("t4", "a100"), 0.5)
+    assert (waiting.copies, waiting.gang, waiting.preemptible) == (3, True, True)
+    assert waiting.run_at_most == 60.0
+    assert 0.0 <= waiting.age < 60.0
+
+
+async def test_who_holds_gpus_is_told_with_when_they_come_back(stage, store):
+    await stage.has(t4=3)
+    first, second = [await stage.job(gpus=1, run_at_most=100.0, preemptible=True) for _ in "ab"]
+    for number, job in enumerate((first, second)):
+        fact = JobPlaced(job=job, attempt=1, gpus=(f"process/t4-{number}",))
+        assert await stage.jobs.place(fact)
+    await stage.later(first, 40.0)
+    await stage.say(JobStopping(job=second))
+    picture = (await store.snapshot()).picture
+    assert [slot.job for slot in picture.slots] == [first, second, None]
+    assert picture.holders[first] == Holder(
+        job=first,
+        attempt=1,
+        owner="ada",
+        preemptible=True,
+        age=pytest.approx(40.0, abs=20.0),
+        ends_in=pytest.approx(60.0, abs=20.0),
+    )
+    assert picture.holders[second].ending
+
+
+async def test_a_gpu_that_is_not_to_be_trusted_is_shown_while_it_is_held(stage, store):
+    await stage.has(t4=2)
+    job = await stage.job(gpus=1)
+    await stage.jobs.place(JobPlaced(job=job, attempt=1, gpus=("process/t4-0",)))
+    await stage.database.execute("UPDATE gpus SET quarantine = 'errors'")
+    picture = (await store.snapshot()).picture
+    assert [slot.gpu for slot in picture.slots] == ["process/t4-0"]
