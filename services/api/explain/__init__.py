@@ -1,0 +1,1 @@
+"""Why jobs are as they are: pure functions over what was read."""

@@ -1,0 +1,15 @@
+-- Who holds a target's GPUs of some types, and whether it is known when they come back: those of one
+-- owner first.
+-- $1 target  $2 GPU types (empty: any)  $3 whose come first  $4 how many
+SELECT jobs.id AS job, jobs.name, jobs.owner, jobs.state, jobs.priority, count(*) AS count,
+       max(gpus.type) AS type,
+       jobs.state = 'stopping' OR jobs.give_way_at IS NOT NULL OR jobs.run_at_most IS NOT NULL
+           AS ends
+  FROM gpus
+  JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL
+  JOIN jobs ON jobs.id = allocations.job
+ WHERE gpus.target = $1
+   AND ($2::text[] = '{}' OR gpus.type = ANY ($2::text[]))
+ GROUP BY jobs.id
+ ORDER BY jobs.owner = $3 DESC, jobs.priority, jobs.placed_at DESC
+ LIMIT $4;
