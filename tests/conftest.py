@@ -17,6 +17,7 @@ from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
 from tests.servers import Rabbit, rabbitmq
+from tests.simulation.clock import make
 
 # who is started in the background ignores Ctrl-C, and so would all that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,6 +63,20 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database.open(database_url) as database:
         yield database
+
+
+@pytest.fixture
+async def virtual(postgres_url: str) -> AsyncIterator[Database]:
+    """A database that takes for the time what a test says: see tests.simulation.clock."""
+    name = f"virtual_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        async with Database.open(await make(named(postgres_url, name))) as database:
+            yield database
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(scope="session")

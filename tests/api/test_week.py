@@ -5,25 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import random
-import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-import asyncpg
-import pytest
-
 from services.api.usage import Wish, read
 from services.scheduler import budgets
 from shared.database.pool import Database
 from shared.events import BudgetReached, BudgetWarned
 from tests.api.week import Crashed, Flaky, Grown, Interval, Referee, Scheduler, furnish
-from tests.conftest import named
-from tests.simulation.clock import Clock, make
+from tests.simulation.clock import Clock
 
 BEGINS = datetime(2026, 1, 28, 9, 30, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
@@ -31,20 +26,6 @@ WEEK = timedelta(days=7)
 STEPS = 4_000
 BUDGETS = {"ann": 150.0, "bob": 20.0, "eve": 1e9}
 MICRO = timedelta(microseconds=1)
-
-
-@pytest.fixture
-async def virtual(postgres_url: str) -> AsyncIterator[Database]:
-    """A database whose time is told by a test."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(postgres_url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        async with Database.open(await make(named(postgres_url, name), BEGINS)) as database:
-            yield database
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
 
 
 class Book:
@@ -104,7 +85,8 @@ async def test_bills_of_a_week_with_500_crashes_are_what_the_referee_saw(virtual
             owner,
             monthly,
         )
-    clock, flaky = Clock(virtual, BEGINS), Flaky(virtual, chance, 0.4)
+    clock, flaky = Clock(virtual), Flaky(virtual, chance, 0.4)
+    await clock.set(BEGINS)
     referee, scheduler = Referee(virtual), Scheduler(virtual, flaky, chance)
     prices = {row["id"]: row["price"] for row in await virtual.fetch("SELECT id, price FROM gpus")}
     for step in range(STEPS):
