@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 
 import asyncpg
 
+from services.scheduler.epoch import Epoch
 from services.scheduler.leader import Leader
 
 
@@ -32,9 +34,9 @@ class Act:
 
 
 @asynccontextmanager
-async def leading(url, act):
+async def leading(url, act, epoch=None):
     stopping = asyncio.Event()
-    leader = Leader(url, "process", act, every=0.05)
+    leader = Leader(url, "process", act, every=0.05, epoch=epoch)
     task = asyncio.create_task(leader.loop(stopping))
     try:
         yield leader
@@ -96,3 +98,26 @@ async def test_it_stands_by_while_the_database_is_away():
     assert not task.done()
     stopping.set()
     await task
+
+
+async def test_each_who_acts_begins_a_newer_epoch(database_url, database):
+    act, epoch = Act(), Epoch("process")
+    for number in (1, 2):
+        async with leading(database_url, act, epoch):
+            await act.began()
+            assert epoch.number == number
+    row = await database.row("SELECT epoch, holder FROM leaders WHERE target = 'process'")
+    assert row["epoch"] == 2
+    assert str(os.getpid()) in row["holder"]
+
+
+async def test_who_learns_of_a_newer_epoch_stops_acting_though_it_has_the_lock(
+    database_url, database
+):
+    act = Act()
+    async with leading(database_url, act):
+        await act.began()
+        await database.execute("UPDATE leaders SET epoch = epoch + 1")
+        await act.began()
+    assert (act.most, act.times) == (1, 2)
+    assert await database.value("SELECT epoch FROM leaders") == 3
