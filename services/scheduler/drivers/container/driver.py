@@ -11,20 +11,21 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 from typing import Final
 
 from services.scheduler.driver import (
     Gpu,
     Observed,
+    Phase,
     Refused,
     Replica,
     Started,
     Workload,
 )
+from services.scheduler.drivers.container import collect, spec, spool
 from services.scheduler.drivers.container import life as lives
-from services.scheduler.drivers.container import spec, spool
 from services.scheduler.drivers.container.engine import Container, Engine, Listed
 from services.scheduler.drivers.container.errors import Missing
 from services.scheduler.drivers.container.follower import Follower
@@ -32,10 +33,11 @@ from services.scheduler.drivers.container.life import Life
 from services.scheduler.drivers.container.maker import Maker
 from services.scheduler.drivers.container.spec import Labels
 from services.scheduler.drivers.container.spool import Spool
+from services.scheduler.drivers.outputs import FIELD, FOLDER
 from services.scheduler.drivers.process import logbook
-from services.scheduler.drivers.process.rubbish import throw_away
+from services.scheduler.drivers.process.rubbish import part, throw_away
 from shared.database.logs import Line
-from shared.errors import Permanent, Transient, translate
+from shared.errors import Invalid, Permanent, Transient, translate
 
 LOOK: Final = 0.25  # seconds between two looks at what others write
 CHECK: Final = 0.02  # seconds between two looks at what is about to end
@@ -57,8 +59,6 @@ class ContainerDriver:
         self._followers: dict[Replica, Follower] = {}
 
     async def start(self, workload: Workload) -> Started | Refused:
-        if workload.run is not None:
-            return Refused("this target runs no batch jobs yet")
         # once begun, a start is finished even if nobody waits for it any more
         task = asyncio.create_task(self._start_alone(workload))
         self._tasks.add(task)
@@ -99,9 +99,28 @@ class ContainerDriver:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
     async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
-        nothing: tuple[bytes, ...] = ()
-        for piece in nothing:
-            yield piece
+        with part(self._home) as folder, translate({OSError: Transient}):
+            raw = folder / "outputs.tar"
+            found = await self._maker.found(replica)
+            if found is None or not await self._take(found.id, raw, most):
+                return
+            pieces = collect.repack(raw, most)
+            with closing(pieces):
+                while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                    yield piece
+
+    async def _take(self, container: str, raw: Path, most: int) -> bool:
+        """Whether there was anything. What is much too much is not read to its end."""
+        try:
+            with raw.open("wb") as file:
+                async with aclosing(self._engine.take(container, FOLDER)) as chunks:
+                    async for chunk in chunks:
+                        await asyncio.to_thread(file.write, chunk)
+                        if file.tell() > most + collect.HEADERS:
+                            raise Invalid(FIELD, f"are more than the {most} bytes that are kept")
+        except Missing:
+            return False
+        return True
 
     async def inventory(self) -> Sequence[Gpu]:
         return []
@@ -139,17 +158,28 @@ class ContainerDriver:
         found = await self._maker.found(replica)
         if found is not None and found.state.over:
             await self._follow(found)  # for its last words
-            await self._let_go(replica, finish=True)
+            if (follower := self._followers.get(replica)) is not None:
+                await follower.finish()
+            if workload.run is not None and self._finished(replica, found):
+                return Started()
+            await self._let_go(replica)
             await self._engine.remove(found.id, force=False)
             found = None
         if found is None or not found.state.running:
             found = await self._maker.make(workload)
         address = found.address(workload.endpoint.port)
-        if address is None:
+        if address is None and workload.run is None:
             raise Transient(f"the container of {replica} has no address yet")
         await self._follow(found)
         self.changed.set()
-        return Started((address,))
+        return Started((address,) if address and workload.run is None else ())
+
+    def _finished(self, replica: Replica, found: Container) -> bool:
+        """Whether its run came to an end of its own. Raises Transient while that is not known."""
+        life = spool.read(self._folder(replica))
+        if life is None or life.container != found.id or not life.read:
+            raise Transient(f"how the run of {replica} ended is not read yet")
+        return life.phase is Phase.FINISHED
 
     async def _adopt(self, listed: Listed, labels: Labels) -> None:
         """Follow it, unless somebody is busy with it or it is followed already."""
@@ -175,7 +205,8 @@ class ContainerDriver:
             return
         life = spool.read(folder)
         if life is None or life.container != found.id:
-            life = Life(container=found.id, address=found.address(labels.port) or "")
+            address = "" if labels.run else found.address(labels.port) or ""
+            life = Life(container=found.id, address=address)
         self._followers[labels.replica] = Follower(
             self._engine, ours, life, labels, self.changed.set
         )
@@ -210,6 +241,8 @@ class ContainerDriver:
         if life is None or (listed is not None and life.container != listed.id):
             life = Life(container="")
         running = replica in self._starting or (listed is not None and listed.state in UP)
+        if listed is not None and _is_run(listed) and not life.read:
+            life, running = lives.unread(life), True  # its log has the last word
         return lives.observed(life, running=running)
 
     def _written(self) -> dict[str, int]:
@@ -229,3 +262,8 @@ class ContainerDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def _is_run(listed: Listed) -> bool:
+    labels = spec.read_labels(listed.labels or {})
+    return labels is not None and labels.run

@@ -174,11 +174,13 @@ class Engine:
         with engine_errors():
             return (await self._docker.containers.create(dict(body), name=name)).id
 
-    async def put(self, container: str, files: Mapping[str, bytes]) -> None:
-        """Write `files` (absolute path -> content) into a container."""
+    async def put(
+        self, container: str, files: Mapping[str, bytes], folders: Sequence[str] = ()
+    ) -> None:
+        """Write `files` (absolute path -> content) into a container, and make `folders` in it."""
         with engine_errors():
             inside = self._docker.containers.container(container)
-            await inside.put_archive("/", archive(files))  # type: ignore[no-untyped-call]
+            await inside.put_archive("/", archive(files, folders))  # type: ignore[no-untyped-call]
 
     async def start(self, container: str) -> None:
         """Starting what runs changes nothing."""
@@ -233,6 +235,18 @@ class Engine:
         except Missing:
             return
 
+    async def take(self, container: str, path: str) -> AsyncGenerator[bytes, None]:
+        """What is at `path` in a container, as a tar. Raises Missing when nothing is."""
+        limit = ClientTimeout(total=PULL, sock_connect=5.0, sock_read=SOON)
+        # the client's own way holds all of it in memory
+        query = self._docker._query(
+            f"containers/{container}/archive", params={"path": path}, timeout=limit
+        )
+        with engine_errors():
+            async with query as answer, answer:
+                async for chunk in answer.content.iter_any():
+                    yield chunk
+
     async def run(self, container: str, *command: str) -> bytes:
         """What a command inside prints."""
         with engine_errors():
@@ -273,10 +287,15 @@ async def frames(content: Any) -> AsyncIterator[Frame]:
         yield Frame("stderr" if head[0] == 2 else "stdout", at.decode("ascii", "replace"), body)
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """A tar of `files`, owned by root; whoever runs in the container may read and execute them."""
+def archive(files: Mapping[str, bytes], folders: Sequence[str] = ()) -> bytes:
+    """A tar of `files`, owned by root; whoever runs in the container may read and execute them, and
+    write into `folders`."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path in folders:
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.type, member.mode = tarfile.DIRTYPE, 0o777
+            tar.addfile(member)
         for path, content in files.items():
             member = tarfile.TarInfo(path.lstrip("/"))
             member.size, member.mode = len(content), 0o755

@@ -74,6 +74,7 @@ class Follower:
         await self._cancel(self._following)
         with suppress(Transient, Permanent):
             await self._read(follow=False)
+            self._close_log()
 
     async def close(self) -> None:
         """Let somebody else follow it."""
@@ -92,9 +93,13 @@ class Follower:
             except Transient as error:
                 log.debug("will follow %s again: %s", self.container, error)
             await asyncio.sleep(AGAIN)
+        self._close_log()
+        self._changed()
+
+    def _close_log(self) -> None:
         for stream in self._sieves:
             self._spool.lines.end_line(stream)
-        self._changed()
+        self._tell(msgspec.structs.replace(self.life, read=True))
 
     async def _read(self, *, follow: bool) -> None:
         self._gate = Gate(self._gate.cursor)

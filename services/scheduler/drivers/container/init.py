@@ -23,8 +23,10 @@ _TIMES: Final = {
 }
 
 
-def program(environment: Mapping[str, str]) -> bytes:
-    """Its text. The server has `environment`, which the engine must not see, beside its own."""
+def program(environment: Mapping[str, str], *, once: bool = False) -> bytes:
+    """Its text. The server has `environment`, which the engine must not see, beside its own.
+    `once`: it is a command that is run to its end."""
     told = [f"{name}={value}" for name, value in _TIMES.items()]
+    told.append(f"_once={'1' if once else ''}")
     told += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     return "\n".join([f"#!{SHELL}", *told, _PROGRAM]).encode()

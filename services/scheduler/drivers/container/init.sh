@@ -4,6 +4,8 @@
 #
 #   init MARK COMMAND ARGUMENT…
 #
+# With $_once it runs a command to its end, says how that was, and ends.
+#
 # Plain POSIX and `sleep`: it has to run in every image that has a shell. Times are in hundredths.
 # Its variables begin with `_`, or it would change those of the server that have the same names.
 
@@ -77,6 +79,10 @@ while [ -z "$_stopping" ]; do
     [ -n "$_stopping" ] && break
     alone KILL # what a life leaves behind must not hold the port
     printf '%s\n' "$_mark"
+    if [ -n "$_once" ]; then
+        report "done $_code"
+        break
+    fi
     if [ "$_code" -eq "$_hopeless" ]; then
         never "$_code"
         break

@@ -26,6 +26,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     complaint: str = ""  # the server's last word on itself, as process/supervisor/output.py says
     seen: str = ""  # up to where its log is kept
+    read: bool = False  # its container has ended, and all of its log is kept
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,8 @@ def told(life: Life, words: Sequence[str], at: datetime) -> Told:
                 return _ended(life, *numbers)
             case "never":
                 return _never(life, *numbers)
+            case "done":
+                return Told(life=_done(life, *numbers))
     except (ValueError, TypeError, IndexError):
         pass
     return Told(life=life)
@@ -60,6 +63,11 @@ def ready(life: Life) -> Life:
     return msgspec.structs.replace(life, phase=Phase.READY, reason="")
 
 
+def unread(life: Life) -> Life:
+    """Of a run that has ended, while what it printed has not all been read."""
+    return ready(life) if life.phase is Phase.FINISHED else life
+
+
 def late(life: Life) -> Life:
     """Its server has not become ready for so long that nothing should be sent to it."""
     return msgspec.structs.replace(life, phase=Phase.STARTING)
@@ -67,7 +75,7 @@ def late(life: Life) -> Life:
 
 def observed(life: Life, *, running: bool) -> Observed:
     """What `Driver.observe` says of it."""
-    if not running:
+    if not running and life.phase is not Phase.FINISHED:
         reason = life.reason if life.phase is Phase.BROKEN else "its processes are gone"
         life = msgspec.structs.replace(life, phase=Phase.GONE, reason=reason, since=None)
     return Observed(
@@ -88,6 +96,18 @@ def exit_code(code: int) -> int:
     (3, -9, 255)
     """
     return 128 - code if 128 < code <= 128 + 64 else code
+
+
+def _done(life: Life, code: int) -> Life:
+    code = exit_code(code)
+    return msgspec.structs.replace(
+        life,
+        phase=Phase.FINISHED,
+        lives=False,
+        exit_code=code,
+        reason=backoff.reason(code, "the command") if code else "",
+        since=None,
+    )
 
 
 def _ended(life: Life, code: int, restarts: int, failures: int, delay: int) -> Told:

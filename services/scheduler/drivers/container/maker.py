@@ -64,7 +64,8 @@ class Maker:
         body = spec.body(image, workload, reference, labels, place)
         try:
             container = await self._create(workload.replica, body)
-            await self._engine.put(container, spec.files(image, workload))
+            folders = spec.folders(workload)
+            await self._engine.put(container, spec.files(image, workload), folders)
             if place.kind == "podman" and not place.published:
                 await self._walls.stand()
             await self._engine.start(container)

@@ -10,8 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from services.scheduler.driver import Replica, Workload
+from services.scheduler.drivers import command
 from services.scheduler.drivers.container import init
 from services.scheduler.drivers.container.engine import ImageConfig, Kind
+from services.scheduler.drivers.outputs import FOLDER
 from shared.endpoint import Readiness, Resources
 from shared.ids import JobId
 from shared.image import HOME, PYTHON
@@ -23,6 +25,7 @@ BRIDGES: Final = "slw-"
 """What the names of our networks' bridges begin with."""
 READINESS: Final = "dev.slipway.readiness"
 MARK: Final = "dev.slipway.mark"
+RUN: Final = "dev.slipway.run"
 
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATH: Final = f"{PYTHON}/bin:{HOME}/.local/bin:{SYSTEM}:/slipway/bin"
@@ -45,6 +48,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     readiness: Readiness
     mark: str
+    run: bool = False  # it runs to an end, and has no address
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +75,9 @@ def labels(platform: str, workload: Workload, mark: str) -> dict[str, str]:
         PLATFORM: platform,
         REPLICA: str(workload.replica),
         PORT: str(workload.endpoint.port),
-        READINESS: workload.endpoint.readiness,
+        READINESS: command.readiness(workload),
         MARK: mark,
+        RUN: str(workload.run is not None).lower(),
     }
 
 
@@ -85,6 +90,7 @@ def read_labels(found: Mapping[str, str]) -> Labels | None:
                 "port": found[PORT],
                 "readiness": found[READINESS],
                 "mark": found[MARK],
+                "run": found.get(RUN, "false"),
             },
             Labels,
             strict=False,
@@ -143,7 +149,9 @@ def body(
     return {
         "Image": reference,
         "Entrypoint": [init.SHELL, init.PATH, labels[MARK]],
-        "Cmd": [*(image.entrypoint or ()), *(image.cmd or ())],
+        "Cmd": command.script(workload.run)
+        if workload.run is not None
+        else [*(image.entrypoint or ()), *(image.cmd or ())],
         "Env": [f"{key}={value}" for key, value in env.items()],
         "WorkingDir": image.working_dir or "/",
         "User": image.user or "0:0",
@@ -241,4 +249,10 @@ def bridge(network: str) -> str:
 
 def files(image: ImageConfig, workload: Workload) -> dict[str, bytes]:
     """What is written into the container before it starts."""
-    return workload.files | {init.PATH: init.program(inside(environment(image, workload)))}
+    told = inside(environment(image, workload))
+    return workload.files | {init.PATH: init.program(told, once=workload.run is not None)}
+
+
+def folders(workload: Workload) -> Sequence[str]:
+    """What is made in it before it starts, for anybody in there to write into."""
+    return () if workload.run is None else (FOLDER,)
