@@ -411,7 +411,8 @@ class Page(Give, Generic[T], frozen=True, kw_only=True):
 
 
 class Event(Give, frozen=True, kw_only=True):
-    """A CloudEvent 1.0. `source` is `/<owner>/<project>`, or `/` for the platform itself."""
+    """A CloudEvent 1.0. `source` is `/<owner>/<project>`, `/<owner>` for what is about an owner as
+    such, or `/` for the platform itself."""
 
     id: str
     source: str

@@ -15,6 +15,7 @@ async def announce(
     """Announce `fact` when the transaction that `connection` is in commits.
 
     `project` is the row number of the project whose subscribers may see it, None for the
-    platform's operators only; `source` is `/<owner>/<project>` or `/`.
+    platform's operators only; `source` is `/<owner>/<project>`, or `/`, or `/<owner>` for what that
+    owner may see besides.
     """
     await connection.execute(ANNOUNCE, fact.type, project, source, fact.subject, fact)
