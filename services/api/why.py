@@ -83,14 +83,13 @@ async def _queued(connection: Connection, facts: Facts) -> Queued:
         assert row is not None
         behind, first = row["ahead"], (row["first"],) if row["ahead"] else ()
     types = [kind for kind in facts.types if kind in waits.there] or facts.types
+    holding = (facts.target, types, facts.owner, HOLDERS, facts.job)
     late = await connection.fetch(WHY_WAITED, facts.target, facts.types, LATE)
     return Queued(
         waits=waits,
         behind=behind,
         first=await _first(connection, first),
-        holders=await _rows(
-            connection, Holder, WHY_HOLDERS, facts.target, types, facts.owner, HOLDERS
-        ),
+        holders=await _rows(connection, Holder, WHY_HOLDERS, *holding),
         stock=await _rows(connection, GpuType, GPU_TYPES, facts.target, False),
         waited=tuple(row["waited"] for row in late),
         span=late[-1]["ago"] if late else 0.0,

@@ -58,6 +58,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     type: str
     ends: bool  # it is known when
+    yields: bool = False  # it was told to give way to the job that is asked about
 
 
 class First(msgspec.Struct, frozen=True, kw_only=True):

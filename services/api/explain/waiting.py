@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from services.api.explain.estimate import estimate
-from services.api.explain.facts import Facts, Queued
+from services.api.explain.facts import Facts, First, Holder, Queued
 from services.api.explain.sooner import sooner
 from services.api.explain.words import FAR, several, span, wish
 from services.api.types_why import Cause, Other, Short, WhyAnswer
@@ -58,6 +58,8 @@ def _cause(facts: Facts, known: Queued) -> Cause:
         return "away"
     if known.behind:
         return "behind"
+    if any(holder.yields for holder in known.holders):
+        return "yielding"
     return known.waits.cause or "unseen"
 
 
@@ -87,7 +89,7 @@ def headline(facts: Facts, known: Queued, cause: Cause) -> str:
         case "never":
             return f"It waits for {wants}, which its target {facts.target} does not have."
         case "yielding":
-            return f"It waits for {wants}: {_yielding(len(waits.first))} to give way to it."
+            return f"It waits for {wants}: {_yielding(len(_giving(known)))} to give way to it."
         case "budget":
             return f"The budget of its owner {facts.owner} is spent for this month."
         case _:
@@ -119,16 +121,22 @@ def _notes(facts: Facts) -> list[str]:
     return notes
 
 
+def _giving(known: Queued) -> Sequence[First | Holder]:
+    """Who gives way to it: one that was warned a while ago is told of by what it holds alone."""
+    told = [holder for holder in known.holders if holder.yields]
+    return told or (known.first if known.waits.cause == "yielding" else ())
+
+
 def _others(known: Queued, sees: Sees) -> tuple[Other, ...]:
-    gives = known.waits.cause == "yielding"
+    giving = _giving(known)
     return tuple(
         Other(
             job=each.job if sees(each.owner) else None,
             name=each.name if sees(each.owner) else STRANGER,
-            what="gives way" if gives else "ahead",
+            what="gives way" if giving else "ahead",
             gpus=each.count,
         )
-        for each in known.first[:SHOWN]
+        for each in (giving or known.first)[:SHOWN]
     )
 
 
