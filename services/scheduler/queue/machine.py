@@ -22,23 +22,21 @@ class Promise(NamedTuple):
 
 
 class Machine:
-    __slots__ = ("_known", "ends", "free", "node", "promises", "slots")
+    __slots__ = ("_known", "ends", "free", "node", "promises", "slots", "total")
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.slots: list[Slot] = []
+        self.total = 0
         self.free: list[Slot] = []
         self.ends: list[float] = []  # when GPUs that are held come back, as far as is known
         self.promises: list[Promise] = []
         self._known: dict[tuple[int, float], float] = {}  # what was asked before
 
-    @property
-    def total(self) -> int:
-        return len(self.slots)
-
     def add(self, slot: Slot, end: float = inf) -> None:
         """`end` is when its holder gives it back."""
         self.slots.append(slot)
+        self.total += 1
         if slot.free:
             self.free.append(slot)
         elif end < inf:
@@ -51,9 +49,11 @@ class Machine:
 
     def at(self, time: float) -> int:
         """GPUs that are neither held nor promised then."""
-        back = bisect_right(self.ends, time)
-        promised = sum(p.gpus for p in self.promises if p.start <= time < p.end)
-        return len(self.free) + back - promised
+        room = len(self.free) + bisect_right(self.ends, time)
+        for start, end, gpus in self.promises:
+            if start <= time < end:
+                room -= gpus
+        return room
 
     def room(self, lasts: float) -> int:
         """GPUs that can be had now, by one who gives them back after so long."""

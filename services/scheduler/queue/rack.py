@@ -22,6 +22,7 @@ class Rack:
         self.machines: dict[str, Machine] = {}
         self.cheapest, self.dearest = inf, 0.0
         self._sizes: Counter[int] = Counter()  # machines by their number of GPUs
+        self._of_size: dict[int, list[Machine]] = {}
         self._order: list[Room] = []  # free GPUs of open machines without promises
         self._promised: dict[str, Machine] = {}  # open machines with promises
         self._kept_from = inf  # machines with so many GPUs or more are kept
@@ -71,6 +72,14 @@ class Rack:
             (_within(machine.slots, price, self.dearest) - without.get(node, 0)) // count
             for node, machine in self.machines.items()
         )
+
+    def of_size(self, count: int) -> list[Machine]:
+        """Machines with so many GPUs or more, by name."""
+        machines = self._of_size.get(count)
+        if machines is None:
+            machines = [m for _, m in sorted(self.machines.items()) if m.total >= count]
+            self._of_size[count] = machines
+        return machines
 
     def is_open(self, machine: Machine) -> bool:
         return machine.total < self._kept_from and machine.node not in self._kept

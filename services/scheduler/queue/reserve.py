@@ -10,7 +10,7 @@ from services.scheduler.queue.machine import Machine
 from services.scheduler.queue.rack import Rack
 from services.scheduler.queue.wish import Wish
 
-DEEP: Final = 64
+DEEP: Final = 32
 """So many of a type have a reserved start. Those after them keep the type from all behind them."""
 
 
@@ -42,14 +42,14 @@ def _alone(rack: Rack, wish: Wish) -> Start | None:
     found, where = inf, None
     for machine in _useful(rack, wish):
         time = machine.earliest(wish.count, wish.lasts)
-        if time < found or (time == found < inf and where and machine.node < where.node):
+        if time < found:
             found, where = time, machine
     return Start(found, rack, ((where, 1),)) if where is not None else None
 
 
 def _together(rack: Rack, wish: Wish) -> Start | None:
     """All copies at once: the first time at which all machines together have room for them."""
-    machines = sorted(_useful(rack, wish), key=lambda machine: machine.node)
+    machines = [*_useful(rack, wish)]
     times = sorted({time for machine in machines for time in machine.changes()})
     low, high = 0, len(times)
     while (
@@ -79,8 +79,8 @@ def _then(machines: Sequence[Machine], time: float, wish: Wish) -> list[tuple[Ma
 def _useful(rack: Rack, wish: Wish) -> Iterable[Machine]:
     return (
         machine
-        for machine in rack.machines.values()
-        if machine.total - wish.own.get(machine.node, 0) >= wish.count
-        and len(machine.free) + len(machine.ends) >= wish.count
+        for machine in rack.of_size(wish.count)
+        if len(machine.free) + len(machine.ends) >= wish.count
         and rack.is_open(machine)
+        and (not wish.own or machine.total - wish.own.get(machine.node, 0) >= wish.count)
     )

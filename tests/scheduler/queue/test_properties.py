@@ -125,10 +125,19 @@ def test_once_all_that_may_start_has_started_nothing_more_does(picture):
 @given(pictures)
 @often
 def test_what_was_told_stays_true_while_nothing_changes(picture):
-    policy = Policy()
-    after = started(picture, decision := decide(picture, policy))
-    after = warned(after, decision, policy)
-    again = decide(after, policy)
-    assert again.placements == []
-    assert again.yielding == []
-    assert again.let_off == []
+    nobody = {job: replace(each, gives_way_in=None) for job, each in picture.holders.items()}
+    picture = replace(picture, holders=nobody)
+    decision = decide(picture)
+    again = decide(warned(started(picture, decision), decision, Policy()))
+    assert (again.placements, again.yielding, again.let_off) == ([], [], [])
+
+
+@given(pictures)
+@often
+def test_it_comes_to_rest_whoever_was_warned_before(picture):
+    for _ in range(len(picture.holders) + 2):
+        decision = decide(picture)
+        if not (decision.placements or decision.yielding or decision.let_off):
+            return
+        picture = warned(started(picture, decision), decision, Policy())
+    raise AssertionError("it goes on and on")
