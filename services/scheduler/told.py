@@ -1,7 +1,7 @@
 """What is written down of why jobs wait: only what says something new, and not too much at once.
 
-In a deep queue every turn changes a word of what thousands wait for. Each is told as soon as its
-cause is another; of the rest, some at each turn, and each of them every few seconds.
+In a deep queue every turn changes a word of what thousands wait for. Then some are told each second,
+and each of them every few seconds; those first whose cause is another.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from services.scheduler.queue.values import Decision, Waiting
 from shared.ids import JobId
 from shared.waits import Waits
 
-AT_ONCE: Final = 200  # jobs that one turn writes of
-EVERY: Final = 5.0  # seconds between two lines of one job, where more than those have changed
+AT_ONCE: Final = 200  # jobs that one turn writes of ...
+PAUSE: Final = 1.0  # ... and seconds to the next that does, where more than those have changed
+EVERY: Final = 5.0  # seconds between two lines of one job, then
 NEAR: Final = 0.25  # of an estimate, by which another is no news ...
 SOON: Final = 10.0  # ... or by so many seconds
 
@@ -36,6 +37,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class Told:
     def __init__(self) -> None:
         self._at: dict[JobId, float] = {}  # when each was last told
+        self._deep_at = -inf  # when some of many were
 
     def lines(self, waiting: Mapping[JobId, Waiting], decision: Decision) -> list[Line]:
         """What is to be written down now, of jobs in the queue."""
@@ -48,6 +50,9 @@ class Told:
             and (line := changes(before, reason, decision.waits.get(job, Waits())))
         ]
         if len(changed) > AT_ONCE:
+            if now - self._deep_at < PAUSE:
+                return []
+            self._deep_at = now
             changed = [line for line in changed if _pressing(waiting, line, self._at, now)]
             changed.sort(key=lambda line: self._at.get(line.replica.job, -inf))
             changed = changed[:AT_ONCE]

@@ -57,6 +57,7 @@ async def test_all_of_a_deep_queue_are_told_in_turn_and_then_only_what_has_anoth
     monkeypatch,
 ):
     monkeypatch.setattr(told, "EVERY", 3600.0)
+    monkeypatch.setattr(told, "PAUSE", 0.0)
     deep, teller, found = queue(2 * AT_ONCE + 1), Told(), []
     for count in (AT_ONCE, AT_ONCE, 1, 0):
         lines = teller.lines(deep, because(deep, reason=f"{len(found)} ahead"))
@@ -70,3 +71,12 @@ async def test_all_of_a_deep_queue_are_told_in_turn_and_then_only_what_has_anoth
         }
     assert sorted(found) == sorted(deep)
     assert len(teller.lines(deep, because(deep, "order"))) == AT_ONCE
+
+
+async def test_a_deep_queue_is_told_of_now_and_then(monkeypatch):
+    monkeypatch.setattr(told, "PAUSE", 3600.0)
+    deep, teller = queue(AT_ONCE + 1), Told()
+    assert len(teller.lines(deep, because(deep))) == AT_ONCE
+    assert teller.lines(deep, because(deep)) == []
+    few = queue(AT_ONCE)
+    assert len(teller.lines(few, because(few, "order"))) == AT_ONCE
