@@ -27,7 +27,7 @@ SETTINGS = {
 }
 
 
-OVER = ("stopped", "failed", "terminated")
+OVER = ("stopped", "finished", "failed", "terminated", "purged")
 PLATFORMS = ["embedded", "distributed", "container"]
 
 
