@@ -47,6 +47,7 @@ from tests.simulation.referee import Held, Record, Row, Said, judge
 from tests.simulation.target import Machines
 
 CALM: Final = 400.0  # seconds in which what is wanted has to come about
+RESTLESS: Final = 30_000  # lines of a trace, of which some hundreds are usual
 NEWS: Final = Event(
     id="e",
     source="/",
@@ -266,7 +267,7 @@ class World:
     async def _until_quiet(self, trouble: str, query: str) -> None:
         deadline = self._loop.time() + CALM
         while found := [row["what"] for row in await self._database.fetch(query)]:
-            if self._loop.time() > deadline:
+            if self._loop.time() > deadline or len(self._trace) > RESTLESS:
                 self._wrong += [f"{trouble}: {what}" for what in found]
                 return
             await asyncio.sleep(5.0)
@@ -276,11 +277,12 @@ class World:
         await asyncio.sleep(LOOK + 1.0)  # the last of what was new has been seen
         before = await self._written()
         await asyncio.sleep(2 * LOOK + 1.0)
-        for line in sorted(await self._written() ^ before):
-            self._wrong.append(f"a second look wrote {line}")
+        for what, _ in sorted(await self._written() - before):
+            self._wrong.append(f"a second look wrote {what}")
 
-    async def _written(self) -> set[str]:
-        return {row["line"] for row in await self._database.fetch(SQL["written"])}
+    async def _written(self) -> set[tuple[str, str]]:
+        rows = await self._database.fetch(SQL["written"])
+        return {(row["what"], row["version"]) for row in rows}
 
     async def _end(self) -> None:
         self._tell("end")

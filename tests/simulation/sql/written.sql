@@ -1,10 +1,10 @@
--- A line for each version of each row that there is: another one once anything is written.
-SELECT 'jobs ' || id || ' ' || xmin || ' ' || state || ' ' || reason AS line FROM jobs
+-- What there is, row by row, and another `version` of it once it is written.
+SELECT 'jobs ' || id || ' ' || state || ' ' || reason AS what, xmin::text AS version FROM jobs
 UNION ALL
-SELECT 'events ' || type || ' ' || seq FROM events
+SELECT 'events ' || type || ' ' || subject, seq::text FROM events
 UNION ALL
-SELECT 'allocations ' || gpu || ' ' || xmin FROM allocations
+SELECT 'allocations ' || gpu || ' ' || job, xmin::text FROM allocations
 UNION ALL
-SELECT 'gpus ' || id || ' ' || xmin FROM gpus
+SELECT 'gpus ' || id, xmin::text FROM gpus
 UNION ALL
-SELECT 'leaders ' || target || ' ' || xmin FROM leaders;
+SELECT 'leaders ' || target, xmin::text FROM leaders;
