@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.api import allowances, quotas, why
+from services.api import allowances, queue, quotas, why
 from services.api.operation import Operation, get
 from services.api.types import Page, Paging
-from services.api.types_scheduling import Allowance, NewAllowance, NewQuota, Quota
+from services.api.types_scheduling import (
+    Allowance,
+    NewAllowance,
+    NewQuota,
+    Queue,
+    QueueQuery,
+    Quota,
+)
 from services.api.types_why import WhyAnswer
 
 OWNER: Final = "/v1/owners/{owner}"
@@ -15,6 +22,13 @@ Q: Final = OWNER + "/quotas/{target}/{gpu_type}"
 
 QUEUE: Final = (
     get("/v1/jobs/{job}/why", why.show, "Why a job is in the state that it is in", WhyAnswer),
+    get(
+        "/v1/targets/{target}/queue",
+        queue.show,
+        "A target's queue for GPUs: who comes first, and what owners have",
+        Queue,
+        query=QueueQuery,
+    ),
     get(
         "/v1/quotas",
         quotas.index,

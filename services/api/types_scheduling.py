@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from services.api.types import Ask, Give, PriorityName
+from services.api.types import Ask, Give, GpuType, PriorityName
 from shared.endpoint import Priority
 
 ALL: Final = "*"
@@ -53,3 +53,47 @@ class Allowance(Give, frozen=True, kw_only=True):
     weight: float
     highest: Priority
     changed_at: datetime | None  # None: it is as every owner's is
+
+
+class InQueue(Give, frozen=True, kw_only=True):
+    """A job that waits. Which one it is, is told to those who may see it."""
+
+    job: str | None
+    name: str  # "a job of another owner"
+    owner: str | None
+    priority: Priority
+    preemptible: bool
+    gang: bool
+    gpu_types: list[str]  # in order of preference; empty: any
+    gpu_count: int  # for each copy
+    copies: int
+    queued_at: datetime
+    cause: str | None  # that it waits for, as in `why`; None: nobody has looked at it yet
+    ahead: int  # jobs that want some of the same and come first
+    starts_in: float | None  # seconds, at the latest, where that is known
+
+
+class Share(Give, frozen=True, kw_only=True):
+    """What an owner has of a target now. Who has little comes first in the queue; what it had of
+    late counts there as well."""
+
+    owner: str
+    weight: float
+    held: dict[str, int]  # GPUs by type
+    share: float  # of that type of which it has most, divided by its weight
+    waiting: int  # jobs that want GPUs
+    quotas: list[Quota]
+
+
+class Queue(Give, frozen=True, kw_only=True):
+    """A target's queue for GPUs. `first` are those that come first; `owners` those that the token
+    sees."""
+
+    target: str
+    gpus: list[GpuType]
+    first: list[InQueue]
+    owners: list[Share]
+
+
+class QueueQuery(Ask, frozen=True, kw_only=True):
+    limit: Annotated[int, Meta(ge=1, le=200, description="how many of the first")] = 20

@@ -16,7 +16,7 @@ from tests.api.conftest import World
 
 REFUSED = {"nobody": 401, "garbage": 401, "revoked": 401, "expired": 401, "reader": 403}
 OPEN = {"owners.whoami", "owners.index", "projects.index", "jobs.index", "gpus.index"}
-OPEN |= {"gpus.targets", "events.index", "owners.make", "quotas.index"}
+OPEN |= {"gpus.targets", "events.index", "owners.make", "quotas.index", "queue.show"}
 OPEN |= {"usage.index"}
 OPEN |= {operation.name for operation in OPERATIONS if operation.role == "admin"}
 """Operations whose path names nothing of an owner's, or that refuse whoever is no admin at once."""
