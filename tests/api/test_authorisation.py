@@ -40,7 +40,7 @@ class Seed:
 async def seed(world: World) -> Seed:
     version = await world.version(name="1")  # as versions of models are called
     await claims.apply(world, *claims.ALL, claims.configuration())
-    await world.database.execute("UPDATE jobs SET state = 'running'")
+    await world.database.execute("UPDATE jobs SET state = 'running', series = 'array'")
     alias = f"{world.place}/deployments/mnist/aliases/production"
     moved = await world.ask("PUT", alias, {"version": version["name"]})
     assert moved.status == 200, moved
@@ -62,6 +62,7 @@ async def seed(world: World) -> Seed:
         "source": fetched.body["id"],
         "token": await world.token("spare", "ann", "read"),
         "target": "process",
+        "series": "array",
         "gpu_type": "t4",
         "month": "2026-01",
     }
@@ -78,6 +79,8 @@ async def seed(world: World) -> Seed:
         "servables.make": {"model": "claims-model:1"},
         "endpoints.make": endpoint,
         "quotas.put": {"nominal": 1},
+        "runs.of_version": {"command": "true"},
+        "runs.of_job": {"command": "true"},
         "budgets.put": {"monthly": 100},
         "endpoints.preview": endpoint,
     }
