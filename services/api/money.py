@@ -9,7 +9,6 @@ total to the last digit, whatever they are by, and each is within a millionth of
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
 HOUR: Final = 3600
@@ -22,7 +21,10 @@ def money(cost: Decimal) -> Decimal:
     >>> money(Decimal("5400") * Decimal("0.5")), money(Decimal("0.0018"))
     (Decimal('0.750000'), Decimal('0.000000'))
     """
-    return Decimal(round(Fraction(cost) * 10**PLACES / HOUR)).scaleb(-PLACES)
+    parts, of = cost.as_integer_ratio()
+    whole, rest = divmod(parts * 10**PLACES, of * HOUR)
+    twice = 2 * rest - of * HOUR
+    return Decimal(whole + (twice > 0 or (twice == 0 and whole % 2))).scaleb(-PLACES)
 
 
 def part(cost: Decimal, upto: Decimal) -> Decimal:

@@ -32,7 +32,7 @@ async def show(call: Call[NoQuery, None]) -> Answer | web.StreamResponse:
     wish = Wish(since=begins, until=min(ends, now), things=BY, owner=owner)
     found = await usage.whole(call.database, wish)
     if csv.wanted(call.request):
-        return csv.answer(f"statement-{owner}-{month}", usage.document(wish, found.lines))
+        return await usage.document(wish, found, f"statement-{owner}-{month}")
     return Answer(
         Statement(
             owner=owner,

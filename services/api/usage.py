@@ -5,6 +5,7 @@ Waiting costs nothing, and what is still held counts until now. See docs/billing
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -75,7 +76,7 @@ async def index(call: Call[UsageQuery, None]) -> Answer | web.StreamResponse:
     now, start = _place(call.query, now)
     wish = await _wish(call, now)
     if csv.wanted(call.request):
-        return csv.answer("usage", document(wish, (await whole(call.database, wish)).lines))
+        return await document(wish, await whole(call.database, wish), "usage")
     count = limit(call.query)
     found = await read(call.database, wish, start, count + 1)
     more = len(found.lines) > count
@@ -98,7 +99,7 @@ async def read(
     values = (wish.owner, wish.project, wish.job, wish.since, wish.until, wish.unit, wish.things)
     rows = await database.fetch(USAGE, *values, start, count)
     return Lines(
-        lines=[_line(row, wish) for row in rows],
+        lines=await asyncio.to_thread(_lines, rows, wish),  # they may be many
         gpu_seconds=rows[0]["all_seconds"] if rows else NOTHING,
         amount=money(rows[0]["all_cost"]) if rows else NOTHING,
     )
@@ -113,18 +114,25 @@ async def whole(database: Database | Connection, wish: Wish) -> Lines:
     return found
 
 
-def document(wish: Wish, lines: Sequence[UsageLine]) -> str:
-    """Lines as CSV, with the columns that were asked for."""
+async def document(wish: Wish, found: Lines, name: str) -> web.Response:
+    """Lines as CSV called `name`, with the columns that were asked for."""
     columns = wish.columns
-    return csv.written(columns, ([getattr(line, name) for name in columns] for line in lines))
+    rows = ([getattr(line, column) for column in columns] for line in found.lines)
+    return csv.answer(name, await asyncio.to_thread(csv.written, columns, rows))
 
 
-def _line(row: asyncpg.Record, wish: Wish) -> UsageLine:
-    told = {name: row[name] for name in wish.columns if name not in (*SUMS, "period")}
-    if wish.unit is not None:
-        told["period"] = row["begins"].isoformat()[: 7 if wish.unit == "month" else 10]
-    amount = part(row["cost"], row["upto"])
-    return UsageLine(gpu_seconds=row["seconds"], amount=amount, **told)
+def _lines(rows: Sequence[asyncpg.Record], wish: Wish) -> list[UsageLine]:
+    columns = [name for name in wish.columns if name not in (*SUMS, "period")]
+    length = {None: 0, "month": len("2026-11"), "day": len("2026-11-21")}[wish.unit]
+    return [
+        UsageLine(
+            period=row["begins"].isoformat()[:length] if length else None,
+            gpu_seconds=row["seconds"],
+            amount=part(row["cost"], row["upto"]),
+            **{name: row[name] for name in columns},
+        )
+        for row in rows
+    ]
 
 
 def _place(query: UsageQuery, now: datetime) -> tuple[datetime, int]:

@@ -23,6 +23,9 @@ def test_lines_add_up_to_the_total_and_each_is_within_a_millionth(costs: list[De
     sums = list(accumulate(costs))
     lines = [part(cost, upto) for cost, upto in zip(costs, sums, strict=True)]
     assert sum(lines, Decimal(0)) == money(sum(costs, Decimal(0)))
+    assert Fraction(money(sum(costs, Decimal(0)))) * 10**6 == round(
+        sum(map(Fraction, costs), Fraction(0)) * 10**6 / 3600
+    )
     for cost, line in zip(costs, lines, strict=True):
         assert line >= 0
         assert abs(Fraction(line) - Fraction(cost) / 3600) < Fraction(1, 10**6)

@@ -23,7 +23,7 @@ WITH held AS ( -- one of three, each by an index of its own
       FROM held
      WHERE held_at < $5
        AND (released_at > $4 OR released_at IS NULL)
-       AND $4 < $5
+       AND greatest(held_at, $4) < least(released_at, $5) -- no line is of no time
 ), pieces AS (
     SELECT owner, job, gpu, price, NULL::timestamp AS begins, until - since AS time
       FROM cut
