@@ -17,6 +17,7 @@ from shared.lifecycle import LIVE, OVER
 from shared.problems import problem
 
 OUTPUTS = sql(__package__, "outputs")
+OUTPUTS_USE = sql(__package__, "outputs_use")
 
 TYPE: Final = "application/x-tar"
 RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -28,6 +29,7 @@ async def download(call: Call[NoQuery, None]) -> web.StreamResponse:
     row = await call.database.row(OUTPUTS, job.id)
     if row is None or await call.context.blobs.size(row["outputs"]) is None:
         raise refused.conflict("no-outputs", "The job has no outputs", _why(job))
+    await call.database.execute(OUTPUTS_USE, job.id)
     digest, size = str(row["outputs"]), int(row["outputs_size"])
     asked = call.request.headers.get("Range")
     tag = call.request.headers.get("If-Range", f'"{digest}"')

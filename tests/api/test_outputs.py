@@ -56,6 +56,15 @@ async def test_they_are_their_owners(world: World, context: Context) -> None:
     assert (await world.ask("GET", f"/v1/jobs/{job}/outputs", as_="reader")).status == 200
 
 
+async def test_taking_them_keeps_them_for_longer(world: World, context: Context) -> None:
+    job = await finished(world, context)
+    await world.database.execute("UPDATE jobs SET purge_at = now() WHERE id = $1", job)
+    await world.ask("GET", f"/v1/jobs/{job}/outputs")
+    row = await world.database.row("SELECT purge_at, used_at FROM jobs WHERE id = $1", job)
+    assert row is not None
+    assert (row["purge_at"], row["used_at"] is None) == (None, False)
+
+
 async def test_what_is_given_up_has_none(world: World, context: Context) -> None:
     job = await finished(world, context)
     await world.made(f"/v1/jobs/{job}/terminate")

@@ -5,7 +5,7 @@
 WITH resting AS (
     SELECT id,
            CASE WHEN $2::float8 IS NOT NULL
-                THEN greatest(changed_at + make_interval(secs => $2::float8),
+                THEN greatest(greatest(changed_at, used_at) + make_interval(secs => $2::float8),
                               purge_told_at + make_interval(secs => $3))
            END AS purge_at
       FROM jobs
