@@ -10,7 +10,7 @@ from typing import NamedTuple
 from services.scheduler.queue.preempt import Plan, Preemption
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.rack import Rack
-from services.scheduler.queue.reserve import Start, earliest, reserve
+from services.scheduler.queue.reserve import Start, earliest, reserve, undisturbed
 from services.scheduler.queue.turn import Turn
 from services.scheduler.queue.values import Picture, Policy
 from shared.ids import JobId
@@ -25,7 +25,7 @@ class Keeping:
     def __init__(
         self, picture: Picture, policy: Policy, racks: Mapping[str, Rack], quotas: Quotas
     ) -> None:
-        self._notice = policy.notice
+        self._notice, self._slack = policy.notice, policy.slack
         self._racks = racks
         self._quotas = quotas
         self._preemption = Preemption(picture, policy, quotas)
@@ -91,7 +91,12 @@ class Keeping:
         return None
 
     def _reserve(self, turn: Turn, start: Start, plan: Plan | None) -> Kept:
-        reserve(start, turn.wish)
+        until = start.time
+        if self._slack and turn.wish.least == 1:
+            before = undisturbed(self._racks, turn.wish, turn.job.age)
+            if before > 0:  # else it has been put off already, and nobody knows by how much
+                until = max(until, before + self._slack)
+        reserve(start, turn.wish, until)
         nodes = {machine.node for machine, _ in start.where}
         for victim in self._preemption.warned.get(start.rack.kind, {}).values():
             due = victim.holder.gives_way_in

@@ -34,9 +34,7 @@ class Look:
 
     def __init__(self, picture: Picture, policy: Policy) -> None:
         self.picture, self.policy = picture, policy
-        backs = ((job, each.back_in) for job, each in picture.holders.items())
-        self._ends = ends = {job: end for job, end in backs if end < inf}
-        self.racks = racks_of(picture.slots, ends)
+        self.racks = racks_of(picture.slots, picture.holders)
         self.quotas = Quotas(picture.quotas)
         self._held = Shares({k: r.total for k, r in self.racks.items()}, picture.owners)
         self._charge_holders()
@@ -86,7 +84,8 @@ class Look:
                 self.settled.append(Stay(job, wish, "never"))
             else:
                 if job.granted:
-                    wish.own_ends = job.job in self._ends
+                    holder = self.picture.holders.get(job.job)
+                    wish.own_ends = holder is not None and holder.back_in < inf
                 yield job
 
     def _let(self, job: Waiting, wish: Wish, copies: int) -> None:

@@ -19,10 +19,11 @@ class Promise(NamedTuple):
     start: float
     end: float
     gpus: int
+    until: float  # it may be put off so long by those who are gone by then
 
 
 class Machine:
-    __slots__ = ("_known", "ends", "free", "node", "promises", "slots", "total")
+    __slots__ = ("_known", "ends", "free", "held", "node", "promises", "slots", "total")
 
     def __init__(self, node: str) -> None:
         self.node = node
@@ -30,16 +31,19 @@ class Machine:
         self.total = 0
         self.free: list[Slot] = []
         self.ends: list[float] = []  # when GPUs that are held come back, as far as is known
+        self.held: list[tuple[float, float]] = []  # of each that is held: for how long, until when
         self.promises: list[Promise] = []
         self._known: dict[tuple[int, float], float] = {}  # what was asked before
 
-    def add(self, slot: Slot, end: float = inf) -> None:
-        """`end` is when its holder gives it back."""
+    def add(self, slot: Slot, age: float = inf, end: float = inf) -> None:
+        """`age` is how long its holder has had it, and `end` when he gives it back."""
         self.slots.append(slot)
         self.total += 1
         if slot.free:
             self.free.append(slot)
-        elif end < inf:
+            return
+        self.held.append((age, end))
+        if end < inf:
             self.ends.append(end)
 
     def settle(self) -> None:
@@ -50,7 +54,7 @@ class Machine:
     def at(self, time: float) -> int:
         """GPUs that are neither held nor promised then."""
         room = len(self.free) + bisect_right(self.ends, time)
-        for start, end, gpus in self.promises:
+        for start, end, gpus, _ in self.promises:
             if start <= time < end:
                 room -= gpus
         return room
@@ -59,7 +63,7 @@ class Machine:
         """GPUs that can be had now, by one who gives them back after so long."""
         room = len(self.free)
         for promise in self.promises:
-            if promise.start < lasts:
+            if promise.until < lasts:
                 room = min(room, self.at(promise.start))
         return max(0, room)
 
@@ -94,8 +98,14 @@ class Machine:
         fits = (t for t in sorted(set(self.changes())) if self.later(t, lasts) >= count)
         return next(fits, inf)
 
-    def promise(self, count: int, start: float, lasts: float) -> None:
-        self.promises.append(Promise(start, start + lasts, count))
+    def before(self, count: int, age: float) -> float:
+        """When one who has waited for so long could have so many, had nobody been placed since."""
+        ends = sorted(end for held, end in self.held if held > age)
+        missing = count - (self.total - len(ends))
+        return max(0.0, ends[missing - 1]) if 0 < missing <= len(ends) else 0.0
+
+    def promise(self, count: int, start: float, lasts: float, until: float) -> None:
+        self.promises.append(Promise(start, start + lasts, count, until))
         self._known.clear()
 
     def release(self) -> None:

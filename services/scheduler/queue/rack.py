@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
 from services.scheduler.queue.machine import Machine
-from services.scheduler.queue.values import Slot
+from services.scheduler.queue.values import Holder, Slot
 from shared.ids import JobId
 
 Room = tuple[int, str]  # GPUs on a machine
@@ -29,11 +29,11 @@ class Rack:
         self._kept: set[str] = set()  # ... and these
         self.promises = 0
 
-    def add(self, slot: Slot, end: float) -> None:
+    def add(self, slot: Slot, age: float, end: float) -> None:
         machine = self.machines.get(slot.node)
         if machine is None:
             machine = self.machines[slot.node] = Machine(slot.node)
-        machine.add(slot, end)
+        machine.add(slot, age, end)
         self.cheapest = min(self.cheapest, slot.price)
         self.dearest = max(self.dearest, slot.price)
 
@@ -112,8 +112,10 @@ class Rack:
                 insort(self._order, (len(machine.free), machine.node))
         return taken
 
-    def promise(self, machine: Machine, count: int, start: float, lasts: float) -> None:
-        machine.promise(count, start, lasts)
+    def promise(
+        self, machine: Machine, count: int, start: float, lasts: float, until: float
+    ) -> None:
+        machine.promise(count, start, lasts, until)
         self.promises += 1
         if machine.node not in self._promised:
             self._promised[machine.node] = machine
@@ -147,14 +149,16 @@ class Rack:
                 yield min(machine.room(lasts), _within(machine.free, price, self.dearest)), node
 
 
-def racks_of(slots: Iterable[Slot], ends: Mapping[JobId, float]) -> dict[str, Rack]:
-    """By type. `ends` says when holders give their GPUs back."""
+def racks_of(slots: Iterable[Slot], holders: Mapping[JobId, Holder]) -> dict[str, Rack]:
+    """By type."""
+    held = {job: (holder.age, holder.back_in) for job, holder in holders.items()}
+    unknown = inf, inf
     racks: dict[str, Rack] = {}
     for slot in slots:
         rack = racks.get(slot.type)
         if rack is None:
             rack = racks[slot.type] = Rack(slot.type)
-        rack.add(slot, ends.get(slot.job, inf) if slot.job is not None else inf)
+        rack.add(slot, *(held.get(slot.job, unknown) if slot.job is not None else unknown))
     for rack in racks.values():
         rack.settle()
     return racks

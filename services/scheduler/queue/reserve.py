@@ -33,9 +33,17 @@ def earliest(racks: Mapping[str, Rack], kinds: Iterable[str], wish: Wish) -> Sta
     return best
 
 
-def reserve(start: Start, wish: Wish) -> None:
+def reserve(start: Start, wish: Wish, until: float) -> None:
+    """Nobody takes it who is not gone by then."""
     for machine, copies in start.where:
-        start.rack.promise(machine, copies * wish.count, start.time, wish.lasts)
+        start.rack.promise(machine, copies * wish.count, start.time, wish.lasts, until)
+
+
+def undisturbed(racks: Mapping[str, Rack], wish: Wish, age: float) -> float:
+    """When one who has waited for so long could have started, had nobody been placed since: no
+    later than it could when it came."""
+    machines = (machine for kind in wish.fitting for machine in racks[kind].of_size(wish.count))
+    return min((machine.before(wish.count, age) for machine in machines), default=0.0)
 
 
 def _alone(rack: Rack, wish: Wish) -> Start | None:
