@@ -1,7 +1,8 @@
-"""Takes images out of the registry that were named for a version which failed afterwards.
+"""Takes images out of the registry whose version failed after they were named, or is over.
 
-A build names its images last of all, so this is rare: somebody cancelled it at that moment, or its
-builder died and the next try failed. A tag begins with its version's id. Only tags of failed
+A build names its images last of all, so it seldom fails after that: somebody cancelled it at that
+moment, or its builder died and the next try failed. A version that was made for one endpoint alone is
+over when its jobs are terminated or purged. A tag begins with its version's id. Only tags of such
 versions that the database knows are looked at, since a registry may be shared with others; and an
 image stays that another version of the project has, or may be about to have.
 """
@@ -35,7 +36,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shelves:
-    """Remembers which projects were looked through since their last failure."""
+    """Remembers which projects were looked through since a version of theirs failed or ended."""
 
     def __init__(
         self, database: Database, registries: Registries, depot: Depot, *, days: float
@@ -44,23 +45,23 @@ class Shelves:
         self._registries = registries
         self._depot = depot
         self._days = days
-        self._seen: dict[int, int] = {}  # project -> its last failure
+        self._seen: dict[int, int] = {}  # project -> how many of its versions are gone
 
     async def clear(self) -> Cleared:
         """Raises Transient. Where a registry doesn't let us, its images stay."""
         images = 0
         for row in await self._database.fetch(FAILURES, self._days):
-            if self._seen.get(row["seq"]) == row["last"]:
+            if self._seen.get(row["seq"]) == row["gone"]:
                 continue
             into = self._depot.repository(row["project"])
             try:
                 cleared, left = await self._clear(row["seq"], into)
             except Permanent as error:  # it may keep all that it ever had, as some do
-                log.warning("images of failed versions stay: %s", error)
+                log.warning("images of versions that failed or are over stay: %s", error)
                 cleared, left = 0, 0
             images += cleared
             if not left:
-                self._seen[row["seq"]] = row["last"]
+                self._seen[row["seq"]] = row["gone"]
         return Cleared(images=images)
 
     async def _clear(self, project: int, into: Reference) -> tuple[int, int]:

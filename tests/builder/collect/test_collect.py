@@ -143,6 +143,52 @@ async def test_a_version_that_waits_keeps_its_source(attic: Attic) -> None:
     assert await attic.there() == {source}
 
 
+@pytest.mark.parametrize("over", ["terminated", "purged"])
+async def test_what_an_endpoint_of_its_own_was_made_of_goes_when_its_jobs_are_over(
+    attic: Attic, over: str
+) -> None:
+    source, image = await attic.upload(b"source"), await made.put(attic.blobs, b"image")
+    definition = Definition(source=source, endpoints=(made.endpoint(),))
+    first, second = await made.submitted(attic.database, definition, jobs=2)
+    await attic.database.execute(
+        "UPDATE versions SET state = 'ready', images = $1", {"greet": image}
+    )
+    for job, state in ((first, over), (second, "stopped")):
+        await attic.database.execute("UPDATE jobs SET state = $2 WHERE id = $1", job, state)
+    await attic.age()
+    await attic.collector.collect()
+    assert await attic.there() == {source, image}, "one of its jobs may be restarted"
+    await attic.database.execute("UPDATE jobs SET state = $2 WHERE id = $1", second, over)
+    assert (await attic.collector.collect()).uploads == 1
+    assert await attic.there() == set()
+
+
+async def test_what_another_version_is_made_of_too_stays(attic: Attic) -> None:
+    source = await attic.upload(b"source")
+    definition = Definition(source=source, endpoints=(made.endpoint(),))
+    for version in ("v1", "v2"):
+        await made.submitted(attic.database, definition, version=version)
+    await attic.database.execute("UPDATE jobs SET state = 'purged' WHERE version = 'v1'")
+    await attic.age()
+    await attic.collector.collect()
+    assert await attic.there() == {source}
+
+
+async def test_what_a_version_of_a_deployment_is_made_of_stays_with_it(attic: Attic) -> None:
+    source = await attic.upload(b"source")
+    definition = Definition(source=source, endpoints=(made.endpoint(),))
+    await made.submitted(attic.database, definition)
+    await attic.database.execute(
+        "INSERT INTO deployments (id, project, name, target)"
+        " SELECT 'd1', seq, 'web', 'process' FROM projects"
+    )
+    await attic.database.execute("UPDATE versions SET deployment = 'd1'")
+    await attic.database.execute("UPDATE jobs SET state = 'terminated'")
+    await attic.age()
+    await attic.collector.collect()
+    assert await attic.there() == {source}
+
+
 async def test_an_upload_that_no_version_uses_is_forgotten_after_a_while(attic: Attic) -> None:
     await attic.upload(b"never used")
     assert await attic.collector.collect() == Collected()

@@ -70,6 +70,40 @@ async def test_an_image_that_only_a_failed_version_has_goes_with_what_is_said_ab
     assert await place.shelves.clear() == Cleared()
 
 
+async def over(place: Place, version: str, state: str = "purged", *, days: int = 2) -> None:
+    await place.database.execute(
+        "UPDATE jobs SET state = $2, changed_at = now() - make_interval(days => $3)"
+        " WHERE version = $1",
+        version,
+        state,
+        days,
+    )
+
+
+async def test_the_image_of_an_endpoint_of_its_own_goes_once_its_jobs_are_over(
+    place: Place,
+) -> None:
+    kept, lost = [await place.version(f"v{n}", "ready", str(n)) for n in (1, 2)]
+    await over(place, "v1", "stopped")
+    await over(place, "v2", days=0)
+    assert await place.shelves.clear() == Cleared()
+    await over(place, "v2")
+    assert await place.shelves.clear() == Cleared(images=1)
+    assert (await place.there(kept), await place.there(lost)) == (True, False)
+    await over(place, "v1", "terminated")
+    assert await place.shelves.clear() == Cleared(images=1), "the older one is over later"
+
+
+async def test_an_image_stays_while_one_that_is_not_over_has_it(place: Place) -> None:
+    image = await place.version("v1", "ready", "the same")
+    assert await place.version("v2", "ready", "the same") == image
+    await over(place, "v1")
+    assert await place.shelves.clear() == Cleared()
+    await over(place, "v2")
+    assert (await place.shelves.clear()).images >= 1
+    assert not await place.there(image)
+
+
 async def test_an_image_that_another_version_has_stays(place: Place) -> None:
     image = await place.version("v1", "failed", "the same")
     assert await place.version("v2", "ready", "the same") == image
