@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LOCK: Final = 7_225_477_101  # any number; all migrators of one database take the same
 
+LONGEST: Final = 3600.0  # seconds that one migration may take: tables may be large
+
 AGAIN: Final = 1.0  # seconds until a database that is away is tried once more
 
 MADE: Final = """
@@ -40,13 +42,14 @@ def migrations() -> dict[str, str]:
 async def migrate(database: Database) -> list[str]:
     """Apply what is missing and return its names. Safe to call from several processes at once."""
     async with database.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=LONGEST)
         await connection.execute(MADE)
         done = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
         missing = {name: text for name, text in migrations().items() if name not in done}
         for name, text in missing.items():
             log.info("migrating to %s", name)
-            await connection.execute(text)
+            await connection.execute(text, timeout=LONGEST)
             await connection.execute("INSERT INTO migrations (name) VALUES ($1)", name)
     return list(missing)
 

@@ -46,6 +46,17 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     assert await empty.value("SELECT to_regclass('good')") is None
 
 
+async def test_a_migration_may_take_longer_than_a_statement_of_every_day(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.database.pool.COMMAND", 2.0)
+    monkeypatch.setattr(
+        "shared.database.migrate.migrations", lambda: {"9999_slow": "SELECT pg_sleep(2.2)"}
+    )
+    async with Database.open(database_url) as database:
+        assert await migrate(database) == ["9999_slow"]
+
+
 def test_names_give_the_order() -> None:
     names = list(migrations())
     assert names == sorted(names)
