@@ -26,7 +26,7 @@ from shared.endpoint import Endpoint, Gpus, Model, Run, gpu_type
 from shared.errors import Invalid
 from shared.events import JobFact, JobQueued, JobStopping, JobSubmitted, JobTerminated
 from shared.ids import JobId, VersionId
-from shared.lifecycle import MOVES, State
+from shared.lifecycle import MOVES, OVER, State
 from shared.target import CLUSTER, kind
 
 RUN_MAKE = sql(__package__, "run_make")
@@ -48,13 +48,13 @@ async def of_version(call: Call[NoQuery, NewRun]) -> Answer:
 
 
 async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
-    """In the image of a job, whatever became of the job itself."""
+    """In the image of a job, whatever became of the job itself, as long as there is an image."""
     job = await jobs.find(call)
     project = await call.project_of(job.owner, job.project)
     found = await table.get(call.database, VersionId(job.version))
     assert found is not None
     own = (found.definition.endpoint(job.endpoint),)
-    return await _make(call, project, found, own, job.name, job.target)
+    return await _make(call, project, found, own, job.name, job.target, of=JobId(job.id))
 
 
 async def _make(
@@ -64,14 +64,19 @@ async def _make(
     endpoints: Sequence[Endpoint],
     called: str,
     target: str,
+    *,
+    of: JobId | None = None,
 ) -> Answer:
-    """All of an array are made, or none. `called` is what it is called after, when nobody says."""
+    """All of an array are made, or none. `called` is what it is called after, when nobody says, and
+    `of` the job whose image it is to have."""
     asked, endpoint = call.body, _endpoint(endpoints, call.body)
     _check_variables(asked)
     await _check(call, project, endpoint, target)
     run = Run(lines=lines(asked.command), timeout=asked.timeout, variables=asked.variables)
 
     async def write(connection: Connection) -> Answer:
+        if of is not None and version.deployment is None:
+            await _check_there(connection, of)
         held = await connection.fetchrow(VERSION_HELD, version.id)
         assert held is not None
         if held["state"] == VersionState.FAILED:
@@ -86,6 +91,14 @@ async def _make(
         return created(await read(connection, series, None))
 
     return await call.once(write)
+
+
+async def _check_there(connection: Connection, job: JobId) -> None:
+    """What an endpoint of its own was made of goes with it."""
+    row = await connection.fetchrow(jobs.JOB_LOCK, job, None)
+    if row is not None and State(row["state"]) in OVER:
+        why = f"it is {row['state']}, and its environment with it; submit it anew"
+        raise refused.conflict("no-image", "The job has no image", why)
 
 
 def lines(command: str | Sequence[str]) -> tuple[str, ...]:

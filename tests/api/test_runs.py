@@ -127,6 +127,21 @@ async def test_a_job_without_a_deployment_has_commands_run_in_its_image(world: W
     assert made["counts"] == {"queued": 1}
 
 
+async def test_what_is_terminated_has_no_image_left_to_run_commands_in(world: World) -> None:
+    lone = (await world.made(f"{world.place}/endpoints", await world.endpoint("classify")))["id"]
+    version = await world.version(name="v1")
+    kept = version["jobs"]["greet"]
+    await world.database.execute("UPDATE versions SET state = 'ready'")
+    for state in ("terminated", "purged"):
+        for job, status in ((lone, 409), (kept, 201)):
+            await world.put_state(job, state)
+            said = await world.ask("POST", f"/v1/jobs/{job}/runs", {"command": "true"})
+            assert said.status == status
+    assert said.status == 201
+    said = await world.ask("POST", f"/v1/jobs/{lone}/runs", {"command": "true"})
+    assert (said.problem, "submit it anew" in said.body["detail"]) == ("no-image", True)
+
+
 async def test_a_series_is_stopped_and_given_up_as_a_whole(world: World) -> None:
     path = await ready(world)
     made = await world.made(path, {"endpoint": "greet", "command": "true", "array": 3})

@@ -1,10 +1,10 @@
 """Takes images out of the registry whose version failed after they were named, or is over.
 
 A build names its images last of all, so it seldom fails after that: somebody cancelled it at that
-moment, or its builder died and the next try failed. A version that was made for one endpoint alone is
-over when its jobs are terminated or purged. A tag begins with its version's id. Only tags of such
-versions that the database knows are looked at, since a registry may be shared with others; and an
-image stays that another version of the project has, or may be about to have.
+moment, or its builder died and the next try failed. A version that was made for one endpoint alone
+is over when its jobs are terminated or purged. A tag begins with its version's id. Only tags of
+such versions that the database knows are looked at, since a registry may be shared with others; and
+an image stays that another version of the project has, or may be about to have.
 """
 
 from __future__ import annotations
