@@ -43,6 +43,10 @@ class Rack:
         self._sizes = Counter(machine.total for machine in self.machines.values())
         self._sort()
 
+    @property
+    def prices(self) -> set[float]:
+        return {slot.price for machine in self.machines.values() for slot in machine.slots}
+
     def again(self) -> None:
         """Nothing is kept or promised any more."""
         for machine in self.machines.values():

@@ -12,6 +12,7 @@ from math import ceil, inf
 from services.scheduler.queue.look import Look
 from services.scheduler.queue.quota import ALL_TYPES, Row
 from services.scheduler.queue.rack import Rack
+from services.scheduler.queue.sooner import sooner
 from services.scheduler.queue.turn import Stay
 from services.scheduler.queue.values import Waiting
 from services.scheduler.queue.wish import FAR, Wish
@@ -29,6 +30,7 @@ class Words:
             kind: sum(len(machine.free) for machine in rack.machines.values())
             for kind, rack in racks.items()
         }
+        self._known: dict[tuple[Wish, bool, Row | None], tuple[str, ...]] = {}
         self._machines = len({node for rack in racks.values() for node in rack.machines})
 
     def of(self, stay: Stay) -> tuple[str, Waits]:
@@ -73,7 +75,14 @@ class Words:
             quota=int(most) if most < inf else None,
             held=row.held if row is not None else None,
             starts_in=stay.starts_in if stay.starts_in < inf else None,
+            sooner=self._sooner(stay),
         )
+
+    def _sooner(self, stay: Stay) -> tuple[str, ...]:
+        alike = stay.wish, stay.ahead == 0, stay.row
+        if alike not in self._known:
+            self._known[alike] = sooner(stay, self._racks)
+        return self._known[alike]
 
     def cause(self, stay: Stay) -> Cause:
         wish = stay.wish
