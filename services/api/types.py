@@ -258,6 +258,7 @@ class NewResources(msgspec.Struct, frozen=True, kw_only=True):
     gpu_count: Annotated[int, Meta(ge=0, le=10_000)] = 1
     disk_size: Annotated[int, Meta(ge=1, le=100_000)] = 10
     max_price: Annotated[float, Meta(ge=0)] | None = None
+    preemptible: bool | None = None  # as `scheduling.preemptible` says it
 
 
 class NewModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,6 +290,10 @@ class NewEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     packages: Packages = Packages()
 
 
+class NewData(msgspec.Struct, frozen=True, kw_only=True):
+    output_type: str | None = None
+
+
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A proxiML endpoint, as its SDK sends it; `serving`, `scheduling`, `replicas`, `autoscaling`
     and `target` are ours."""
@@ -297,6 +302,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["endpoint"] = "endpoint"
     resources: NewResources = NewResources()
     model: NewModel = NewModel()
+    data: NewData = NewData()
     endpoint: NewEntry = NewEntry()
     environment: NewEnvironment = NewEnvironment()
     serving: ServingOptions = ServingOptions()

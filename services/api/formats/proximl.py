@@ -25,12 +25,14 @@ from shared.endpoint import (
     Readiness,
     Route,
     Routes,
+    Scheduling,
     gpu_type,
 )
 
 PORT: Final = 80
 MOST_GPUS: Final = 4
 CPU: Final = "cpu"
+NO_OUTPUT: Final = "Invalid Request - output_type invalid for Notebook and Endpoint jobs"
 NO_ROUTES: Final = "Invalid Request - Endpoints must have at least one route specified"
 VERBS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 TYPES: Final[dict[str, ParameterType]] = {
@@ -67,6 +69,8 @@ def endpoint(
     if checks.unstorable(body.name):
         wrongs.add("name", "contains a NUL character or a lone surrogate")
     _check_model(body, wrongs)
+    if body.data.output_type:
+        wrongs.add("data.output_type", NO_OUTPUT)
     entry = _entry(body.endpoint, wrongs)
     made = Endpoint(
         name=body.name,
@@ -86,12 +90,18 @@ def endpoint(
         apt_packages=_system_packages("apt", body.environment, has_images, wrongs),
         conda_packages=_system_packages("conda", body.environment, has_images, wrongs),
         serving=checks.serving_of(body.serving),
-        scheduling=checks.scheduling_of(body.scheduling),
+        scheduling=_scheduling(body),
         replicas=body.replicas,
         autoscaling=_autoscaling(body, wrongs),
     )
     wrongs.check()
     return made
+
+
+def _scheduling(body: NewEndpoint) -> Scheduling:
+    said = checks.scheduling_of(body.scheduling)
+    preemptible = said.preemptible or bool(body.resources.preemptible)
+    return msgspec.structs.replace(said, preemptible=preemptible)
 
 
 def _autoscaling(body: NewEndpoint, wrongs: Wrongs) -> Autoscaling | None:

@@ -39,6 +39,24 @@ def body(**fields: Any) -> NewEndpoint:
     return msgspec.convert(document, NewEndpoint)
 
 
+@pytest.mark.parametrize("said", ["resources", "scheduling"])
+def test_it_may_have_to_give_way_when_either_part_says_so(said: str) -> None:
+    resources = {"gpu_types": ["rtx3090"], "preemptible": None}
+    assert not proximl.endpoint(body(resources=resources)).scheduling.preemptible
+    fields = {"resources": resources} | {said: {"gpu_types": ["rtx3090"], "preemptible": True}}
+    if said == "scheduling":
+        fields[said] = {"preemptible": True}
+    assert proximl.endpoint(body(**fields)).scheduling.preemptible
+
+
+def test_an_endpoint_has_no_outputs() -> None:
+    with pytest.raises(Invalid) as error:
+        proximl.endpoint(body(data={"datasets": [], "output_type": "aws", "output_uri": "s3://a"}))
+    (wrong,) = error.value.errors
+    assert wrong.field == "data.output_type"
+    assert wrong.message == "Invalid Request - output_type invalid for Notebook and Endpoint jobs"
+
+
 def route(**fields: Any) -> NewEndpoint:
     return body(endpoint={"routes": [{**ROUTE, **fields}]})
 
