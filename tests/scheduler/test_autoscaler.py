@@ -3,13 +3,23 @@ what is old counts for nothing, and every copy that comes is admitted by the que
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
+from services.router.demand import TELL, Demands
+from services.router.gate import Gate
+from services.router.snapshot import PostgresSource
+from services.router.table import Table
 from services.scheduler.autoscaler import FRESH, Autoscaler
+from services.scheduler.driver import Replica
+from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.epoch import Deposed, Epoch
+from services.scheduler.performer import Options
+from services.scheduler.reconcile import Policy
+from services.scheduler.scheduler import Scheduler
 from shared.database.pool import Database
 from shared.endpoint import Autoscaling, Command, Definition, Endpoint, Gpus, Serving
 from shared.events import JobPlaced, JobScaled, JobStarted, JobStopping
@@ -33,9 +43,11 @@ class Clock:
 
 
 class Busy(Stage):
-    async def scaled(self, *, target: str = "process", **scaling: Any) -> JobId:
-        """A job that runs and has autoscaling."""
-        job = await self.job(target=target)
+    async def scaled(
+        self, *, target: str = "process", gpus: int = 0, runs: bool = True, **scaling: Any
+    ) -> JobId:
+        """A job that has autoscaling, and runs unless told otherwise."""
+        job = await self.job(target=target, gpus=gpus)
         given = {"max": 5, "requests": 10, "down_after": AFTER, **scaling}
         endpoint = Endpoint(
             name="predict",
@@ -43,7 +55,7 @@ class Busy(Stage):
             entry=Command(lines=("serve",)),
             port=80,
             readiness="none",
-            gpus=Gpus(),
+            gpus=Gpus(count=gpus),
             serving=Serving(concurrency=4),
             autoscaling=Autoscaling(**given),
         )
@@ -52,8 +64,9 @@ class Busy(Stage):
             (await self.get(job)).version,
             Definition(source="sha256:" + "0" * 64, endpoints=(endpoint,)),
         )
-        await self.say(JobPlaced(job=job))
-        await self.say(JobStarted(job=job, address="http://127.0.0.1:1"))
+        if runs:
+            await self.say(JobPlaced(job=job))
+            await self.say(JobStarted(job=job, address="http://127.0.0.1:1"))
         return job
 
     async def tells(
@@ -216,3 +229,50 @@ async def test_what_was_told_long_ago_is_forgotten(
     await busy.tells(job, "new")
     await scaler.forget()
     assert [row["router"] for row in await database.fetch("SELECT router FROM demands")] == ["new"]
+
+
+async def test_from_the_gate_of_a_router_to_copies_that_the_queue_has_room_for(
+    busy: Busy, scaler: Autoscaler, database: Database, clock: Clock
+) -> None:
+    """All that lies between, but the request and the server."""
+    driver = FakeDriver()
+    options = Options(policy=Policy(drain=0.0, patience=0.0), again_after=0.0)
+    scheduler = Scheduler(database, driver, target="process", options=options)
+    await busy.has(t4=3)
+    job = await busy.scaled(gpus=1, runs=False, requests=2, max=9)
+
+    async def turns() -> None:
+        for _ in range(5):
+            await scheduler.turn()
+            await scheduler.settle()
+
+    async def shows(copies: int, granted: int) -> None:
+        await turns()
+        found = await busy.get(job)
+        held = await database.value("SELECT count(*) FROM allocations WHERE released_at IS NULL")
+        assert (found.state, found.copies, found.granted) == ("running", copies, granted)
+        assert (held, driver.workloads[Replica(job, 1)].copies) == (granted, granted)
+
+    await shows(copies=1, granted=1)
+    table, gate = Table(), Gate(Serving(concurrency=4, waiting=10))
+    table.replace((await PostgresSource(database).everything())[0], [])
+    demands = Demands(database, table.scaled, lambda _: gate, clock)
+    await demands.tell()
+    requests = [asyncio.create_task(gate.enter()) for _ in range(7)]
+    await asyncio.sleep(0)
+    clock.now += TELL
+    demands.look()
+    await demands.tell()
+    await scaler.scale()
+    await shows(copies=4, granted=3)  # there is no GPU for the fourth
+    for request in requests[:4]:
+        assert request.done()
+    while not gate.idle:
+        gate.leave(1.0)
+        await asyncio.sleep(0)
+    for _ in range(AFTER // int(TELL) + 2):
+        clock.now += TELL
+        demands.look()
+        await demands.tell()
+        await scaler.scale()
+    await shows(copies=1, granted=1)
