@@ -12,6 +12,7 @@ from slipway.calls.base import given
 from slipway.calls.billing import Billing
 from slipway.calls.events import Events
 from slipway.calls.predictions import Predictions
+from slipway.calls.queue import Queueing
 from slipway.calls.runs import Runs
 from slipway.config import Settings, find
 from slipway.deploy import Plan, Step, Watcher, code_from, name_for, submit
@@ -24,7 +25,7 @@ from slipway.types import Job, Version
 from slipway.types_models import Change
 
 
-class AsyncClient(Billing, Runs, Predictions, Events):
+class AsyncClient(Billing, Queueing, Runs, Predictions, Events):
     """The platform, asynchronously. Open it with `async with`.
 
     Without arguments it finds the platform as the command line does (see slipway.find).
@@ -57,6 +58,7 @@ class AsyncClient(Billing, Runs, Predictions, Events):
         endpoints: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         serving: Mapping[str, Mapping[str, Any]] | None = None,
+        scheduling: Mapping[str, Mapping[str, Any]] | None = None,
         replicas: Mapping[str, int] | None = None,
         autoscaling: Mapping[str, Mapping[str, int]] | None = None,
         target: str | None = None,
@@ -73,8 +75,10 @@ class AsyncClient(Billing, Runs, Predictions, Events):
         tag or a whole commit id, by default what the repository offers. `folder` of it is the code.
         `deployment` is created if it is missing, and is named after the folder by default.
         `target` is that of a deployment that is created. `replicas`: endpoint -> copies, `*` for
-        all others; `autoscaling`: endpoint -> `min`, `max` and what it is scaled by. `files`:
-        endpoint -> file name -> path. `config`: the text of another yaml file.
+        all others; `autoscaling`: endpoint -> `min`, `max` and what it is scaled by; `scheduling`:
+        endpoint -> what the queue is told (priority, preemptible, gang, start_within,
+        run_at_most). `files`: endpoint -> file name -> path. `config`: the text of another yaml
+        file.
         `wait`: until every endpoint runs; `alias` also waits, and then points at the version.
         `watch` is told each Step. Raises Failed when the build or an endpoint fails.
         """
@@ -88,6 +92,7 @@ class AsyncClient(Billing, Runs, Predictions, Events):
                 endpoints=endpoints,
                 environment=environment,
                 serving=serving,
+                scheduling=scheduling,
                 replicas=replicas,
                 autoscaling=autoscaling,
                 config=config,

@@ -198,6 +198,14 @@ class Client:
     set_budget = _call(AsyncClient.set_budget)
     remove_budget = _call(AsyncClient.remove_budget)
 
+    why = _call(AsyncClient.why)
+    queue = _call(AsyncClient.queue)
+    quotas = _call(AsyncClient.quotas)
+    set_quota = _call(AsyncClient.set_quota)
+    remove_quota = _call(AsyncClient.remove_quota)
+    allowance = _call(AsyncClient.allowance)
+    set_allowance = _call(AsyncClient.set_allowance)
+
     gpus = _call(AsyncClient.gpus)
     targets = _call(AsyncClient.targets)
     events = _call(AsyncClient.events)

@@ -204,10 +204,17 @@ class Job(Struct, frozen=True, kw_only=True):
     gpus: list[str] = []  # held now
     price_per_hour: float = 0.0
     spent: Decimal = Decimal(0)  # in its life so far
+    priority: str = "normal"
+    preemptible: bool = False
+    gang: bool = False
+    run_at_most: float | None = None  # seconds from `placed_at`
+    start_by: datetime | None = None  # else it fails
+    give_way_at: datetime | None = None  # when it has to, once it was warned
     url: str | None = None  # while running
     created_at: datetime
     changed_at: datetime
     queued_at: datetime | None = None
+    placed_at: datetime | None = None
     series: str | None = None  # of a batch job: what it was made with
     retries: int = 0  # tries that it has left
     exit_code: int | None = None  # of its last try that has ended

@@ -62,8 +62,10 @@ async def _answer(connection: Connection, facts: Facts, call: Call[Any, Any]) ->
             lines = await _lines(connection, facts.job, facts.attempt) if facts.reason else ()
             return begun.running(facts, lines)
         case State.FAILED:
-            subject = facts.version if facts.version_state == "failed" else facts.job
-            return ended.ended(facts, await _lines(connection, subject))
+            lines = await _lines(connection, facts.job)
+            if not lines and facts.version_state == "failed":
+                lines = await _lines(connection, facts.version)
+            return ended.ended(facts, lines)
         case _:
             return ended.ended(facts, ())
 

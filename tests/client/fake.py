@@ -170,6 +170,7 @@ class Fake:
                 web.post("/v1/jobs/{job}/{verb:stop|restart|terminate}", self.move),
                 web.post("/v1/jobs/{job}/scale", self.scale),
                 web.get("/v1/jobs/{job}/connection", self.connection),
+                web.get("/v1/jobs/{job}/why", self.why),
                 web.get("/v1/jobs/{job}/{what:sbom|provenance}", self.artifact),
                 web.get("/v1/jobs/{job}/logs", self.job_log),
                 web.get("/v1/jobs/{job}/build/logs", self.job_build_log),
@@ -538,6 +539,14 @@ class Fake:
         return answer(
             {"url": job["url"], "example": f"curl {job['url']}/", "routes": job["routes"]}
         )
+
+    async def why(self, request: web.Request) -> web.Response:
+        job = self.jobs[request.match_info["job"]]
+        said = job["reason"] or f"it is {job['state']}"
+        lines = self.logs.get(job["id"], []) if job["state"] in ("failed", "starting") else []
+        told = {"job": job["id"], "name": job["name"], "state": job["state"], "cause": "failed"}
+        more = {"since": job["changed_at"], "headline": said, "lines": lines}
+        return answer(told | more)
 
     async def artifact(self, request: web.Request) -> web.Response:
         job, what = request.match_info["job"], request.match_info["what"]

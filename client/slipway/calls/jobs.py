@@ -42,6 +42,7 @@ class Options(TypedDict, total=False):
     image: str | None  # the base, in place of a named environment
     concurrency: int | None
     waiting: int | None
+    scheduling: Mapping[str, Any] | None  # priority, preemptible, gang, start_within, run_at_most
     replicas: int | None  # copies that run side by side, where the target is a cluster ...
     autoscaling: Mapping[str, int] | None  # ... or, in their place, from how many to how many
     target: str | None
@@ -275,6 +276,7 @@ def endpoint(name: str, uri: str, options: Options) -> Ask:
         endpoint=given(routes=options.get("routes"), start_command=options.get("start_command")),
         environment=_environment(options, document.get("environment", {})),
         serving=given(concurrency=options.get("concurrency"), waiting=options.get("waiting")),
+        scheduling=dict(options.get("scheduling") or {}),
     )
     for part, fields in said.items():
         if fields:

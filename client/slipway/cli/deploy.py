@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from slipway.cli import values
+from slipway.cli import scheduling, values
 from slipway.cli.context import Commands, Context, command
 from slipway.cli.progress import Progress
 from slipway.deploy import Step
@@ -84,6 +84,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="servers are asked for /predict, not for /OWNER/PROJECT/D/V/E/predict",
     )
+    scheduling.add(parser)
     parser.add_argument("--yaml", metavar="FILE", type=Path, help="instead of PATH/valohai.yaml")
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
 
@@ -109,6 +110,7 @@ async def deploy(context: Context) -> int:
             endpoints=args.endpoint,
             environment=dict(args.env) or None,
             serving=_serving(args),
+            scheduling=_scheduling(args),
             replicas=dict(args.replicas) or None,
             autoscaling=dict(args.autoscale) or None,
             target=args.target,
@@ -144,6 +146,11 @@ def _files(args: argparse.Namespace) -> dict[str, dict[str, Path]]:
 def _serving(args: argparse.Namespace) -> dict[str, dict[str, Any]] | None:
     said = {"concurrency": args.concurrency, "strip_prefix": args.strip_prefix or None}
     given = {key: value for key, value in said.items() if value is not None}
+    return dict.fromkeys(args.endpoint or ["*"], given) if given else None
+
+
+def _scheduling(args: argparse.Namespace) -> dict[str, dict[str, Any]] | None:
+    given = scheduling.said(args)
     return dict.fromkeys(args.endpoint or ["*"], given) if given else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.calls.jobs import Options
-from slipway.cli import values
+from slipway.cli import scheduling, values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.jobs import show_job
 from slipway.cli.progress import Progress
@@ -83,6 +83,7 @@ def add(commands: Commands) -> None:
         " waiting=N, cpu=PERCENT, down-after=SECONDS",
     )
     parser.add_argument("--target", metavar="T", help="where it runs; see `slipway targets`")
+    scheduling.add(parser)
     parser.add_argument("--review", action="store_true", help="say what would happen, and no more")
     parser.add_argument("--wait", action="store_true", help="until it runs")
     parser.add_argument("--timeout", metavar="SECONDS", type=values.positive, help="with --wait")
@@ -152,6 +153,7 @@ def _options(args: argparse.Namespace) -> Options:
         image=args.image,
         concurrency=args.concurrency,
         waiting=args.waiting,
+        scheduling=scheduling.said(args),
         replicas=args.replicas,
         autoscaling=args.autoscale,
         target=args.target,

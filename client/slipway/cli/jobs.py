@@ -1,4 +1,4 @@
-"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `scale`, `terminate`, `why`, and so on."""
+"""`slipway jobs`, `job`, `connect`, `stop`, `restart`, `scale`, `terminate`, and so on."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from slipway.types import Job
 
 REASON = 100  # characters of a reason in a table; `why` has the rest
 COLUMNS = ("id", "name", "state", "kind", "for", "gpus", "reason")
-MEANING = {
-    "submitted": "it is accepted, and waits for its build to begin",
-    "building": "its image is being built",
-    "queued": "it waits for its turn",
-    "starting": "it holds what it needs, and is not ready yet: its server does not answer so far",
-    "running": "it answers; nothing is wrong",
-    "stopping": "it finishes what it has in hand",
-    "stopped": "somebody stopped it; `slipway restart` starts it again",
-    "finished": "it has done its work",
-    "terminated": "somebody removed it for good",
-    "purged": "it was removed after two weeks unused",
-}
-STATES = (*MEANING, "failed")
+WAITING = ("submitted", "building", "queued")
+STATES = (
+    "submitted",
+    "building",
+    "queued",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "finished",
+    "failed",
+    "terminated",
+    "purged",
+)
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +44,6 @@ def add(commands: Commands) -> None:
     listing.add_argument("--limit", metavar="N", type=values.positive, default=100)
     _one(commands, "job", job, "show a job", "slipway job iris/20261121.0/predict")
     _one(commands, "connect", connect, "show a running job's URL and a call to it")
-    _one(commands, "why", why, "say why a job is in the state that it is in")
     _one(commands, "sbom", sbom, "print what is in a job's image, as CycloneDX")
     _one(commands, "provenance", provenance, "print how a job's image was made; --json: as signed")
     stopping = _one(commands, "stop", stop, "stop a job; it can be started again later")
@@ -102,22 +102,6 @@ async def connect(context: Context) -> None:
     found = await context.client.find_job(context.args.job)
     connection = await context.client.connection(found.id)
     context.out.fields(connection, [("url", connection.url), ("example", connection.example)])
-
-
-async def why(context: Context) -> None:
-    out, client = context.out, context.client
-    found = await client.find_job(context.args.job)
-    telling = found.state in ("failed", "starting")
-    lines = await client.logs(found.id, limit=10) if telling else []
-    answer = {"state": found.state, "reason": found.reason, "lines": lines[::-1]}
-
-    def show() -> None:
-        out.line(f"{found.name} is {found.state}, for {ago(found.changed_at)}")
-        out.line(found.reason or MEANING.get(found.state, ""))
-        for line in reversed(lines):
-            out.line(f"  {line.text}", "dim")
-
-    out.value(answer, show)
 
 
 async def sbom(context: Context) -> None:
@@ -196,6 +180,9 @@ def show_job(out: Output, job: Job) -> None:
             ("gpus", gpus(job)),
             ("price", f"{job.price_per_hour:g} an hour" if job.price_per_hour else ""),
             ("spent", job.spent or ""),
+            ("queue", queueing(job)),
+            ("start by", job.start_by if job.state in WAITING else ""),
+            ("gives way", job.give_way_at),
             ("attempt", job.attempt),
             ("restarts", job.restarts or ""),
             ("series", job.series),
@@ -206,6 +193,13 @@ def show_job(out: Output, job: Job) -> None:
             ("purged", purged(job)),
         ],
     )
+
+
+def queueing(job: Job) -> str:
+    """What the queue was told of it, where that is not what is usual."""
+    said = {f"{job.priority} priority": job.priority != "normal", "preemptible": job.preemptible}
+    said |= {"gang": job.gang, f"runs {job.run_at_most or 0:g} s at most": bool(job.run_at_most)}
+    return ", ".join(words for words, is_so in said.items() if is_so)
 
 
 def short(reason: str) -> str:

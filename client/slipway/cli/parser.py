@@ -21,8 +21,11 @@ from slipway.cli import (
     logs,
     models,
     platform,
+    queue,
+    quotas,
     run,
     versions,
+    why,
 )
 from slipway.errors import BadUsage
 
@@ -51,6 +54,8 @@ GROUPS = (
     configurations,
     applications,
     jobs,
+    why,
+    queue,
     run,
     logs,
     versions,
@@ -58,6 +63,7 @@ GROUPS = (
     call,
     events,
     platform,
+    quotas,
     billing,
     accounts,
 )

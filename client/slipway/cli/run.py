@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.calls.base import missing
-from slipway.cli import values
+from slipway.cli import scheduling, values
 from slipway.cli.context import Commands, Context, command, group
 from slipway.cli.logs import COLOURS
 from slipway.cli.output import Output, cell
@@ -47,6 +47,7 @@ def add(commands: Commands) -> None:
         "--timeout", metavar="SECONDS", type=values.positive, help="of each try [any]"
     )
     parser.add_argument("--env", metavar="KEY=VALUE", type=values.pair, action="append", default=[])
+    scheduling.add(parser)
     parser.add_argument("--wait", action="store_true", help="until all of it has ended")
     parser.add_argument(
         "-f", "--follow", action="store_true", help="show what it prints, until it has ended"
@@ -107,6 +108,7 @@ async def _submit(context: Context) -> Series:
         "retries": args.retries,
         "timeout": args.timeout,
         "environment": dict(args.env) or None,
+        "scheduling": scheduling.said(args),
     }
     deployment, _, rest = args.of.partition("/")
     version, _, endpoint = rest.partition("/")
