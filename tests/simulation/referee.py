@@ -15,7 +15,7 @@ import msgspec
 
 from shared.events import FACTS, GpuReleased, JobFact, JobPlaced, JobScaled
 from shared.ids import JobId
-from shared.lifecycle import FINISHED, LIVE, MOVES, OVER, STOPPED, SUBMITTED, State
+from shared.lifecycle import FINISHED, MOVES, OVER, STOPPED, SUBMITTED, State
 from tests.simulation.target import Use
 
 ENDED: Final = {STOPPED, FINISHED, State.FAILED, *OVER}
@@ -60,6 +60,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     uses: Sequence[Use]
     began: datetime  # when the time of `uses` was 0
     jumped: bool = False  # whether the wall clock did
+    exact: bool = True  # whether one statement has one time, as in virtual time
 
 
 def judge(record: Record) -> list[str]:
@@ -149,7 +150,7 @@ def _given(record: Record) -> Iterator[str]:
                 holder.pop(gpu, None)
                 if (gpu, job, attempt) in begun:
                     told.append((gpu, job, attempt, begun.pop((gpu, job, attempt)), said.time))
-    if not record.jumped:
+    if record.exact and not record.jumped:
         yield from _billed(record, told, grown)
 
 
@@ -197,6 +198,3 @@ def _within(since: datetime, until: datetime | None, held: Held) -> bool:
 def _fact(said: Said) -> object:
     kind = FACTS.get(said.type)
     return None if kind is None else msgspec.convert(said.data, kind)
-
-
-LIVING: Final = frozenset(LIVE)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import cycle
 from typing import Any, TypeVar
 
 import msgspec
 
 from services.scheduler.driver import Gpu, Observed, Phase, Refused, Replica, Started, Workload
-from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.drivers.fake import FIRST_PORT, FakeDriver
 from shared.errors import Transient
 
 T = TypeVar("T")
@@ -33,24 +34,34 @@ class Use(msgspec.Struct, kw_only=True):
 class Machines(FakeDriver):
     """What runs, and for how long it takes to begin and to end."""
 
-    def __init__(self, gpus: Sequence[Gpu], chance: random.Random) -> None:
+    def __init__(
+        self,
+        gpus: Sequence[Gpu],
+        chance: random.Random,
+        *,
+        ready: Sequence[float] = (0.1, 0.5, 2.0, 8.0),
+        ends: Sequence[float] = (0.0, 0.1, 1.0, 3.0),
+    ) -> None:
+        """`ready` and `ends` are the seconds that a start and a stop may take."""
         super().__init__(gpus, becomes=Phase.STARTING)
+        self._ports = cycle(range(FIRST_PORT, 65_536))
         self._chance = chance
+        self._ready = ready
+        self._ends = ends
         self.uses: list[Use] = []
         self._open: dict[tuple[Replica, str], Use] = {}
-        self.hurried = False  # whether everything ends and begins at once
         self._work: set[asyncio.Task[Any]] = set()
 
     async def start(self, workload: Workload) -> Started | Refused:
         outcome = await super().start(workload)
         self._note()
         if self._seen[workload.replica].phase is Phase.STARTING:
-            self._later(self._slowly(workload.replica))
+            self.run_on(self._slowly(workload.replica))
         return outcome
 
     async def stop(self, replica: Replica, grace: float) -> None:
-        if replica in self.workloads and not self.hurried:  # as long, it runs
-            await asyncio.sleep(self._chance.choice((0.0, 0.1, 1.0, grace, grace + 1.0)))
+        if replica in self.workloads:  # as long, it runs
+            await asyncio.sleep(self._chance.choice(self._ends))
         await super().stop(replica, grace)
         self._note()
 
@@ -73,12 +84,9 @@ class Machines(FakeDriver):
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self.run_on(work)
-
     async def _slowly(self, replica: Replica) -> None:
-        """Ready after a while, or never."""
-        await asyncio.sleep(0.01 if self.hurried else self._chance.choice((0.1, 0.5, 2.0, 8.0)))
+        """Ready after a while."""
+        await asyncio.sleep(self._chance.choice(self._ready))
         seen = self._seen.get(replica)
         if seen is not None and seen.phase is Phase.STARTING:
             self.show(replica, Phase.READY)

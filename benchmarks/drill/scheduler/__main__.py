@@ -1,0 +1,184 @@
+"""`make drill-scheduler`: five schedulers, killed and stopped all the time, give GPUs to jobs.
+
+Owners stop jobs at any moment and start them again, and what runs vanishes. A referee keeps its own
+record of who could have reached which GPU, in the process that plays the target, and compares it
+with what was written down: nothing may overlap, nothing may be left, and every move has its event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.drill.scheduler.crowd import Crowd
+from benchmarks.drill.scheduler.owners import Owners, Standing
+from benchmarks.drill.scheduler.target import Target
+from services.scheduler.driver import Gpu
+from shared.database.embedded import postgres
+from shared.database.migrate import migrate
+from shared.database.pool import Database
+from shared.database.sqlfile import sql
+from shared.ids import JobId
+from tests.simulation.plants import PLANTS, SQL
+from tests.simulation.referee import Held, Record, Row, Said, judge
+from tests.simulation.target import Machines
+
+SAID = sql("tests.simulation", "said")
+HELD = sql("tests.simulation", "held")
+ROWS: Final = "SELECT id, state, attempt, reason FROM jobs"
+
+NODES: Final = 4
+SIZES: Final = [1, 4, 8, 2, 16, 8, 4, 16]  # GPUs that jobs want, as far as a machine has them
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    allocations: int
+    jobs: int
+    gpus: int
+    schedulers: int
+    calmer: float
+    seed: int
+    plant: str | None
+    patience: float
+
+
+class Drill:
+    def __init__(self, asked: Asked, database: Database, crowd: Crowd, machines: Machines) -> None:
+        self._asked = asked
+        self._database = database
+        self._crowd = crowd
+        self._machines = machines
+        self._rng = random.Random(asked.seed)
+        self.owners = Owners(database, random.Random(f"owners {asked.seed}"))
+        self._began = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
+
+    async def run(self) -> Record:
+        per_node = self._asked.gpus // NODES
+        jobs = await self.owners.submit(
+            self._asked.jobs, [size for size in SIZES if size <= per_node]
+        )
+        calm = asyncio.Event()
+        await self._crowd.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._crowd.trouble(calm, self._rng, self._asked.calmer))
+            group.create_task(self._vanish(calm))
+            group.create_task(self.owners.meddle(calm, 0.05))
+            await self._until_given()
+            calm.set()
+        await self._settle()
+        return await self._record(jobs)
+
+    async def _until_given(self) -> None:
+        last = time.monotonic()
+        while (standing := await self.owners.standing()).given < self._asked.allocations:
+            if time.monotonic() - last > 15.0:
+                last = time.monotonic()
+                print(f"  {standing.given} allocations", flush=True)
+            await asyncio.sleep(0.5)
+
+    async def _vanish(self, calm: asyncio.Event) -> None:
+        while not calm.is_set():
+            await asyncio.sleep(self._rng.uniform(0.05, 0.3))
+            if running := sorted(self._machines.workloads):
+                self._machines.lose(self._rng.choice(running), trace=self._rng.random() < 0.5)
+
+    async def _settle(self) -> Standing:
+        """Wait as long as it may take; what is not right by then is for the referee to tell."""
+        deadline = time.monotonic() + self._asked.patience
+        while True:
+            await self.owners.stop_all()
+            standing = await self.owners.standing()
+            over = not standing.unended and not standing.held and not self._machines.workloads
+            if over or time.monotonic() > deadline:
+                return standing
+            await asyncio.sleep(0.3)
+
+    async def _record(self, jobs: Sequence[JobId]) -> Record:
+        said = await self._database.fetch(SAID)
+        held = await self._database.fetch(HELD)
+        rows = await self._database.fetch(ROWS)
+        return Record(
+            accepted=jobs,
+            said=msgspec.convert([dict(row) for row in said], list[Said]),
+            held=msgspec.convert([dict(row) for row in held], list[Held]),
+            rows=msgspec.convert([dict(row) for row in rows], list[Row]),
+            uses=self._machines.uses,
+            began=self._began,
+            exact=False,
+        )
+
+
+def gpus(count: int) -> list[Gpu]:
+    found = []
+    for number in range(count):
+        name, node = f"process/t4-{number}", f"n{number % NODES}"
+        found.append(Gpu(id=name, type="t4", device=name, node=node))
+    return found
+
+
+@asynccontextmanager
+async def scene(asked: Asked, home: Path, url: str) -> AsyncIterator[Drill]:
+    machines = Machines(
+        gpus(asked.gpus), random.Random(asked.seed), ready=(0.0, 0.01, 0.05), ends=(0.0, 0.01, 0.1)
+    )
+    async with Database.open(url) as database:
+        await migrate(database)
+        if asked.plant in SQL:
+            await database.execute(SQL[asked.plant])
+        command = [url, str(home / "target"), *([asked.plant] if asked.plant else [])]
+        crowd = Crowd(database, command, home, asked.schedulers)
+        async with Target(machines).open(home / "target"):
+            try:
+                yield Drill(asked, database, crowd, machines)
+            finally:
+                await crowd.end()
+                print(", ".join(f"{what} {count} times" for what, count in crowd.done.items()))
+
+
+async def drill(asked: Asked) -> int:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="slipway-drill-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        with postgres(home / "data") as url:
+            async with scene(asked, home, url) as work:
+                record = await work.run()
+            wrong = judge(record)
+    seconds = time.monotonic() - began
+    attempts = len({(held.job, held.attempt) for held in record.held})
+    print(
+        f"{len(record.held)} allocations to {attempts} attempts of {len(record.accepted)} jobs, "
+        f"{work.owners.raced} stops raced a start, {len(record.said)} events, in {seconds:.0f} s"
+    )
+    print("\n".join(f"  ✗ {line}" for line in wrong[:20]))
+    print(f"{len(wrong)} rules broken" if wrong else "every rule held")
+    return 1 if wrong else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make drill-scheduler", description=__doc__)
+    parser.add_argument("--allocations", type=int, default=100_000, help="GPUs to be given in all")
+    parser.add_argument("--jobs", type=int, default=1_000)
+    parser.add_argument("--gpus", type=int, default=256)
+    parser.add_argument("--schedulers", type=int, default=5)
+    parser.add_argument("--calmer", type=float, default=1.0, help="so much longer between troubles")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="replays the choices")
+    parser.add_argument("--plant", choices=sorted(PLANTS), help="a mistake that must be caught")
+    parser.add_argument("--patience", type=float, default=120.0, help="seconds to settle")
+    given = parser.parse_args(arguments)
+    print(f"drill: seed {given.seed}, planted: {given.plant}", flush=True)
+    return asyncio.run(drill(msgspec.convert(vars(given), Asked)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
