@@ -91,11 +91,12 @@ class Metrics:
             gauge.clear()
         for name, priority in PRIORITIES.items():
             self._queue.labels(name).set(classes[priority])
-        for work in snapshot.works:
-            self._jobs.labels(work.state).inc()
-        for slot in snapshot.picture.slots:
-            self._gpus.labels(slot.type).inc()
-            self._held.labels(slot.type).inc(0 if slot.free else 1)
+        _set(self._jobs, Counts(work.state.value for work in snapshot.works))
+        slots = snapshot.picture.slots
+        _set(self._gpus, Counts(slot.type for slot in slots))
+        held = Counts({slot.type: 0 for slot in slots})
+        held.update(slot.type for slot in slots if not slot.free)
+        _set(self._held, held)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -114,3 +115,8 @@ class Metrics:
 
     def began(self, step: str) -> None:
         self._steps.labels(step).inc()
+
+
+def _set(gauge: Gauge, counts: Counts[str]) -> None:
+    for label, count in counts.items():
+        gauge.labels(label).set(count)

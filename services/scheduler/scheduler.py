@@ -23,7 +23,7 @@ from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
 from services.scheduler.outputs import Outputs
 from services.scheduler.performer import Options, Performer, Vet
-from services.scheduler.reconcile import RecordStarted, Start, Step, Stop
+from services.scheduler.reconcile import RecordMoved, RecordStarted, Start, Step, Stop
 from services.scheduler.status import ASKS, Ask, Statuses
 from services.scheduler.store import Snapshot, Store
 from services.scheduler.told import Line
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 STARTS: Final = 8  # at once: each may unpack an image
 STOPS: Final = 256  # at once: each mostly waits
+RECORDS: Final = 4  # at once: what is known is written down before all of many have started
+BUNCH: Final = 0.01  # seconds in which more news may come
+OTHERS: Final = 0.25  # of the time that a look took is left to what it began
 LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
 
 NOTHING: Final = Waits()
@@ -91,6 +94,7 @@ class Scheduler:
         self._hands = Hands(self._wake.set, first=self._options.again_after)
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
+        self._records = asyncio.Semaphore(RECORDS)
         self._asks = asyncio.Semaphore(ASKS)
         self._nowhere: dict[Replica, float] = {}  # since when nothing of it takes requests
 
@@ -154,6 +158,7 @@ class Scheduler:
         away = every
         while not stopping.is_set():
             self._wake.clear()
+            began = asyncio.get_running_loop().time()
             try:
                 await self.turn()
                 self.trouble, away = None, every
@@ -162,16 +167,17 @@ class Scheduler:
                 self.trouble = str(error)
                 await pause(away, stopping)
                 away = min(away * 2, max(every, LONGEST))
-            await self._rest(stopping, every)
+            took = asyncio.get_running_loop().time() - began
+            await self._rest(stopping, every, took)
 
-    async def _rest(self, stopping: asyncio.Event, every: float) -> None:
+    async def _rest(self, stopping: asyncio.Event, every: float, took: float) -> None:
         """Until something happened, or for a while."""
         try:
             async with asyncio.timeout(every):
                 await self._wake.wait()
         except TimeoutError:
             pass
-        await pause(0.01, stopping)  # news comes in bunches
+        await pause(max(BUNCH, min(every, took * OTHERS)), stopping)
 
     async def _listen(self) -> None:
         while True:
@@ -215,6 +221,12 @@ class Scheduler:
 
     def _room(self, step: Step) -> asyncio.Semaphore:
         """What it shares with others of its kind. Models that don't answer hold up models alone."""
-        if isinstance(step, Stop):
-            return self._stops
-        return self._asks if isinstance(step, RecordStarted) and step.model else self._starts
+        match step:
+            case Stop():
+                return self._stops
+            case RecordStarted(model=True):
+                return self._asks
+            case RecordStarted() | RecordMoved():
+                return self._records
+            case _:
+                return self._starts

@@ -1,7 +1,7 @@
 """What is written down of why jobs wait: only what says something new, and not too much at once.
 
-In a deep queue every turn changes a word of what thousands wait for. Then some are told each second,
-and each of them every few seconds; those first whose cause is another.
+In a deep queue every turn changes a word of what thousands wait for. Then some are told each
+second, and each of them every few seconds; those first whose cause is another.
 """
 
 from __future__ import annotations
