@@ -2,7 +2,7 @@
 -- $1 target  $2 seconds of notice  $3 how many  $4 type of the fact
 -- $5 what to say of one that was stopped  $6 ... and of one that has finished
 WITH due AS (
-    SELECT id
+    SELECT id, clock_timestamp() AS at -- once: what is announced is what is written down
       FROM jobs
      WHERE target = $1
        AND state IN ('stopped', 'finished')
@@ -14,8 +14,8 @@ WITH due AS (
        FOR UPDATE SKIP LOCKED
 ), warned AS (
     UPDATE jobs
-       SET purge_told_at = clock_timestamp(),
-           purge_at = greatest(purge_at, clock_timestamp() + make_interval(secs => $2))
+       SET purge_told_at = due.at,
+           purge_at = greatest(purge_at, due.at + make_interval(secs => $2))
       FROM due
      WHERE jobs.id = due.id
     RETURNING jobs.id, jobs.attempt, jobs.project, jobs.state, jobs.purge_at
