@@ -21,7 +21,7 @@ Cause = Literal[
 ]
 
 
-class Waits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Waits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     cause: Cause | None = None  # None: nobody has looked at it yet
     wants: int = 0  # GPUs of each copy
     copies: int = 1  # that it is to have

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.scheduler.queue.preempt import Plan, Preemption
 from services.scheduler.queue.quota import Quotas
@@ -19,6 +19,9 @@ from shared.ids import JobId
 class Kept(NamedTuple):
     starts_in: float = inf  # at the latest
     yielding: tuple[JobId, ...] = ()  # who has to be warned for it
+
+
+NOTHING: Final = Kept()
 
 
 class Keeping:
@@ -56,7 +59,8 @@ class Keeping:
     def keep(self, turn: Turn, kinds: Sequence[str]) -> Kept:
         wish = turn.wish
         if not wish.own and all(self._racks[kind].keeps(wish.count) for kind in kinds):
-            return Kept()
+            wish.over = len(kinds) == len(wish.fitting)
+            return NOTHING
         start = earliest(self._racks, kinds, wish)
         plan = None
         if (start is None or start.time > self._notice) and _may_preempt(turn):
@@ -66,7 +70,7 @@ class Keeping:
                 start = earliest(self._racks, (plan.rack.kind,), wish)
         if start is None:
             self._keep_all(turn, kinds)
-            return Kept()
+            return NOTHING
         return self._reserve(turn, start, plan)
 
     def relieve(self, turn: Turn) -> Kept | None:

@@ -13,27 +13,32 @@ from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.share import Shares
 from services.scheduler.queue.turn import Turn
 from services.scheduler.queue.values import Waiting
+from services.scheduler.queue.wish import Wish
 from shared.ids import JobId
 
 Key = tuple[int, bool, float, float, int, JobId]
 
 
-def in_turn(waiting: Iterable[Waiting]) -> dict[str, list[Waiting]]:
+Wanting = tuple[Waiting, Wish]
+
+
+def in_turn(waiting: Iterable[Wanting]) -> dict[str, list[Wanting]]:
     """Each owner's jobs, those that come first at the front."""
-    owners: dict[str, list[Waiting]] = {}
-    for job in waiting:
-        own = owners.get(job.owner)
+    owners: dict[str, list[Wanting]] = {}
+    for each in waiting:
+        own = owners.get(each[0].owner)
         if own is None:
-            owners[job.owner] = [job]
+            owners[each[0].owner] = [each]
         else:
-            own.append(job)
+            own.append(each)
     for own in owners.values():
         if len(own) > 1:
             own.sort(key=_own_order)
     return owners
 
 
-def _own_order(job: Waiting) -> tuple[int, float, int, JobId]:
+def _own_order(wanting: Wanting) -> tuple[int, float, int, JobId]:
+    job, _ = wanting
     return -job.priority, -job.age, job.seq, job.job
 
 
@@ -42,8 +47,8 @@ class Line:
 
     def __init__(
         self,
-        jobs: Mapping[str, Sequence[Waiting]],
-        turn_of: Callable[[Waiting], Turn | None],
+        jobs: Mapping[str, Sequence[Wanting]],
+        turn_of: Callable[[Wanting], Turn | None],
         shares: Shares,
         quotas: Quotas,
     ) -> None:
@@ -68,12 +73,12 @@ class Line:
         else:
             heappop(self._heap)
 
-    def rest(self) -> Iterator[Waiting]:
+    def rest(self) -> Iterator[Wanting]:
         """Those that have had no turn, in no order between owners."""
         for owner in sorted(self._heads):
             head = self._heads[owner]
             if not head.again:
-                yield head.job
+                yield head.job, head.wish
             yield from self._jobs[owner][self._next[owner] :]
 
     def _call(self, owner: str) -> bool:

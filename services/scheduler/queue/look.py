@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from typing import Final
 
-from services.scheduler.queue.keeping import Keeping, Kept
-from services.scheduler.queue.line import Line, in_turn
+from services.scheduler.queue.keeping import NOTHING, Keeping, Kept
+from services.scheduler.queue.line import Line, Wanting, in_turn
 from services.scheduler.queue.machine import Machine
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.rack import Rack, racks_of
@@ -29,8 +29,8 @@ QUOTA: Final = "whose owner has a quota for these GPUs"
 
 
 class Look:
-    """`given` has those that start or grow, `stays` all that go on waiting and were given nothing.
-    `rest` are jobs that nothing is left for, so far behind that they need not be told apart."""
+    """`given` has those that start or grow; `settled`, `stays` and `rest` all that go on waiting and
+    were given nothing."""
 
     def __init__(self, picture: Picture, policy: Policy) -> None:
         self.picture, self.policy = picture, policy
@@ -45,8 +45,6 @@ class Look:
         self.given: dict[JobId, Turn] = {}
         self.settled: list[Stay] = []
         self.stays: dict[JobId, Stay] = {}
-        self.rest: list[tuple[Waiting, Wish]] = []
-        self._wish: dict[JobId, Wish] = {}
         self._waiting = in_turn(self._compete())
 
     def run(self) -> None:
@@ -69,11 +67,11 @@ class Look:
                     reason=f"gives way to a job {'of a higher class' if higher else QUOTA}",
                 )
 
-    def _compete(self) -> Iterable[Waiting]:
+    def _compete(self) -> Iterator[Wanting]:
         """Those who compete for GPUs. The others start now, or nothing here can let them."""
         spent = {owner.owner for owner in self.picture.owners.values() if owner.spent}
         for job in self.picture.waiting:
-            wish = self._wish[job.job] = self.wishes.of(job)
+            wish = self.wishes.of(job)
             if job.owner in spent:
                 self.settled.append(Stay(job, wish, "budget"))
             elif job.count == 0:
@@ -86,7 +84,7 @@ class Look:
                 if job.granted:
                     holder = self.picture.holders.get(job.job)
                     wish.own_ends = holder is not None and holder.back_in < inf
-                yield job
+                yield job, wish
 
     def _let(self, job: Waiting, wish: Wish, copies: int) -> None:
         turn = self.given[job.job] = Turn(job, wish)
@@ -103,13 +101,19 @@ class Look:
             line.go_on()
             if self._vain >= IN_VAIN and self._is_over():
                 break
-        self.rest = [(job, self._wish[job.job]) for job in line.rest() if job.job not in self.given]
+        self._line = line
         return self._gave
 
-    def _turn(self, job: Waiting) -> Turn | None:
+    @property
+    def rest(self) -> Iterator[Wanting]:
+        """Those that nothing is left for, so far behind others that they had no turn."""
+        return (each for each in self._line.rest() if each[0].job not in self.given)
+
+    def _turn(self, wanting: Wanting) -> Turn | None:
+        job, wish = wanting
         turn = self.given.get(job.job)
         if turn is None:
-            return Turn(job, self._wish[job.job])
+            return Turn(job, wish)
         if not turn.missing or not turn.wish.fitting:
             return None
         turn.begin()
@@ -117,6 +121,9 @@ class Look:
 
     def _serve(self, turn: Turn) -> None:
         self._vain += 1
+        if turn.wish.over and turn.job.owner not in self.quotas.owners:
+            self._stay(turn, NOTHING)
+            return
         allowed = self._allowed(turn)
         if not allowed:
             self._lack_quota(turn)
@@ -182,7 +189,8 @@ class Look:
     def _wait(self, turn: Turn, kinds: Iterable[str]) -> None:
         """It keeps what it waits for."""
         kinds = [kind for kind in kinds if kind not in turn.kept]
-        if kinds:
+        stay = self.stays.get(turn.job.job)
+        if kinds and (stay is None or stay.starts_in == inf):
             kept = self.keeping.keep(turn, kinds)
             turn.kept += tuple(kinds)
             self._stay(turn, kept)

@@ -1,5 +1,9 @@
 """What the queue's decision is made of: who waits, which GPUs there are, who holds them, and what
-each owner may have. Times are seconds from the moment of the picture. Pure."""
+each owner may have. Times are seconds from the moment of the picture. Pure.
+
+The garbage collector is not to look at them (`gc=False`): there are thousands, and none refers to
+itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from shared.ids import JobId
 from shared.waits import Waits
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job that waits to start, or for more copies."""
 
     job: JobId
@@ -37,7 +41,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         return self.copies - self.granted
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
+class Slot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A GPU that may be given, or is."""
 
     gpu: str
@@ -51,7 +55,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         return self.job is None
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job that holds GPUs."""
 
     job: JobId
@@ -73,7 +77,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, min(known)) if known else inf
 
 
-class Quota(msgspec.Struct, frozen=True, kw_only=True):
+class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """GPUs that an owner may have: `nominal` always, and `borrow` more (None: any number) of what
     others of its cohort may have and don't use."""
 
@@ -84,7 +88,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     cohort: str = ""
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class Owner(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an owner counts. One that is not told of has these defaults."""
 
     owner: str
@@ -114,7 +118,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     slack: float = 0.0  # seconds by which a reserved start may be put off by those who pass
 
 
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
+class Placement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     job: JobId
     attempt: int
     gpus: tuple[str, ...] = ()  # copy by copy
@@ -122,7 +126,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     copies: int = 1  # that it may run now
 
 
-class Yielding(msgspec.Struct, frozen=True, kw_only=True):
+class Yielding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job that is to be warned, and then to give way."""
 
     job: JobId

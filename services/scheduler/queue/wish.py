@@ -44,6 +44,7 @@ class Wish:
         "group",
         "lasts",
         "least",
+        "over",
         "own",
         "own_ends",
         "price",
@@ -60,6 +61,7 @@ class Wish:
         self.own_ends = False  # it has to end itself: who knows what comes first
         self.own = own  # by machine, what it has that its other copies can never have
         self.fitting: tuple[str, ...] = ()  # types that could do were all free, preferred first
+        self.over = False  # all of these are kept by others
         self.stuck: set[str] = set()  # of which it can't have any now
         self.group = Group()
 
@@ -105,6 +107,7 @@ class Wishes:
         """GPUs that were kept are not any more."""
         for wish in self._known.values():
             wish.stuck.clear()
+            wish.over = False
         for group in self._groups.values():
             group.ahead = 0
             group.first.clear()

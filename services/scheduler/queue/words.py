@@ -31,6 +31,8 @@ class Words:
             for kind, rack in racks.items()
         }
         self._known: dict[tuple[Wish, bool, Row | None], tuple[str, ...]] = {}
+        self._short: dict[Wish, Cause] = {}
+        self._states: dict[Wish, str] = {}
         self._machines = len({node for rack in racks.values() for node in rack.machines})
 
     def of(self, stay: Stay) -> tuple[str, Waits]:
@@ -94,6 +96,11 @@ class Words:
             return "yielding"
         if stay.job.granted:
             return "copies"
+        if wish not in self._short:
+            self._short[wish] = self._short_of(wish)
+        return self._short[wish]
+
+    def _short_of(self, wish: Wish) -> Cause:
         enough = [kind for kind in wish.fitting if self._free[kind] >= wish.count * wish.least]
         if not enough:
             return "gpus"
@@ -122,6 +129,11 @@ class Words:
         return wants
 
     def _state(self, wish: Wish) -> str:
+        if wish not in self._states:
+            self._states[wish] = self._stated(wish)
+        return self._states[wish]
+
+    def _stated(self, wish: Wish) -> str:
         numbers = [f"{self._free[kind]} of {self._there[kind]}" for kind in wish.fitting]
         if len(numbers) == 1:
             return f"{numbers[0]} {'is' if numbers[0].startswith('1 ') else 'are'} free"
