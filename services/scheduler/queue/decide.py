@@ -18,7 +18,6 @@ def decide(picture: Picture, policy: Policy = USUAL) -> Decision:
     the order in which they were decided; no GPU is in two of them.
     """
     look = Look(picture, policy)
-    look.run()
     placements = [
         Placement(
             job=turn.job.job,

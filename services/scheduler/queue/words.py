@@ -155,10 +155,10 @@ def told(look: Look) -> tuple[dict[JobId, str], dict[JobId, Waits]]:
     words = Words(look.racks)
     reasons: dict[JobId, str] = {}
     waits: dict[JobId, Waits] = {}
-    for stay in chain(look.settled, look.stays.values()):
+    for stay in chain(look.settled, look.last.stays.values()):
         reasons[stay.job.job], waits[stay.job.job] = words.of(stay)
     known: dict[tuple[Wish, int, int], tuple[str, Waits]] = {}
-    for job, wish in look.rest:  # most wait for what others wait for
+    for job, wish in look.last.rest:  # most wait for what others wait for
         alike = wish, job.copies, job.granted
         said = known.get(alike)
         if said is None:
