@@ -18,12 +18,12 @@ from services.api.scheduling import named
 from services.api.types import Connection as Connect
 from services.api.types import Empty, Job, JobsQuery, NoQuery, Page
 from shared.contract import Contract
-from shared.database.jobs import advance
+from shared.database.jobs import advance, scale
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState, forsake
 from shared.endpoint import Definition, Endpoint, Model, Routes
-from shared.events import JobFact, JobRestarted, JobStopping, JobTerminated
+from shared.events import JobFact, JobRestarted, JobScaled, JobStopping, JobTerminated
 from shared.ids import JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
 
@@ -138,13 +138,25 @@ async def _move(call: Call[NoQuery, Empty], kind: Moved, *done: State) -> Answer
             fact = kind(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
             moved = await advance(connection, fact)
             assert moved  # the row is held
-            if kind is JobRestarted:
+            if isinstance(fact, JobRestarted):
                 await connection.execute(JOB_UNHURRY, fact.job)
+                await _begin_anew(connection, fact)
             if kind is JobTerminated and not row["serves_model"]:
                 await forsake(connection, VersionId(row["version"]))
         return Answer(await read(connection, row["id"], router))
 
     return await call.once(write)
+
+
+async def _begin_anew(connection: Connection, fact: JobRestarted) -> None:
+    """With the least, where what was asked of the earlier run said how many copies it had."""
+    row = await connection.fetchrow(JOB_DEFINITION, fact.job)
+    assert row is not None
+    endpoint = msgspec.convert(row["definition"], Definition).endpoint(row["endpoint"])
+    scaling = endpoint.autoscaling
+    if scaling is not None and scaling.by_demand:
+        attempt = fact.attempt + 1
+        await scale(connection, JobScaled(job=fact.job, attempt=attempt, copies=scaling.min))
 
 
 def check_free(row: asyncpg.Record) -> None:

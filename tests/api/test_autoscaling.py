@@ -118,3 +118,15 @@ async def test_nobody_else_scales_it_and_the_refusal_says_who_does(world: World)
         answer = await world.ask("POST", f"/v1/jobs/{job['id']}/scale", {"copies": 3})
         assert (answer.status, answer.problem) == (409, "autoscaled")
         assert who in answer.body["title"]
+
+
+async def test_a_restart_begins_with_the_least_again(world: World) -> None:
+    job = await submitted(world, autoscaling=BY_REQUESTS)
+    fixed = await submitted(world, name="fixed", replicas=3)
+    await world.database.execute("UPDATE versions SET state = 'ready'")
+    for each in (job, fixed):
+        await world.put_state(each["id"], "stopped")
+        await world.database.execute("UPDATE jobs SET copies = 4 WHERE id = $1", each["id"])
+    answers = [await world.ask("POST", f"/v1/jobs/{each['id']}/restart") for each in (job, fixed)]
+    assert [answer.body["copies"] for answer in answers] == [2, 4]
+    assert {answer.body["state"] for answer in answers} == {"queued"}
