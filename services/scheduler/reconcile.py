@@ -128,7 +128,9 @@ def reconcile(
         if step is not None:
             yield step
     for replica in sorted({*observed, *holders} - wanted):
-        yield Stop(replica=replica)
+        seen = observed.get(replica)  # one that gave way has its last requests in hand
+        ready = seen is not None and seen.phase is Phase.READY
+        yield Stop(replica=replica, drain=policy.drain if ready else 0.0)
 
 
 def restarted(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> dict[Replica, int]:

@@ -170,7 +170,8 @@ def test_a_model_that_is_ready_has_to_say_so_itself():
 
 
 def test_what_nobody_wants_is_stopped():
-    assert steps([], seen("ready")) == [Stop(replica=R)]
+    assert steps([], seen("ready")) == [Stop(replica=R, drain=0.5)]
+    assert steps([], seen("crashing")) == [Stop(replica=R)]
 
 
 def test_what_holds_gpus_and_is_not_wanted_is_stopped_before_they_are_free():
