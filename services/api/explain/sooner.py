@@ -1,11 +1,14 @@
-"""What a person can change so that a job that waits starts sooner. Pure."""
+"""What a person can change so that a job that waits starts sooner. Pure.
+
+What would start it now is the scheduler's to say, who knows what is kept for whom; this is what
+else can be done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from services.api.explain.facts import Facts, Queued
-from services.api.explain.words import several
 from services.api.types import GpuType
 from shared.endpoint import PRIORITIES
 
@@ -13,12 +16,14 @@ MOST = 3  # of one kind
 
 
 def sooner(facts: Facts, queued: Queued) -> tuple[str, ...]:
-    """A line each, the easiest first. What the scheduler says itself comes before."""
+    """A line each, what the scheduler says first."""
     return tuple(dict.fromkeys([*queued.waits.sooner, *_lines(facts, queued)]))
 
 
 def _lines(facts: Facts, queued: Queued) -> Iterator[str]:
     match queued.waits.cause:
+        case "price" | "never" if queued.waits.sooner:
+            return
         case "price":
             yield from _dearer(facts, queued)
         case "never":
@@ -31,8 +36,6 @@ def _lines(facts: Facts, queued: Queued) -> Iterator[str]:
         case None if not queued.behind:
             return
         case _:
-            yield from _other_types(facts, queued)
-            yield from _fewer(facts, queued)
             yield from _own(facts, queued)
             yield from _higher(facts, queued)
 
@@ -50,20 +53,6 @@ def _able(facts: Facts, queued: Queued) -> Iterator[str]:
     most = max((gpu.together or gpu.total for gpu in queued.stock if _is(gpu, facts)), default=0)
     if 0 < most < facts.count:
         yield f"ask for {most} GPU{'s' if most > 1 else ''} at most: no machine has more"
-
-
-def _other_types(facts: Facts, queued: Queued) -> Iterator[str]:
-    for gpu in queued.stock:
-        dear = facts.max_price is not None and gpu.price_per_hour > facts.max_price
-        other = facts.types and gpu.type not in facts.types
-        if other and not dear and gpu.free >= facts.count:
-            yield f"take {gpu.type} as well: {gpu.free} of {gpu.total} are free"
-
-
-def _fewer(facts: Facts, queued: Queued) -> Iterator[str]:
-    free = max((queued.waits.free.get(kind, 0) for kind in queued.waits.there), default=0)
-    if 0 < free < facts.count and not queued.waits.ahead and not queued.behind:
-        yield f"ask for {several(free, 'GPU')} instead of {facts.count}: so many are free"
 
 
 def _own(facts: Facts, queued: Queued) -> Iterator[str]:

@@ -14,12 +14,16 @@ WITH mine AS (
                        AND (jobs.queued_at, jobs.seq) < (mine.queued_at, mine.seq))
      LIMIT $2
 ), top AS (
-    SELECT max(jobs.priority) AS priority
-      FROM mine
-      JOIN jobs ON jobs.target = mine.target
-               AND jobs.owner = mine.owner
-               AND jobs.state = 'queued'
-               AND jobs.gpu_count > 0
+    SELECT first.priority
+      FROM mine,
+           LATERAL (SELECT jobs.priority
+                      FROM jobs
+                     WHERE jobs.target = mine.target
+                       AND jobs.owner = mine.owner
+                       AND jobs.state = 'queued'
+                       AND jobs.gpu_count > 0
+                     ORDER BY jobs.priority DESC
+                     LIMIT 1) AS first
 )
 SELECT (SELECT count(*) FROM before) AS ahead, first.id AS first
   FROM mine
