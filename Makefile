@@ -8,7 +8,7 @@ WORKERS ?= 3 # tests wait more than they work
 TESTS ?= tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kubernetes check bench bench-gateway bench-kubernetes drill drill-kubernetes format images lock protos setup
+.PHONY: help demo up test test-kubernetes check bench bench-gateway bench-kubernetes bench-scheduler drill drill-kubernetes drill-scheduler format images lock protos setup
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,8 +43,14 @@ bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server with a 
 bench-gateway: $(READY) ## what the gateway adds to a prediction, beside grpcio alone
 	@$(RUN) -m benchmarks gateway
 
+bench-scheduler: $(READY) ## admissions from a queue of 100,000, and a published trace, beside Kueue's figures
+	@$(RUN) -m benchmarks scheduler
+
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill
+
+drill-scheduler: $(READY) ## gives 100,000 GPUs by five schedulers that are killed and stopped, with a referee
+	@$(RUN) -m benchmarks.drill.scheduler
 
 drill-kubernetes: $(READY) ## ten minutes with an API server that misbehaves once a second, and checks the outcome
 	@$(RUN) -m benchmarks.drill.kubernetes --seconds 600

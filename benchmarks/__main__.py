@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import first_answer, gateway, images, memory, routing, submissions
+from benchmarks.scheduler import measure as scheduler
 from benchmarks.table import Figure, show
 from tests.acceptance.platform import embedded
 
@@ -17,8 +18,8 @@ from tests.acceptance.platform import embedded
 SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
 
 
-PARTS: Final = ("platform", "images", "memory", "gateway", "kubernetes")
-USUAL: Final = PARTS[:4]  # the last one has a target of its own: it needs a cluster
+PARTS: Final = ("platform", "images", "memory", "gateway", "scheduler", "kubernetes")
+USUAL: Final = PARTS[:5]  # the last one has a target of its own: it needs a cluster
 
 
 async def bench(asked: argparse.Namespace) -> list[Figure]:
@@ -40,6 +41,9 @@ async def bench(asked: argparse.Namespace) -> list[Figure]:
                 case "gateway":
                     print("predictions through the gateway …", flush=True)
                     figures += await gateway.measure(asked.requests)
+                case "scheduler":
+                    print(f"admissions for {asked.seconds:.0f} s, and a trace …", flush=True)
+                    figures += await scheduler.measure(folder, asked.seconds, asked.waiting)
                 case "kubernetes":
                     from benchmarks.kubernetes import measure as kubernetes  # heavy
 
@@ -67,6 +71,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--requests", type=int, default=8000)
     parser.add_argument("--endpoints", type=int, default=300, help="on a cluster, at once")
+    parser.add_argument("--seconds", type=float, default=60, help="of admissions")
+    parser.add_argument("--waiting", type=int, default=100_000, help="jobs, of admissions")
     asked = parser.parse_args()
     if unknown := sorted({*asked.parts} - {*PARTS}):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
