@@ -19,6 +19,7 @@ from shared.events import (
     JobLost,
     JobMoved,
     JobPlaced,
+    JobPreempted,
     JobQueued,
     JobRestarted,
     JobScaled,
@@ -156,6 +157,73 @@ async def test_of_eight_who_place_one_job_one_does(jobs: PostgresJobs, database:
     won = await asyncio.gather(*(jobs.place(JobPlaced(job=job, gpus=(f"g{n}",))) for n in range(8)))
     assert sorted(won) == [False] * 7 + [True]
     assert await database.value(FREE) == 1
+
+
+def placements(jobs: list[JobId], *gpus: str) -> list[JobPlaced]:
+    return [JobPlaced(job=job, gpus=(gpu,)) for job, gpu in zip(jobs, gpus, strict=True)]
+
+
+async def test_of_many_that_are_placed_at_once_those_that_moved_on_are_passed_over(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1", "g2", "g3")
+    one, two, three = [await add_job(database, State.QUEUED) for _ in range(3)]
+    await jobs.advance(JobStopping(job=two))
+    given = placements([one, two, three], "g1", "g2", "g3")
+    assert await jobs.place_all(given) == {one, three}
+    assert await database.value(FREE) == 2
+    told = [fact for fact in await facts(database) if isinstance(fact, JobPlaced)]
+    assert sorted(told, key=str) == sorted([given[0], given[2]], key=str)
+
+
+async def test_of_many_that_are_placed_at_once_those_whose_gpus_are_held_are_passed_over(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1", "g2")
+    before, one, two = [await add_job(database, State.QUEUED) for _ in range(3)]
+    await jobs.place(JobPlaced(job=before, gpus=("g1",)))
+    assert await jobs.place_all(placements([one, two], "g1", "g2")) == {two}
+    found = await jobs.get(one)
+    assert found is not None
+    assert found.state is State.QUEUED
+    assert await jobs.place_all([]) == set()
+
+
+async def test_when_the_table_refuses_many_at_once_each_is_placed_by_itself(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    await add_gpus(database, "g1", "g2")
+    one, two, three = [await add_job(database, State.QUEUED) for _ in range(3)]
+    # of two that are given the same GPU by one statement neither can see the other
+    assert await jobs.place_all(placements([one, two, three], "g1", "g1", "g2")) == {one, three}
+    assert await database.value(FREE) == 2
+
+
+async def test_of_many_who_place_the_same_jobs_each_job_has_its_gpu_once(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    gpus = [f"g{n}" for n in range(6)]
+    await add_gpus(database, *gpus)
+    waiting = [await add_job(database, State.QUEUED) for _ in range(6)]
+    ways = [placements(waiting, *gpus[n:], *gpus[:n]) for n in range(4)]
+    won = await asyncio.gather(*(jobs.place_all(way) for way in ways), return_exceptions=True)
+    assert all(isinstance(answer, set | Transient) for answer in won)
+    placed = [job for answer in won if isinstance(answer, set) for job in answer]
+    assert len(placed) == len(set(placed)) == await database.value(FREE)
+
+
+async def test_a_job_that_gave_way_queues_in_the_place_that_it_had(
+    jobs: PostgresJobs, database: Database
+) -> None:
+    job = await add_job(database, State.BUILDING)
+    await jobs.advance(JobQueued(job=job))
+    first = await jobs.get(job)
+    await jobs.place(JobPlaced(job=job))
+    await jobs.advance(JobPreempted(job=job, reason="gave way"))
+    again = await jobs.get(job)
+    assert first is not None
+    assert again is not None
+    assert (again.attempt, again.queued_at) == (2, first.queued_at)
 
 
 async def test_S11_jobs_that_want_the_same_gpus_in_another_order_never_share_one(
