@@ -8,7 +8,7 @@ import msgspec
 from services.scheduler.driver import Replica
 from services.scheduler.drivers.kubernetes import kinds
 from services.scheduler.drivers.kubernetes.live import Live, is_seen
-from services.scheduler.drivers.kubernetes.objects import Deployment, Part
+from services.scheduler.drivers.kubernetes.objects import Keeper, Part
 from services.scheduler.drivers.kubernetes.view import Held
 from shared.errors import Transient
 
@@ -25,8 +25,10 @@ class Absence:
         if held.deployment is not None and held.anchor is not None:
             self._gone.pop(replica, None)
             ending = held.deployment.metadata.deletion_timestamp
-            return held, "its Deployment is being deleted" if ending else ""
-        reason = "its Deployment is gone" if held.deployment is None else "its ConfigMap is gone"
+            return held, f"its {held.keeper} is being deleted" if ending else ""
+        reason = (
+            f"its {held.keeper} is gone" if held.deployment is None else "its ConfigMap is gone"
+        )
         if self._gone.get(replica) != reason:
             deployment = held.deployment or await self.unlabelled(replica)
             anchor = held.anchor or await self._live.part(kinds.CONFIGMAPS, Part, replica)
@@ -36,10 +38,10 @@ class Absence:
             self._gone[replica] = reason
         return held, f"{reason}: somebody deleted it"
 
-    async def unlabelled(self, replica: Replica) -> Deployment | None:
-        """Its Deployment, if pictures lack it for want of labels alone. Raises Transient when it
-        has them, and pictures should have it."""
-        found = await self._live.part(kinds.DEPLOYMENTS, Deployment, replica)
+    async def unlabelled(self, replica: Replica) -> Keeper | None:
+        """Its Deployment or Job, if pictures lack it for want of labels alone. Raises Transient
+        when it has them, and pictures should have it."""
+        found = await self._live.keeper(replica)
         if found is not None and is_seen(found.metadata, self._platform):
             raise Transient(
                 f"the cluster is out of sight: {replica} is there, but we do not see it"

@@ -19,7 +19,7 @@ from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.manifests import Manifest, names
 from services.scheduler.drivers.kubernetes.metadata import Seen
-from services.scheduler.drivers.kubernetes.objects import Deployment, Pod
+from services.scheduler.drivers.kubernetes.objects import Keeper, Pod
 from services.scheduler.drivers.kubernetes.view import Held
 
 ENSURED: Final = 300.0  # seconds that we trust it to be there
@@ -111,7 +111,7 @@ def _project(one: Seen) -> tuple[str, str]:
     return labels.get(names.OWNER, ""), labels.get(names.PROJECT, "")
 
 
-def _logins(deployment: Deployment | None) -> list[str]:
+def _logins(deployment: Keeper | None) -> list[str]:
     """The Secrets with which its pods are pulled."""
     spec: Any = deployment.spec if deployment is not None else None
     for name in ("template", "spec"):

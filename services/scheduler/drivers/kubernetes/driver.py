@@ -1,4 +1,5 @@
-"""Runs replicas as Deployments of a cluster, which keeps them alive and says how they are.
+"""Runs replicas as Deployments of a cluster, which keeps them alive and says how they are; and what
+runs to an end, as Jobs.
 
 The cluster has all that there is to know, and we have pictures of it; nothing is remembered here
 alone. What pictures lack is not believed to be gone before the cluster has said so itself, so that
@@ -69,8 +70,6 @@ class KubernetesDriver:
         self._absence = Absence(live, platform)
 
     async def start(self, workload: Workload) -> Started | Refused:
-        if workload.run is not None:
-            return Refused("this target runs no batch jobs yet")
         # once begun, a start is finished even if nobody waits for it any more
         task = asyncio.create_task(self._start_alone(workload))
         self._tasks.add(task)

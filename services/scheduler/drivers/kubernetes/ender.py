@@ -1,4 +1,4 @@
-"""Ends what a replica consists of: Deployment, pods, and when no pod is left, the anchor.
+"""Ends what a replica consists of: Deployment or Job, pods, and when no pod is left, the anchor.
 
 Only what the cluster itself says is believed: GPUs are free when a list that was asked for just now
 has no pod of the replica any more. A pod on a machine that does not answer is never given up.
@@ -20,7 +20,7 @@ from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.live import Live, is_ours
 from services.scheduler.drivers.kubernetes.manifests import names
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
-from services.scheduler.drivers.kubernetes.objects import Deployment, Pod, ReplicaSet
+from services.scheduler.drivers.kubernetes.objects import Pod, ReplicaSet
 from services.scheduler.drivers.kubernetes.pictures import Pictures
 from shared.errors import Transient
 
@@ -40,8 +40,9 @@ class Ender:
 
     async def end(self, replica: Replica, grace: float) -> None:
         """Returns when nothing of it runs. Raises Transient when that takes too long."""
-        deployment = await self._live.part(kinds.DEPLOYMENTS, Deployment, replica)
+        deployment = await self._live.keeper(replica)
         await self.drop(kinds.DEPLOYMENTS, replica)
+        await self.drop(kinds.JOBS, replica)
         settled = await self._end_sets(replica) and (deployment is None or deployment.settled)
         await self._end_pods(replica, max(1, math.ceil(grace)))
         if not settled:  # its controllers may not know yet that it ended, and just make pods

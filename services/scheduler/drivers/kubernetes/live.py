@@ -15,7 +15,14 @@ from services.scheduler.drivers.kubernetes.errors import Missing
 from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.manifests import applied, names
 from services.scheduler.drivers.kubernetes.metadata import Metadata
-from services.scheduler.drivers.kubernetes.objects import Deployment, Part, Pod, ReplicaSet
+from services.scheduler.drivers.kubernetes.objects import (
+    Deployment,
+    Job,
+    Keeper,
+    Part,
+    Pod,
+    ReplicaSet,
+)
 from services.scheduler.drivers.kubernetes.view import Held
 from shared.errors import Transient
 
@@ -33,7 +40,7 @@ class Live:
 
         Raises Transient while controllers still have to act on that.
         """
-        deployment = await self.part(kinds.DEPLOYMENTS, Deployment, replica)
+        deployment = await self.keeper(replica)
         anchor = await self.part(kinds.CONFIGMAPS, Part, replica)
         sets = await self.list(kinds.REPLICASETS, ReplicaSet, replica)
         if any(not each.settled for each in (deployment, *sets) if each is not None):
@@ -43,6 +50,11 @@ class Live:
         alive = sum(not pod.over for pod in pods)
         copies = max(alive, sum(each.wanted for each in sets))
         return Held(anchor=anchor, deployment=deployment, pods=tuple(pods)), copies
+
+    async def keeper(self, replica: Replica) -> Keeper | None:
+        """Its Deployment, or the Job of its run."""
+        found = await self.part(kinds.DEPLOYMENTS, Deployment, replica)
+        return found or await self.part(kinds.JOBS, Job, replica)
 
     async def part(self, kind: Kind, type: type[P], replica: Replica) -> P | None:
         """One that is ours, with its labels or without, if there is one that stays."""

@@ -45,16 +45,20 @@ class Maker:
         `before` is what there is of it already. That stays what it is: when somebody ends it
         meanwhile, it is not made again by who still thinks that it should be as told.
         """
+        if workload.run is not None and before.deployment is not None:
+            return None  # what has begun is left as it is: nobody can change a Job
         image = await self._images.config(workload)
         if isinstance(image, Refused):
             return image
         settings, pull = await self._terms.of(workload.repository)
-        begun = manifests.first(workload, image, settings)
+        once = workload.run is not None
+        build = manifests.batch if once else manifests.rest
+        begun = manifests.first(workload, image, settings, once=once)
         if isinstance(begun, Refused):
             return begun
         policy, anchor = begun
         room = place(workload, machines, before.room)
-        rest = manifests.rest(workload, image, settings, owner="-", room=room)
+        rest = build(workload, image, settings, owner="-", room=room)
         if isinstance(rest, Refused):
             return rest
         try:
@@ -62,9 +66,7 @@ class Maker:
             async with self._common.needed((policy, *pull)):
                 told = _told(anchor, workload, rest, room)
                 made = await self._cluster.apply(_same(told, before.anchor))
-            rest = manifests.rest(
-                workload, image, settings, owner=made["metadata"]["uid"], room=room
-            )
+            rest = build(workload, image, settings, owner=made["metadata"]["uid"], room=room)
             assert not isinstance(rest, Refused)
             for manifest in rest:
                 known = before.deployment if manifest["kind"] == kinds.DEPLOYMENTS.name else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -174,6 +174,32 @@ class Deployment(Part, frozen=True, kw_only=True):
     def settled(self) -> bool:
         """Whether its controller has seen what it was told last."""
         return _settled(self.metadata, self.status)
+
+
+class JobStatus(PartStatus, frozen=True, kw_only=True):
+    active: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+
+
+class Job(Part, frozen=True, kw_only=True):
+    """What keeps the pod of a run."""
+
+    status: JobStatus | None = None
+
+    @property
+    def wanted(self) -> int:
+        return 1
+
+    @property
+    def settled(self) -> bool:
+        """Whether its controller has made its pod."""
+        told = self.status
+        return told is not None and any((told.active, told.succeeded, told.failed))
+
+
+Keeper: TypeAlias = Deployment | Job
+"""What keeps the pods of a replica."""
 
 
 class _Copies(Struct, frozen=True, kw_only=True):

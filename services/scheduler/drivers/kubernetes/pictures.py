@@ -13,7 +13,14 @@ from services.scheduler.drivers.kubernetes.door import Cluster
 from services.scheduler.drivers.kubernetes.informer import Informer
 from services.scheduler.drivers.kubernetes.kinds import Kind
 from services.scheduler.drivers.kubernetes.manifests import names
-from services.scheduler.drivers.kubernetes.objects import Deployment, Node, Part, Pod
+from services.scheduler.drivers.kubernetes.objects import (
+    Deployment,
+    Job,
+    Keeper,
+    Node,
+    Part,
+    Pod,
+)
 from services.scheduler.drivers.kubernetes.picture import Change
 from shared.errors import Transient
 
@@ -34,6 +41,7 @@ class Pictures:
         heard: dict[str, Any] = {"selector": ours, "changed": self._heard}
         self.anchors = Informer(cluster, kinds.CONFIGMAPS, Part, **heard)
         self.deployments = Informer(cluster, kinds.DEPLOYMENTS, Deployment, **heard)
+        self.jobs = Informer(cluster, kinds.JOBS, Job, **heard)
         self.pods = Informer(cluster, kinds.PODS, Pod, **heard)
         self.others = {
             kind.name: Informer(cluster, kind, Part, **heard)
@@ -63,9 +71,13 @@ class Pictures:
         """All that there is of each replica. Raises Transient when that is not known."""
         self._known(self._ours)
         if self._held is None:
+            keepers: list[Keeper] = [
+                *self.deployments.objects.values(),
+                *self.jobs.objects.values(),
+            ]
             self._held = view.gathered(
                 self.anchors.objects.values(),
-                self.deployments.objects.values(),
+                keepers,
                 {kind: one.objects.values() for kind, one in self.others.items()},
                 self.pods.objects.values(),
             )
@@ -99,7 +111,7 @@ class Pictures:
 
     @property
     def _ours(self) -> list[Informer[Any]]:
-        return [self.anchors, self.deployments, self.pods, *self.others.values()]
+        return [self.anchors, self.deployments, self.jobs, self.pods, *self.others.values()]
 
     def _heard(self, _: Change[Any]) -> None:
         self._held = None

@@ -10,16 +10,23 @@ from datetime import datetime
 from typing import Final
 
 from services.scheduler.driver import Observed, Phase
-from services.scheduler.drivers.kubernetes import reasons
+from services.scheduler.drivers.kubernetes import batch, reasons
 from services.scheduler.drivers.kubernetes.copy import Copy, copy
-from services.scheduler.drivers.kubernetes.objects import Deployment, Node, Pod, condition
+from services.scheduler.drivers.kubernetes.objects import (
+    Deployment,
+    Job,
+    Keeper,
+    Node,
+    Pod,
+    condition,
+)
 
 _RANK: Final = (Phase.READY, Phase.BROKEN, Phase.CRASHING, Phase.STARTING)
 """A replica is as its best copy is, or as the one that says most of what is wrong."""
 
 
 def observed(
-    deployment: Deployment,
+    deployment: Keeper,
     pods: Sequence[Pod],
     now: datetime,
     nodes: Mapping[str, Node],
@@ -27,7 +34,9 @@ def observed(
     drift: str = "",
     autoscaled: bool = False,
 ) -> Observed:
-    """Of a replica whose Deployment exists and is to stay."""
+    """Of a replica whose Deployment, or Job, exists and is to stay."""
+    if isinstance(deployment, Job):
+        return batch.observed(deployment, pods, now, nodes, drift=drift)
     alive = sorted((pod for pod in pods if not pod.over), key=_name)
     copies = [copy(pod, now, nodes) for pod in alive]
     staying = [one for pod, one in zip(alive, copies, strict=True) if not pod.leaving]

@@ -14,7 +14,7 @@ from services.scheduler.drivers.kubernetes.drift import drift
 from services.scheduler.drivers.kubernetes.manifests import applied, names
 from services.scheduler.drivers.kubernetes.manifests.settings import Room
 from services.scheduler.drivers.kubernetes.metadata import Metadata
-from services.scheduler.drivers.kubernetes.objects import Deployment, Part, Pod
+from services.scheduler.drivers.kubernetes.objects import Job, Keeper, Part, Pod
 from shared.ids import JobId
 
 T = TypeVar("T", bound=Part)
@@ -32,13 +32,18 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     """All that there is of one replica."""
 
     anchor: Part | None = None
-    deployment: Deployment | None = None
+    deployment: Keeper | None = None  # a Job, of a run
     others: Mapping[str, Part] = {}  # kind -> one
     pods: tuple[Pod, ...] = ()
 
     @property
     def autoscaled(self) -> bool:
         return "HorizontalPodAutoscaler" in (*self.others, *self.parts)
+
+    @property
+    def keeper(self) -> str:
+        """The kind of what keeps its pods, or would."""
+        return "Job" if isinstance(self.deployment, Job) or "Job" in self.parts else "Deployment"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -59,7 +64,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 def gathered(
     anchors: Iterable[Part],
-    deployments: Iterable[Deployment],
+    deployments: Iterable[Keeper],
     others: Mapping[str, Iterable[Part]],
     pods: Iterable[Pod],
 ) -> dict[Replica, Held]:
@@ -110,7 +115,7 @@ class Changes:
 
     def of(self, held: Held) -> str:
         """For a person; "" where all is as it was made."""
-        found = {"ConfigMap": held.anchor, "Deployment": held.deployment, **held.others}
+        found = {"ConfigMap": held.anchor, held.keeper: held.deployment, **held.others}
         told = [
             f"its {kind}: {what}"
             for kind, part in found.items()

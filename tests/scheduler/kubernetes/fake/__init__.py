@@ -76,7 +76,7 @@ class Fake:
         """What controllers, scheduler and kubelets do, until cancelled."""
         seen: Any = None
         while True:
-            now = self.store.version, dict(self.kubelet.fates)
+            now = self.store.version, dict(self.kubelet.fates), dict(self.kubelet.exits)
             if now != seen:
                 self.kubelet.step()
                 self.controllers.step()

@@ -1,4 +1,4 @@
-"""Controllers of a cluster that is not there: Deployments get pods, what has no owner goes.
+"""Controllers of a cluster that is not there: Deployments and Jobs get pods, what has no owner goes.
 
 Pods belong to their Deployment itself; there are no ReplicaSets between.
 """
@@ -25,6 +25,9 @@ class Controllers:
         for deployment in self._store.find("deployments"):
             if not deployment["metadata"].get("deletionTimestamp"):
                 self._deploy(deployment)
+        for job in self._store.find("jobs"):
+            if not job["metadata"].get("deletionTimestamp"):
+                self._work(job)
 
     def _collect(self) -> None:
         """Delete what was owned by what is no more."""
@@ -78,6 +81,25 @@ class Controllers:
         }
         self._store.status("deployments", deployment, status)
 
+    def _work(self, job: Object) -> None:
+        """One pod, and no second one."""
+        meta, status = job["metadata"], job.get("status") or {}
+        pods = [
+            pod
+            for pod in self._store.find("pods", meta["namespace"])
+            if any(
+                owner["uid"] == meta["uid"] for owner in pod["metadata"].get("ownerReferences", ())
+            )
+        ]
+        if not pods and not status:
+            self._start(job, "job")
+            self._store.status("jobs", job, {"active": 1})
+        elif status.get("active") and all(over(pod) for pod in pods):
+            well = bool(pods) and pods[0]["status"]["phase"] == "Succeeded"
+            how = {"type": "Complete" if well else "Failed", "status": "True"}
+            count = {"succeeded": 1} if well else {"failed": 1}
+            self._store.status("jobs", job, {"conditions": [how], **count})
+
     def _start(self, deployment: Object, digest: str) -> None:
         meta, template = deployment["metadata"], copy.deepcopy(deployment["spec"]["template"])
         labels = template["metadata"].get("labels") or {}
@@ -93,8 +115,8 @@ class Controllers:
                     "annotations": template["metadata"].get("annotations") or {},
                     "ownerReferences": [
                         {
-                            "apiVersion": "apps/v1",
-                            "kind": "Deployment",
+                            "apiVersion": deployment["apiVersion"],
+                            "kind": deployment["kind"],
                             "name": meta["name"],
                             "uid": meta["uid"],
                             "controller": True,

@@ -21,6 +21,7 @@ class Kubelet:
         self._store = store
         self._addresses = itertools.count(2)
         self.fates: dict[str, Fate] = {}  # by the beginning of a pod's name; the longest one counts
+        self.exits: dict[str, int] = {}  # by the beginning of a pod's name: what it ends with
         self.logs: dict[tuple[str, str], list[bytes]] = {}  # by pod and container
 
     def node(self, name: str, *, gpus: int = 0, labels: dict[str, str] | None = None) -> Object:
@@ -93,7 +94,11 @@ class Kubelet:
 
     def _live(self, pod: Object, fate: Fate) -> None:
         scheduled = _condition("PodScheduled", True)
-        if fate == "evicted":
+        name = pod["metadata"]["name"]
+        code = next((code for each, code in self.exits.items() if name.startswith(each)), None)
+        if code is not None:
+            self._end(pod, code)
+        elif fate == "evicted":
             said = {"reason": "Evicted", "message": "The node was low on resource: memory."}
             self._store.status("pods", pod, pod["status"] | {"phase": "Failed"} | said)
         elif fate == "pull-fail":
@@ -104,6 +109,15 @@ class Kubelet:
             self._status(pod, "Running", [scheduled, _condition("Ready", False)], "running")
         else:
             self._status(pod, "Running", [scheduled, _condition("Ready", True)], "running")
+
+    def _end(self, pod: Object, code: int) -> None:
+        ended = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": now()}
+        containers = [
+            {"name": each["name"], "state": {"terminated": ended}, "ready": False}
+            for each in pod["spec"]["containers"]
+        ]
+        told = {"phase": "Failed" if code else "Succeeded", "containerStatuses": containers}
+        self._store.status("pods", pod, pod["status"] | told)
 
     def _status(self, pod: Object, phase: str, conditions: list[Object], how: str | None) -> None:
         status = {"phase": phase, "conditions": conditions}

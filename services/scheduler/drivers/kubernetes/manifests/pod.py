@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.scheduler.driver import Workload
+from services.scheduler.drivers.command import command
 from services.scheduler.drivers.kubernetes.manifests import (
     doors,
     environment,
@@ -90,7 +91,7 @@ def server(
         "image": f"{workload.repository}@{workload.image}",
         "imagePullPolicy": "IfNotPresent",
         "command": [init.SHELL, init.PATH],
-        "args": [as_is(each) for each in image.entrypoint],
+        "args": [as_is(each) for each in command(image, workload)],
         "env": environment.entries(found, names.name(workload.replica)),
         "resources": resources.resources(workload, settings),
         "securityContext": security.server(who),

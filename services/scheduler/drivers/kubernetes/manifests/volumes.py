@@ -13,6 +13,7 @@ from services.scheduler.drivers.kubernetes.manifests import (
     resources,
 )
 from services.scheduler.drivers.kubernetes.manifests.settings import Settings
+from services.scheduler.drivers.outputs import FOLDER
 from shared.image import HOME
 
 Parts = list[dict[str, Any]]
@@ -42,6 +43,9 @@ def volumes(workload: Workload, settings: Settings) -> Volumes:
         room = {"medium": "Memory", "sizeLimit": resources.shared_memory(workload, settings)}
         found.append({"name": "shm", "emptyDir": room})
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    if workload.run is not None:  # it is there, and goes with the pod
+        found.append({"name": "outputs", "emptyDir": {}})
+        mounts.append({"name": "outputs", "mountPath": FOLDER})
     endpoint = workload.endpoint
     shared = any(not each.read_only for each in endpoint.volumes)
     return Volumes(found, mounts, shared or endpoint.workspace is not None or bool(disk[0]))
