@@ -1,5 +1,7 @@
 -- Jobs, newest first, with what people want to see of them. Only one of the first parts looks at
 -- rows: that whose index finds what is chosen by, so that a page costs the same among a million.
+-- Each state is read by itself. That it is the one is said in two comparisons: by an equality the
+-- planner could do without the index that has the state, and pass all rows of others.
 -- $1 job (null: any)  $2 owner (null: any)  $3 project (null: any)  $4 state (null: any)
 -- $5 name (null: any)  $6 before this seq (null: from the newest)  $7 how many
 WITH states AS (
@@ -30,9 +32,10 @@ WITH states AS (
            LATERAL (SELECT seq
                       FROM jobs
                      WHERE jobs.project = $3
-                       AND jobs.state = states.state
-                       AND seq < coalesce($6::bigint, 9223372036854775807)
-                     ORDER BY seq DESC
+                       AND jobs.state >= states.state
+                       AND (jobs.state, seq)
+                           < (states.state, coalesce($6::bigint, 9223372036854775807))
+                     ORDER BY jobs.state DESC, seq DESC
                      LIMIT least($7::bigint, 1001)) AS found
      WHERE $1::text IS NULL
        AND $5::text IS NULL
@@ -44,9 +47,10 @@ WITH states AS (
            LATERAL (SELECT seq
                       FROM jobs
                      WHERE jobs.owner = $2
-                       AND jobs.state = states.state
-                       AND seq < coalesce($6::bigint, 9223372036854775807)
-                     ORDER BY seq DESC
+                       AND jobs.state >= states.state
+                       AND (jobs.state, seq)
+                           < (states.state, coalesce($6::bigint, 9223372036854775807))
+                     ORDER BY jobs.state DESC, seq DESC
                      LIMIT least($7::bigint, 1001)) AS found
      WHERE $1::text IS NULL
        AND $5::text IS NULL
@@ -58,9 +62,10 @@ WITH states AS (
       FROM states,
            LATERAL (SELECT seq
                       FROM jobs
-                     WHERE jobs.state = states.state
-                       AND seq < coalesce($6::bigint, 9223372036854775807)
-                     ORDER BY seq DESC
+                     WHERE jobs.state >= states.state
+                       AND (jobs.state, seq)
+                           < (states.state, coalesce($6::bigint, 9223372036854775807))
+                     ORDER BY jobs.state DESC, seq DESC
                      LIMIT least($7::bigint, 1001)) AS found
      WHERE $1::text IS NULL
        AND $5::text IS NULL
