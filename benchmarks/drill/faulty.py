@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from tests.acceptance.platform import SERVICES
+from tests.simulation.plants import index_dropped
 
 
 def mark_before_announcing() -> None:
@@ -31,20 +30,6 @@ def mark_before_announcing() -> None:
         return [event.id for event in events]
 
     Publisher.announce = early  # type: ignore[method-assign]
-
-
-def give_twice() -> None:
-    """The scheduler believes that every GPU is free (the drill drops the index as well)."""
-    from services.scheduler.store import Snapshot, Store
-
-    snapshot = Store.snapshot
-
-    async def all_free(self: Store) -> Snapshot:
-        found = await snapshot(self)
-        slots = [msgspec.structs.replace(slot, free=True) for slot in found.slots]
-        return msgspec.structs.replace(found, slots=slots)
-
-    Store.snapshot = all_free  # type: ignore[method-assign]
 
 
 def answer_before_commit() -> None:
@@ -76,7 +61,7 @@ class Fault(NamedTuple):
 
 FAULTS: Final[dict[str, Fault]] = {
     "mark-before-announcing": Fault(SERVICES, mark_before_announcing),  # each has a relay
-    "give-twice": Fault(("scheduler",), give_twice),
+    "give-twice": Fault(("scheduler",), index_dropped),
     "answer-before-commit": Fault(("api",), answer_before_commit),
 }
 

@@ -10,9 +10,9 @@ import pytest
 from tests.acceptance.platform import ROOT
 
 
-def drill(*arguments: str) -> tuple[int, str]:
+def drill(*arguments: str, of: str = "benchmarks.drill") -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.drill", *arguments],
+        [sys.executable, "-m", of, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -43,3 +43,31 @@ def test_a_planted_fault_is_caught(fault, told):
         if "broken promises" in said and told in said:
             return
     raise AssertionError("\n".join(heard))
+
+
+def test_S01_S12_five_schedulers_a_thousand_jobs_and_sixteen_gpus_under_kills_and_pauses():
+    """Owners stop jobs at any moment, so that thousands of stops race a start."""
+    sizes = ("--schedulers", "5", "--jobs", "1000", "--gpus", "16", "--allocations", "150")
+    code, said = drill(*sizes, "--seed", "21", "--between", "15", of="benchmarks.drill.scheduler")
+    assert (code, "every rule held" in said) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("index-dropped", "was given to"), ("released-before-gone", "did not hold it")],
+)
+def test_a_fault_planted_in_the_schedulers_is_caught(fault, told):
+    sizes = (
+        "--jobs",
+        "60",
+        "--gpus",
+        "16",
+        "--allocations",
+        "60",
+        "--patience",
+        "10",
+        "--between",
+        "20",
+    )
+    code, said = drill(*sizes, "--plant", fault, of="benchmarks.drill.scheduler")
+    assert (code, told in said) == (1, True), said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -22,7 +22,7 @@ def index_dropped() -> None:
     """The scheduler believes that every GPU is free, and nothing refuses a second holder."""
     slots = look.slots
 
-    def free(rows: Sequence[asyncpg.Record]) -> list[Slot]:
+    def free(rows: Iterable[asyncpg.Record]) -> list[Slot]:
         return [Slot(gpu=s.gpu, type=s.type, node=s.node, price=s.price) for s in slots(rows)]
 
     look.slots = free
@@ -80,7 +80,8 @@ def attempt_unguarded() -> None:
 
 def never_released() -> None:
     """A job that has stopped keeps its GPUs."""
-    store.RELEASE = store.RELEASE.replace("allocations.job = $1", "allocations.gpu = $1")
+    never = jobs.RELEASE.replace("allocations.job = $1", "allocations.gpu = $1")
+    store.RELEASE = never  # type: ignore[attr-defined]
 
 
 def told_again() -> None:

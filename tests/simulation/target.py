@@ -78,7 +78,7 @@ class Machines(FakeDriver):
         task.add_done_callback(self._work.discard)
         return task
 
-    async def end(self) -> None:
+    async def close(self) -> None:
         """Nothing that was begun is left behind."""
         for task in list(self._work):
             task.cancel()

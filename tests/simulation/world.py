@@ -298,7 +298,7 @@ class World:
             await process.kill()
             if process.broken is not None:
                 self._wrong.append(f"{process.name} broke: {process.broken!r}")
-        await self._machines.end()
+        await self._machines.close()
 
     # what is kept
 

@@ -47,7 +47,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int
     gpus: int
     schedulers: int
-    calmer: float
+    between: int
     seed: int
     plant: str | None
     patience: float
@@ -59,6 +59,7 @@ class Drill:
         self._database = database
         self._crowd = crowd
         self._machines = machines
+        self._given = False  # all that was asked for
         self._rng = random.Random(asked.seed)
         self.owners = Owners(database, random.Random(f"owners {asked.seed}"))
         self._began = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
@@ -71,10 +72,11 @@ class Drill:
         calm = asyncio.Event()
         await self._crowd.start()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._crowd.trouble(calm, self._rng, self._asked.calmer))
+            group.create_task(self._crowd.trouble(calm, self._rng, self._some))
             group.create_task(self._vanish(calm))
             group.create_task(self.owners.meddle(calm, 0.05))
             await self._until_given()
+            self._given = True
             calm.set()
         await self._settle()
         return await self._record(jobs)
@@ -86,6 +88,13 @@ class Drill:
                 last = time.monotonic()
                 print(f"  {standing.given} allocations", flush=True)
             await asyncio.sleep(0.5)
+
+    async def _some(self) -> None:
+        """Returns when some more GPUs have been given, so that a slow machine is not a standstill."""
+        begun = len(self._machines.uses)
+        more = self._rng.randint(0, 2 * self._asked.between)
+        while len(self._machines.uses) < begun + more and not self._given:
+            await asyncio.sleep(0.05)
 
     async def _vanish(self, calm: asyncio.Event) -> None:
         while not calm.is_set():
@@ -171,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1_000)
     parser.add_argument("--gpus", type=int, default=256)
     parser.add_argument("--schedulers", type=int, default=5)
-    parser.add_argument("--calmer", type=float, default=1.0, help="so much longer between troubles")
+    parser.add_argument("--between", type=int, default=200, help="GPUs given between two troubles")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="replays the choices")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="a mistake that must be caught")
     parser.add_argument("--patience", type=float, default=120.0, help="seconds to settle")

@@ -1,12 +1,12 @@
-"""One scheduler of the drill: `python -m benchmarks.drill.scheduler.one DATABASE SOCKET [FAULT]`.
+"""One scheduler of the drill, which is told a database, a socket, and maybe a mistake to make.
 
-All of it is the real one but its driver. FAULT is a mistake of tests/simulation/plants.py.
+All of it is the real one but its driver. The mistakes are those of tests/simulation/plants.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -50,13 +50,13 @@ async def act(url: str, socket: Path) -> None:
         await run(leader.loop)
 
 
-def main(arguments: list[str]) -> None:
+def child(arguments: list[str], output: str) -> None:
+    """In a process of its own, whose output goes to that file."""
+    file = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
     url, socket, *fault = arguments
     log.configure("WARNING")
     for name in fault:
         PLANTS[name]()
     asyncio.run(act(url, Path(socket)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -38,7 +38,7 @@ class Target:
             server.close()
             for writer in list(self._heard):
                 writer.close()
-            await self.machines.end()
+            await self.machines.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._heard.add(writer)
