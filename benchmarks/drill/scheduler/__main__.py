@@ -90,10 +90,11 @@ class Drill:
             await asyncio.sleep(0.5)
 
     async def _some(self) -> None:
-        """Returns when some more GPUs have been given, so that a slow machine is not a standstill."""
-        begun = len(self._machines.uses)
-        more = self._rng.randint(0, 2 * self._asked.between)
-        while len(self._machines.uses) < begun + more and not self._given:
+        """Returns when some more GPUs have been given, so that what is slow is not stood still."""
+        enough = len(self._machines.uses) + self._rng.randint(0, 2 * self._asked.between)
+        while True:
+            if len(self._machines.uses) >= enough or self._given:
+                return
             await asyncio.sleep(0.05)
 
     async def _vanish(self, calm: asyncio.Event) -> None:
