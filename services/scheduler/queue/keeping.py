@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from services.scheduler.queue.preempt import Plan, Preemption
 from services.scheduler.queue.quota import Quotas
 from services.scheduler.queue.rack import Rack
-from services.scheduler.queue.reserve import Start, earliest, reserve, undisturbed
+from services.scheduler.queue.reserve import Start, can_promise, earliest, reserve, undisturbed
 from services.scheduler.queue.turn import Turn
 from services.scheduler.queue.values import Picture, Policy
 from shared.ids import JobId
@@ -64,7 +64,8 @@ class Keeping:
         start = earliest(self._racks, kinds, wish)
         plan = None
         if (start is None or start.time > self._notice) and _may_preempt(turn):
-            plan = self._preemption.plan(turn, kinds, self._racks)
+            certain = [kind for kind in kinds if can_promise(self._racks[kind], wish)]
+            plan = self._preemption.plan(turn, certain, self._racks)
             if plan is not None:
                 self._warn(plan)
                 start = earliest(self._racks, (plan.rack.kind,), wish)
@@ -76,9 +77,11 @@ class Keeping:
     def relieve(self, turn: Turn) -> Kept | None:
         """Its owner has as much as it may have: whether jobs of its own make room for it soon."""
         wish, owner = turn.wish, turn.job.owner
+        if not _may_preempt(turn):
+            return None
         for kind in wish.fitting:
             row = self._quotas.row(owner, kind)
-            if row is None or not _may_preempt(turn):
+            if row is None or not can_promise(self._racks[kind], wish):
                 continue
             short = int(row.short(wish.count * wish.least)) - row.leaving
             plan = None

@@ -20,12 +20,18 @@ class Start(NamedTuple):
     where: tuple[tuple[Machine, int], ...]  # and for how many copies
 
 
+def can_promise(rack: Rack, wish: Wish) -> bool:
+    """Whether a start can be reserved: not where some of the GPUs are beyond its price, nor for more
+    copies of one that ends itself."""
+    return rack.promises < DEEP and wish.price >= rack.dearest and not wish.own_ends
+
+
 def earliest(racks: Mapping[str, Rack], kinds: Iterable[str], wish: Wish) -> Start | None:
-    """None where it is not known, or where not all GPUs of a type are within its price."""
+    """None where it is not known, or where nothing can be promised."""
     best: Start | None = None
     for kind in kinds:
         rack = racks[kind]
-        if rack.promises >= DEEP or wish.price < rack.dearest or wish.own_ends:
+        if not can_promise(rack, wish):
             return None
         start = _together(rack, wish) if wish.least > 1 else _alone(rack, wish)
         if start is not None and (best is None or start.time < best.time):

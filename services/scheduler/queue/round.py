@@ -186,7 +186,10 @@ class Round:
             if wish.fitting and wish.group.ahead <= FAR:
                 return False
             for kind in wish.fitting:
-                if kind not in wish.stuck and _pick(self._racks[kind], wish, wish.least):
+                rack = self._racks[kind]
+                if self._keeping.could_preempt and not rack.keeps(wish.count):
+                    return False
+                if kind not in wish.stuck and _pick(rack, wish, wish.least):
                     return False
         return True
 

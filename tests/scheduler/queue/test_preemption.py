@@ -96,6 +96,13 @@ def test_for_a_gang_as_many_give_way_as_it_takes():
     assert yielding([gang], machines(m="AA", n="--"), low("A")) == []
 
 
+def test_nobody_gives_way_where_only_some_are_within_the_price():
+    cheap, dear = slots({"rtx": 1.0}.items(), rtx="A"), slots({"rtx": 2.0}.items(), rtx="-A")[1:]
+    limited = job("limited", 1, "rtx", priority=100, max_price=1.5)
+    assert yielding([limited], cheap, low("A")) == ["A"]
+    assert yielding([limited], [*cheap, *dear], low("A")) == []
+
+
 def test_nobody_gives_way_to_one_who_would_grow():
     grower = job("grower", 1, "rtx", copies=2, granted=1, priority=100)
     assert yielding([grower], slots(rtx="gA"), low("A"), holder("grower")) == []

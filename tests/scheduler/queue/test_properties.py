@@ -15,7 +15,7 @@ from tests.scheduler.queue.after import started, warned
 from tests.scheduler.queue.random import pictures
 
 replace = msgspec.structs.replace
-often = settings(max_examples=int(__import__("os").environ.get("N", "60")), deadline=None)
+often = settings(max_examples=60, deadline=None)
 
 
 @given(pictures)
@@ -85,6 +85,27 @@ def test_nobody_gets_more_than_its_quota(picture):
             lent = sum(rows[k].nominal for k in cohort)
             assert sum(now[k] for k in cohort) <= lent, "nothing was left to lend"
     assert {slot.gpu: slot.job for slot in there} == {s.gpu: s.job for s in after.slots}
+
+
+@given(pictures)
+@often
+def test_what_the_first_in_line_could_use_is_not_left_unused(picture):
+    picture = replace(picture, quotas=[])
+    decision = decide(picture)
+    taken = {gpu for placement in decision.placements for gpu in placement.gpus}
+    free = [slot for slot in picture.slots if slot.free and slot.gpu not in taken]
+    for job in picture.waiting:
+        told = decision.waits.get(job.job)
+        if told is None or told.ahead or told.cause in ("budget", "never", "price"):
+            continue
+        for kind in {slot.type for slot in free if not job.types or slot.type in job.types}:
+            rooms = Counter(
+                slot.node
+                for slot in free
+                if slot.type == kind and (job.max_price is None or slot.price <= job.max_price)
+            )
+            copies = sum(number // job.count for number in rooms.values())
+            assert copies < (job.copies if job.gang else 1)
 
 
 @given(pictures)
