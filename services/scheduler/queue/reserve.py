@@ -21,7 +21,7 @@ class Start(NamedTuple):
 
 
 def can_promise(rack: Rack, wish: Wish) -> bool:
-    """Whether a start can be reserved: not where some of the GPUs are beyond its price, nor for more
+    """Whether a start can be reserved: not where some GPUs are beyond its price, nor for more
     copies of one that ends itself."""
     return rack.promises < DEEP and wish.price >= rack.dearest and not wish.own_ends
 
