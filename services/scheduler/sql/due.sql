@@ -9,7 +9,7 @@ SELECT id AS job, attempt, kind, 'start' AS what, NULL AS "to", run_at_most
    AND state IN ('submitted', 'building', 'queued')
    AND placed_at IS NULL -- who has had its place and lost it was in time
    AND start_by IS NOT NULL
-   AND start_by <= clock_timestamp()
+   AND start_by <= now()
  ORDER BY start_by
  LIMIT $3
 )
@@ -20,14 +20,14 @@ SELECT id, attempt, kind, 'give way', give_way_to, NULL
  WHERE target = $1
    AND state IN ('starting', 'running')
    AND give_way_at IS NOT NULL
-   AND give_way_at <= clock_timestamp()
+   AND give_way_at <= now()
  ORDER BY give_way_at
  LIMIT $3
 )
 UNION ALL
 (
 SELECT id, attempt, kind,
-       CASE WHEN placed_at + make_interval(secs => run_at_most) <= clock_timestamp() THEN 'end'
+       CASE WHEN placed_at + make_interval(secs => run_at_most) <= now() THEN 'end'
             ELSE 'tell' END,
        NULL, run_at_most
   FROM jobs
@@ -37,7 +37,7 @@ SELECT id, attempt, kind,
    AND placed_at + make_interval(
            secs => CASE WHEN end_told_at IS NULL
                         THEN run_at_most - least($2::float8, run_at_most / 2)
-                        ELSE run_at_most END) <= clock_timestamp()
+                        ELSE run_at_most END) <= now()
  ORDER BY placed_at
  LIMIT $3
 );
