@@ -27,7 +27,7 @@ PATIENCE = 120.0
 PAGES = {str(page.relative_to(ROOT)): page for page in pages(ROOT)}
 
 
-OVER = ("stopped", "failed", "terminated")
+OVER = ("stopped", "finished", "failed", "terminated")
 
 
 class Shell(NamedTuple):
