@@ -30,6 +30,8 @@ def workload(
     if endpoint is None or image is None:
         return None
     endpoint = configured(endpoint, job.configuration)
+    if job.run is not None:  # there is one of it, whatever is asked of its endpoint
+        endpoint = msgspec.structs.replace(endpoint, autoscaling=None, replicas=1)
     return Workload(
         replica=Replica(job.id, job.attempt),
         image=image,

@@ -22,6 +22,7 @@ from shared.endpoint import (
     Model,
     Range,
     Resources,
+    Run,
     Toleration,
 )
 from shared.ids import DeploymentId, JobId, VersionId
@@ -154,6 +155,17 @@ def test_its_gpus_go_with_it():
 )
 def test_without_an_image_there_is_nothing_to_run(broken):
     assert workload(JOB, broken, (), "") is None
+
+
+def test_a_batch_job_has_its_command_and_what_was_said_with_it():
+    scaled = msgspec.structs.replace(ENDPOINT, autoscaling=Autoscaling(max=3), replicas=2)
+    run = Run(lines=("train",), variables={"SEED": "1", "SLIPWAY_OUTPUTS": "/elsewhere"})
+    made = workload(msgspec.structs.replace(JOB, run=run), version(scaled), (), "")
+    assert made is not None
+    assert (made.run, made.endpoint.autoscaling, made.endpoint.replicas) == (run, None, 1)
+    assert made.environment["SEED"] == "1"
+    assert made.environment["SLIPWAY_OUTPUTS"] == "/slipway/outputs"
+    assert made.environment["SLIPWAY_ATTEMPT"] == "3"
 
 
 def test_a_model_is_told_its_port_and_its_folder():
