@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any, Final
 
@@ -28,10 +29,13 @@ from shared.ids import JobId, VersionId
 from shared.lifecycle import LIVE, MOVES, State
 
 JOBS = sql(__package__, "jobs")
+JOBS_BEGIN = sql(__package__, "jobs_begin")
 JOB_UNHURRY = sql(__package__, "job_unhurry")
 JOB_LOCK = sql(__package__, "job_lock")
 JOB_DEFINITION = sql(__package__, "job_definition")
 
+FEW: Final = 20  # jobs whose ids begin alike
+ID: Final = re.compile(r"[a-z0-9]{1,32}")
 SAMPLES: Final[dict[str, Any]] = {
     "str": "text",
     "int": 1,
@@ -71,10 +75,23 @@ async def read(connection: Connection, job: str, router: str) -> Job:
 
 async def _list(call: Call[JobsQuery, None], project: int | None) -> Page[Job]:
     query, router = call.query, call.context.router_url
+    if query.id is not None:
+        return await _begin(call, query.id, project)
     before = cursor.number("jobs", query.after)
     values = (None, call.who.only, project, query.state, query.name, before)
     rows = await call.database.fetch(JOBS, *values, limit(query) + 1)
     return page(rows, query, "jobs", "seq", lambda row: view(row, router))
+
+
+async def _begin(call: Call[JobsQuery, None], begins: str, project: int | None) -> Page[Job]:
+    """A few, without further pages: whoever asks looks for one."""
+    query, router = call.query, call.context.router_url
+    if not ID.fullmatch(begins):
+        return Page(items=[])
+    values = (begins, call.who.only, project, query.state, query.name, min(limit(query), FEW))
+    async with call.database.connection() as connection:
+        found = await connection.fetch(JOBS_BEGIN, *values)
+        return Page(items=[await read(connection, row["id"], router) for row in found])
 
 
 async def index(call: Call[JobsQuery, None]) -> Answer:

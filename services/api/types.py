@@ -452,6 +452,10 @@ class Paging(Ask, frozen=True, kw_only=True):
 class JobsQuery(Paging, frozen=True, kw_only=True):
     state: State | None = None
     name: Annotated[str, Meta(max_length=200)] | None = None
+    id: (
+        Annotated[str, Meta(max_length=200, description="how it begins: the newest few of those")]
+        | None
+    ) = None
 
 
 class Following(Paging, frozen=True, kw_only=True):

@@ -497,6 +497,7 @@ class Fake:
             for job in reversed(self.jobs.values())
             if job["state"] == request.query.get("state", job["state"])
             and job["name"] == request.query.get("name", job["name"])
+            and job["id"].startswith(request.query.get("id", ""))
         ]
         return page(request, found)
 

@@ -126,7 +126,7 @@ class Jobs(Deployments):
             if not missing(error):
                 raise
         named = await self.jobs(name=called)
-        return choose(called, named or await self.jobs())
+        return choose(called, named or await self._all("/jobs", Job, id=called))
 
     async def stop(self, job: str) -> Job:
         """Begin to stop it; `wait_for_job(job, "stopped")` waits for the end."""
