@@ -36,6 +36,7 @@ from shared.run import Loop, run
 from shared.service import Floor
 from shared.target import CLUSTER, kind
 from shared.telemetry import FloorTelemetry
+from shared.watchdog import watchdog
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +109,7 @@ async def serve(settings: Embedded, home: Path, database_url: str) -> None:
         )
         loops: list[Loop] = [
             relay(database_url, database, bus, telemetry=telemetry),
+            watchdog(telemetry),
             *await enter(api.compose(read(api.Config, environ), floor)),
             *await enter(builder.compose(read(builder.Config, environ), floor)),
             *await enter(scheduler.compose(read(scheduler.Config, environ), floor)),

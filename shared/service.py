@@ -21,6 +21,7 @@ from shared.database.pool import Database
 from shared.outbox import relay
 from shared.run import Loop, run
 from shared.telemetry import FloorTelemetry
+from shared.watchdog import watchdog
 
 
 class Floor(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ async def serve(config: C, compose: Compose[C]) -> None:
         floor = Floor(database, bus, Blobs.open(config.blobs_url), telemetry)
         loops = await stack.enter_async_context(compose(config, floor))
         outbox = relay(config.database_url, database, bus, telemetry=telemetry)
-        await run(outbox, *loops, grace=config.grace)
+        await run(outbox, watchdog(telemetry), *loops, grace=config.grace)
 
 
 def main(kind: type[C], compose: Compose[C]) -> None:

@@ -61,3 +61,8 @@ class FloorTelemetry(Telemetry):
             "Age of the oldest event that is not yet announced",
             registry=self.registry,
         )
+        self.stalls = Counter(
+            "slipway_loop_stalls",
+            "Times that the process stood still for seconds; its log says where",
+            registry=self.registry,
+        )
