@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,8 +159,8 @@ def test_what_goes_up_and_down_within_the_time_moves_nothing_after_the_first(
     if scaling.down_after < 2 * STEP:
         return
     steps = lived(scaling, [one, other] * 20, scaling.min)
-    falls = sum(now < before for (_, before), (_, now) in zip(steps, steps[1:], strict=False))
-    rises = sum(now > before for (_, before), (_, now) in zip(steps, steps[1:], strict=False))
+    falls = sum(now < before for (_, before), (_, now) in itertools.pairwise(steps))
+    rises = sum(now > before for (_, before), (_, now) in itertools.pairwise(steps))
     assert falls == 0 or rises <= 2
 
 
