@@ -16,6 +16,7 @@ from services.scheduler.scheduler import Scheduler
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.endpoint import Run
+from shared.errors import Transient
 from shared.events import JobQueued, JobRestarted, JobStopping
 from shared.ids import JobId
 from tests.scheduler.images import image
@@ -105,6 +106,26 @@ async def test_what_it_left_is_kept_before_it_is_gone(stage, scheduler, driver, 
     found = await row(stage, job)
     assert await blobs.read(found["outputs"]) == b"a tar"
     assert found["outputs_size"] == 5
+
+
+async def test_it_has_not_finished_before_what_it_left_is_kept(
+    stage, scheduler, driver, blobs, monkeypatch
+):
+    job = await running(stage, scheduler)
+    driver.left[Replica(job, 1)] = b"a tar"
+    driver.end(Replica(job, 1))
+    with monkeypatch.context() as away:
+
+        async def put(*_, **__):
+            raise Transient("the store is away")
+
+        away.setattr(blobs, "put", put)
+        await turns(scheduler)
+        assert await stage.state(job) == "running"
+        assert Replica(job, 1) in await driver.observe()
+    await turns(scheduler)
+    assert await stage.state(job) == "finished"
+    assert (await row(stage, job))["outputs_size"] == 5
 
 
 async def test_what_leaves_too_much_fails_and_says_so(stage, scheduler, driver):

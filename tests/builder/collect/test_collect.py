@@ -70,6 +70,24 @@ async def attic(database: Database, blobs: Blobs, tmp_path: Path) -> Attic:
     return Attic(database, blobs, tmp_path / "blobs")
 
 
+async def test_what_a_batch_job_left_stays_until_the_job_is_given_up(attic: Attic) -> None:
+    left = await made.put(attic.blobs, b"weights")
+    await attic.database.execute(
+        "INSERT INTO versions (id, project, name, definition) SELECT 'v1', seq, '1', '{}' FROM projects"
+    )
+    await attic.database.execute(
+        "INSERT INTO jobs (id, project, kind, name, version, endpoint, target, state, outputs)"
+        " SELECT 'j1', seq, 'batch', 'train', 'v1', 'e', 'process', 'finished', $1 FROM projects",
+        left,
+    )
+    await attic.age()
+    await attic.collector.collect()
+    assert await attic.there() == {left}
+    await attic.database.execute("UPDATE jobs SET state = 'purged'")
+    await attic.collector.collect()
+    assert await attic.there() == set()
+
+
 async def test_the_traffic_of_old_hours_is_forgotten_and_all_else_of_profiles_is_not(
     attic: Attic,
 ) -> None:
