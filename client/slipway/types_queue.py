@@ -30,7 +30,8 @@ class Other(Struct, frozen=True, kw_only=True):
 
     job: str | None = None
     name: str
-    what: str  # ahead, gives way or holds
+    what: str  # ahead or gives way
+    why: str = ""
     gpus: int = 0
 
 

@@ -63,7 +63,8 @@ class Other(Give, frozen=True, kw_only=True):
 
     job: str | None
     name: str  # "a job of another owner"
-    what: Literal["ahead", "gives way", "holds"]
+    what: Literal["ahead", "gives way"]
+    why: str
     gpus: int
 
 

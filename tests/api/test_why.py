@@ -80,6 +80,15 @@ async def strangers_come_first(play: Play) -> JobId:
     return job
 
 
+async def others_have_less(play: Play) -> JobId:
+    await play.machines(2)
+    await play.running(gpus=2)
+    job = await play.job(gpus=1)
+    await play.job(owner="bob", gpus=1)
+    await play.turns(1)
+    return job
+
+
 async def what_is_free_is_kept(play: Play) -> JobId:
     await play.machines(3)
     await play.running(owner="bob", gpus=1)
@@ -366,9 +375,30 @@ async def test_a_target_that_nobody_acts_for_starts_nothing(world: World) -> Non
 async def test_who_comes_first_is_told_to_those_who_may_know(play: Play) -> None:
     job = await strangers_come_first(play)
     (told,) = (await play.why(job))["others"]
-    assert told == {"job": None, "name": "a job of another owner", "what": "ahead", "gpus": 1}
+    assert told == {
+        "job": None,
+        "name": "a job of another owner",
+        "what": "ahead",
+        "why": "of a higher class",
+        "gpus": 1,
+    }
     (told,) = (await play.why(job, as_="admin"))["others"]
     assert (told["name"], told["job"] is None) == ("web-2", False)
+
+
+@pytest.mark.parametrize(
+    ("stage", "what", "why"),
+    [
+        (others_of_its_own_come_first, "ahead", "asked before"),
+        (others_have_less, "ahead", "its owner has a smaller share, or it is within its quota"),
+        (another_gives_way, "gives way", "of a lower class"),
+    ],
+)
+async def test_it_says_why_they_come_first_or_give_way(
+    play: Play, stage: Callable[[Play], Awaitable[JobId]], what: str, why: str
+) -> None:
+    told = (await play.why(await stage(play)))["others"][0]
+    assert (told["what"], told["why"]) == (what, why)
 
 
 async def test_what_is_short_and_what_would_help_is_told(play: Play) -> None:

@@ -48,10 +48,10 @@ def _rows(told: Why) -> list[tuple[str, str]]:
     if told.ahead is not None:
         least = "at least " if told.ahead_at_least else ""
         rows.append(("ahead", f"{least}{told.ahead}" if told.ahead else "nobody"))
-    for what in ("ahead", "gives way", "holds"):
+    for what in ("ahead", "gives way"):
         named = [_named(other) for other in told.others if other.what == what]
         if named:
-            rows.append(("first" if what == "ahead" else what, ", ".join(named)))
+            rows.append(("first" if what == "ahead" else what, "; ".join(named)))
     if told.estimate is not None:
         rows.append(("starts", told.estimate.said))
     return [*rows, *(("sooner" if at == 0 else "", line) for at, line in enumerate(told.sooner))]
@@ -59,4 +59,5 @@ def _rows(told: Why) -> list[tuple[str, str]]:
 
 def _named(other: Other) -> str:
     who = other.name if other.job is None else f"{other.name} ({other.job})"
-    return f"{who}, {other.gpus} GPU{'s' if other.gpus != 1 else ''}"
+    why = f", {other.why}" if other.why else ""
+    return f"{who}, {other.gpus} GPU{'s' if other.gpus != 1 else ''}{why}"

@@ -68,6 +68,7 @@ class First(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     owner: str
     state: State
+    priority: int
     count: int
     reason: str
 

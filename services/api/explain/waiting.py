@@ -46,7 +46,7 @@ def parts(facts: Facts, known: Queued, sees: Sees) -> WhyAnswer:
         reason=facts.reason,
         ahead=ahead if waiting and (waits.cause or known.behind is not None) else None,
         ahead_at_least=waits.ahead > FAR or bool(known.behind),
-        others=_others(known, sees),
+        others=_others(facts, known, sees),
         short=_short(facts, waits) if waits.cause and waiting else None,
         estimate=estimate(facts, known) if waiting else None,
         sooner=sooner(facts, known),
@@ -127,13 +127,26 @@ def _giving(known: Queued) -> Sequence[First | Holder]:
     return told or (known.first if known.waits.cause == "yielding" else ())
 
 
-def _others(known: Queued, sees: Sees) -> tuple[Other, ...]:
+def _because(facts: Facts, other: First | Holder, *, gives: bool) -> str:
+    """Why it comes first, or gives way, in the order of docs/scheduling.md."""
+    if gives:
+        lower = other.priority < facts.priority
+        return "of a lower class" if lower else "its owner has more than its quota"
+    if other.priority > facts.priority:
+        return "of a higher class"
+    if other.owner == facts.owner:
+        return "asked before"
+    return "its owner has a smaller share, or it is within its quota"
+
+
+def _others(facts: Facts, known: Queued, sees: Sees) -> tuple[Other, ...]:
     giving = _giving(known)
     return tuple(
         Other(
             job=each.job if sees(each.owner) else None,
             name=each.name if sees(each.owner) else STRANGER,
             what="gives way" if giving else "ahead",
+            why=_because(facts, each, gives=bool(giving)),
             gpus=each.count,
         )
         for each in (giving or known.first)[:SHOWN]
