@@ -94,6 +94,16 @@ def test_who_waits_in_its_place_counts_as_if_it_had_it():
     assert list(placed(waiting, slots(rtx="ff--", a100="f-"))) == ["b"]
 
 
+def test_what_is_given_changes_the_order_at_once():
+    """Who waits for much is first until its owner is given something else."""
+    waiting = [
+        of("ann", "big", 4, age=9.0),
+        of("ann", "other", 1, "a100", age=8.0),
+        of("bob", "b", age=1.0),
+    ]
+    assert sorted(placed(waiting, slots(rtx="f---", a100="ff"))) == ["b", "other"]
+
+
 def test_jobs_without_gpus_compete_with_nobody():
     waiting = [of("ann", "big", 4), job("web", owner="ann", priority=-100)]
     assert placed(waiting, slots(rtx="f---")) == {"web": []}

@@ -53,6 +53,7 @@ def yielding(*args, policy=Policy(), **more):  # noqa: B008 (a value)
         pytest.param(slots(rtx="AABB"), [low("A", age=100.0), low("B", age=900.0)], ["A"], id="the youngest"),
         pytest.param(machines(m="AB", n="CC"), [low("A"), low("B"), low("C")], ["C"], id="on the machine where it costs least"),
         pytest.param(slots(rtx="ABE"), [low("A", age=99.0), low("B"), holder("E", ends_in=20.0)], ["A"], id="no more than what does not come back anyway"),
+        pytest.param(slots(rtx="ABE"), [low("A", age=99.0), low("B"), low("E", ends_in=20.0, age=70.0)], ["A"], id="nobody who comes back in time"),
     ],
 )  # fmt: skip
 def test_who_gives_way_to_a_higher_class(there, holders, victims):
@@ -86,6 +87,18 @@ def test_who_was_warned_for_nothing_is_let_off():
     there = slots(rtx="AA")
     assert decide(picture([], there, low("A", gives_way_in=9.0))).let_off == ["A"]
     assert decide(picture([URGENT], there, low("A", gives_way_in=9.0))).let_off == []
+
+
+def test_who_is_warned_for_one_that_starts_before_is_let_off():
+    there = slots(rtx="EEVV")
+    held = [holder("E", ends_in=10.0), low("V", gives_way_in=20.0)]
+    assert decide(picture([URGENT], there, *held)).let_off == ["V"]
+
+
+def test_for_a_gang_nobody_gives_way_who_is_of_no_use():
+    gang = job("gang", 2, "rtx", copies=2, gang=True, priority=100)
+    there = machines(m="AA", n="BB", o="C-", p="C-", q="C-")
+    assert sorted(yielding([gang], there, low("A"), low("B"), low("C"))) == ["A", "B"]
 
 
 def test_for_a_gang_as_many_give_way_as_it_takes():

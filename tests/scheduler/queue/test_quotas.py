@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.queue.pictures import holder, job, placed, quota, reasons, slots, waits
+from tests.scheduler.queue.pictures import (
+    holder,
+    job,
+    machines,
+    placed,
+    quota,
+    reasons,
+    slots,
+    waits,
+)
 
 
 def of(owner, name, count=1, *types, **more):
@@ -109,6 +118,24 @@ def test_what_the_owner_of_a_quota_waits_for_is_not_lent():
     waiting = [of("bob", "big", 3, age=1.0), of("ann", "lent", age=9.0)]
     quotas = [quota("ann", 0), quota("bob", 3)]
     assert placed(waiting, slots(rtx="f---"), quotas=quotas) == {}
+
+
+def test_what_is_waited_for_elsewhere_is_not_lent_either():
+    waiting = [of("bob", "big", 3), of("ann", "lent")]
+    there = [*machines(a="ffE"), *machines(b="f-")]
+    args = waiting, there, holder("E", ends_in=50.0)
+    assert placed(*args, quotas=[quota("ann", 0), quota("bob", 3)]) == {}
+    assert placed(*args, quotas=[quota("ann", 0), quota("bob", 4)]) == {"lent": ["b0"]}
+
+
+def test_what_is_its_own_is_given_though_others_have_borrowed_all_of_it():
+    quotas = [quota("ann", 2), quota("bob", 1)]
+    assert list(placed([of("ann", "a")], slots(rtx="BBBf"), BOB_HAS, quotas=quotas)) == ["a"]
+
+
+def test_where_its_own_type_is_not_free_it_borrows_another():
+    jobs = [of("ann", "a", 1, "rtx", "t4")]
+    assert placed(jobs, slots(rtx="-", t4="f"), quotas=[quota("ann", 1)]) == {"a": ["t4-0"]}
 
 
 def test_copies_come_as_far_as_the_quota_goes():

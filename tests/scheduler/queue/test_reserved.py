@@ -136,6 +136,18 @@ def test_slack_does_not_add_up():
 
 
 @pytest.mark.parametrize(
+    ("passed", "lasts"),
+    [
+        pytest.param(holder("P", ends_in=5.0, age=20.0), 20.0, id="it has been put off, who knows how far"),
+        pytest.param(holder("P", ends_in=100.0, age=40.0), 130.0, id="whoever came when it did has passed it"),
+    ],
+)  # fmt: skip
+def test_no_slack_is_left(passed, lasts):
+    waiting = [msgspec.structs.replace(BIG, age=40.0), job("short", 1, "rtx", run_at_most=lasts)]
+    assert placed(waiting, slots(rtx="fffP"), passed, policy=Policy(slack=30.0)) == {}
+
+
+@pytest.mark.parametrize(
     ("gang", "there", "found"),
     [
         pytest.param(True, machines(a="ff", b="f-"), {}, id="not some of them"),
