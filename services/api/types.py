@@ -393,6 +393,7 @@ class GpuType(Give, frozen=True, kw_only=True):
     free: int
     price_per_hour: float
     together: int = 0  # in one machine, at most
+    quarantined: list[str] = []  # given to nobody: `ID: why`
 
 
 class Target(Give, frozen=True, kw_only=True):
@@ -453,7 +454,7 @@ class JobsQuery(Paging, frozen=True, kw_only=True):
     state: State | None = None
     name: Annotated[str, Meta(max_length=200)] | None = None
     id: (
-        Annotated[str, Meta(max_length=200, description="how it begins: the newest few of those")]
+        Annotated[str, Meta(max_length=200, description="how it begins: a few of those")]
         | None
     ) = None
 

@@ -108,7 +108,7 @@ def _rows(node: Any) -> int:
 async def test_jobs_are_found_by_how_their_ids_begin(world: World) -> None:
     await fill(world, 30)
     found = (await world.ask("GET", "/v1/jobs?id=l1", as_="admin")).body["items"]
-    known = await world.database.fetch("SELECT id FROM jobs WHERE id LIKE 'l1%' ORDER BY seq DESC")
+    known = await world.database.fetch("SELECT id FROM jobs WHERE id LIKE 'l1%' ORDER BY id")
     assert [job["id"] for job in found] == [row["id"] for row in known] != []
     mine = (await world.ask("GET", "/v1/jobs?id=l1&state=running")).body["items"]
     assert {(job["owner"], job["state"]) for job in mine} == {("ann", "running")}

@@ -53,9 +53,12 @@ WITH RECURSIVE heads AS (
            )
            LIMIT 1
            ) AS next
+), depth AS (
+    SELECT greatest(1, 2000 / greatest(1, count(*))) AS each FROM heads
 )
 SELECT first.*
-  FROM heads
+  FROM depth
+ CROSS JOIN heads
  CROSS JOIN LATERAL (
        SELECT id AS job, name, owner, priority, gpu_types AS types, gpu_count AS count, copies,
               preemptible, gang, queued_at, waits
@@ -67,7 +70,7 @@ SELECT first.*
           AND jobs.state = 'queued'
           AND jobs.gpu_count > 0
         ORDER BY jobs.queued_at, jobs.seq
-        LIMIT $2
+        LIMIT least($2::bigint, depth.each)
        ) AS first
  ORDER BY first.priority DESC,
           first.waits -> 'cause' IS NULL, -- the scheduler has not looked at those
