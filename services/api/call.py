@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,6 +18,9 @@ from shared.database.sqlfile import sql
 
 PROJECT = sql(__package__, "project")
 DEPLOYMENT = sql(__package__, "deployment")
+
+TRUST: Final = 2.0  # seconds for which a project that was found is not looked for again
+KNOWN: Final = 4096  # projects remembered at most
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -77,10 +81,20 @@ class Call(Generic[Q, B]):
         return await self.project_of(self.path["owner"], self.path["project"])
 
     async def project_of(self, owner: str, name: str) -> Project:
-        row = await self.database.row(PROJECT, owner, name) if self.who.sees(owner) else None
+        if not self.who.sees(owner):
+            raise refused.missing("project")
+        known, now = self.context.projects, time.monotonic()
+        until, project = known.get((owner, name), (0.0, None))
+        if project is not None and now < until:
+            return project
+        row = await self.database.row(PROJECT, owner, name)
         if row is None:
             raise refused.missing("project")
-        return Project(seq=row["seq"], owner=row["owner"], name=row["name"])
+        if len(known) >= KNOWN:
+            known.clear()
+        project = Project(seq=row["seq"], owner=row["owner"], name=row["name"])
+        known[owner, name] = (now + TRUST, project)
+        return project
 
     async def deployment(self) -> tuple[Project, dict[str, Any]]:
         """The deployment in the path, as a row of deployment.sql, and its project."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from services.api.formats.hydrosphere.runtime import DEFAULT as RUNTIMES
@@ -12,6 +13,10 @@ from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.errors import Invalid
 from shared.git import Trusted
+
+if TYPE_CHECKING:
+    from services.api.call import Project
+    from services.api.gpus import Stock
 
 INSPECTIONS = 2  # archives looked into at a time
 
@@ -45,6 +50,8 @@ class Context:
         self.tokens = Tokens(database)
         self.stopping = asyncio.Event()  # streams end when it is set
         self.inspected: dict[tuple[str, str], bytes | None] = {}
+        self.stocks: dict[str, tuple[float, Stock]] = {}  # of targets, and until when
+        self.projects: dict[tuple[str, str], tuple[float, Project]] = {}  # likewise
         self.inspecting = asyncio.Semaphore(INSPECTIONS)
         self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 

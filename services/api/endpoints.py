@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.api import jobs, refused, source, versions
+from services.api import jobs, refused, scheduling, source, versions
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.review import review
@@ -10,9 +10,12 @@ from services.api.types import NewEndpoint, NoQuery
 from shared import ids
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.ids import JobId
+from shared.endpoint import Definition
+from shared.events import JobSubmitted, VersionSubmitted
+from shared.ids import JobId, VersionId
 
 JOB_NAMED = sql(__package__, "job_named")
+ENDPOINT_MAKE = sql(__package__, "endpoint_make")
 
 
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
@@ -20,19 +23,46 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     target = call.context.target(asked.target)
     # early, since looking into the source costs; under a key, it may be this request that took it
     if call.key is None and await _taken(call, project):
-        raise refused.conflict("name-taken", "The project has a job of that name")
+        raise _conflict()
     plan = await source.endpoint(
         call.context, project, target, asked, any_class=call.who.may("admin")
     )
 
     async def write(connection: Connection) -> Answer:
-        job, (endpoint,) = JobId(ids.new("j")), plan.definition.endpoints
         most = call.context.builds_per_owner
-        version = await versions.submit(connection, project, plan.definition, job, most=most)
-        await versions.submit_job(connection, project, job, version, endpoint, asked.name, target)
-        return created(await jobs.read(connection, job, call.context.router_url))
+        await versions.begin(connection, project, plan.definition, most=most)
+        values = _values(project, plan.definition, asked.name, target)
+        row = await connection.fetchrow(ENDPOINT_MAKE, *values)
+        if row is None:
+            raise _conflict()
+        return created(jobs.view(row, call.context.router_url))
 
     return await call.once(write)
+
+
+def _values(project: Project, definition: Definition, name: str, target: str) -> tuple[object, ...]:
+    """The parameters of endpoint_make.sql."""
+    version, job, (endpoint,) = VersionId(ids.new("v")), JobId(ids.new("j")), definition.endpoints
+    wish = endpoint.gpus
+    submitted = VersionSubmitted(version=version, name=job, deployment=None)
+    fact = JobSubmitted(
+        job=job,
+        name=name,
+        version=version,
+        endpoint=endpoint.name,
+        gpu_types=wish.types,
+        gpu_count=wish.count,
+    )
+    return (
+        *(version, project.seq, project.name, project.source, definition),
+        *(job, name, endpoint.name, target, wish.types, wish.count, endpoint.copies),
+        *scheduling.columns(endpoint),
+        *(submitted.type, submitted, fact.type, fact),
+    )
+
+
+def _conflict() -> refused.Refused:
+    return refused.conflict("name-taken", "The project has a job of that name")
 
 
 async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
@@ -47,7 +77,7 @@ async def preview(call: Call[NoQuery, NewEndpoint]) -> Answer:
 async def _planned(call: Call[NoQuery, NewEndpoint], project: Project) -> source.Plan:
     target = call.context.target(call.body.target)
     return await source.endpoint(
-        call.context, project, target, call.body, fetch=False, any_class=call.who.may("admin")
+        call.context, project, target, call.body, preview=True, any_class=call.who.may("admin")
     )
 
 

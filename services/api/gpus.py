@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,6 +10,7 @@ import msgspec
 
 from services.api.answer import Answer
 from services.api.call import Call
+from services.api.context import Context
 from services.api.types import GpuType, NoQuery, Page, Target
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
@@ -19,7 +21,7 @@ from shared.target import kind
 GPU_TYPES = sql(__package__, "gpu_types")
 QUEUE = sql(__package__, "queue")
 
-
+LATE: Final = 1.0  # seconds
 COPIES: Final = ("replicas", "autoscaling.min")
 """The fields that say with how many copies an endpoint begins."""
 
@@ -108,6 +110,17 @@ async def stock_of(database: Database | Connection, target: str) -> Stock:
     """What the target has, without a look at its queue."""
     types = await database.fetch(GPU_TYPES, target, False)
     return Stock(types=tuple(msgspec.convert([dict(row) for row in types], list[GpuType])))
+
+
+async def late_stock_of(context: Context, target: str) -> Stock:
+    """What the target had at most `LATE` seconds ago: for those who submit, as if they had come so
+    much earlier. Whoever would be refused by it looks at what is there now."""
+    until, stock = context.stocks.get(target, (0.0, None))
+    now = time.monotonic()
+    if stock is None or now >= until:
+        stock = await stock_of(context.database, target)
+        context.stocks[target] = (now + LATE, stock)
+    return stock
 
 
 async def with_queue(database: Database | Connection, target: str, stock: Stock) -> Stock:

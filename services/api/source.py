@@ -99,36 +99,58 @@ async def endpoint(
     target: str,
     asked: NewEndpoint,
     *,
-    fetch: bool = True,
+    preview: bool = False,
     any_class: bool = False,
 ) -> Plan:
-    """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone.
-    `any_class`: whoever asks need not heed the owner's allowance."""
+    """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone by
+    a `preview`. `any_class`: whoever asks need not heed the owner's allowance."""
+    made, stock = await _fitting(context, target, asked, late=not preview)
+    async with context.database.connection() as connection:
+        if not any_class:
+            wish = {"scheduling.priority": made.scheduling}
+            _check(await scheduling.too_high(connection, project.owner, wish))
+        if asked.model.source_type != "git":
+            source, named = asked.model.source_uri, {"model.source_uri": asked.model.source_uri}
+            _check(await uploads.unknown(connection, project.seq, named))
+            origin = await sources.origin(connection, project.seq, source)
+    if asked.model.source_type == "git":
+        source = await _code(context, project, asked.model, fetch=not preview)
+        origin = await sources.origin(context.database, project.seq, source)
+    if source:
+        await inspect(context, source, "model.source_uri", "")
+    definition = Definition(source=source, endpoints=(made,), origin=origin)
+    return Plan(definition=definition, stock=stock)
+
+
+async def _fitting(
+    context: Context, target: str, asked: NewEndpoint, *, late: bool
+) -> tuple[Endpoint, gpus.Stock]:
+    """`late`: what the target had a moment ago will do, if it does; what is there now is looked at
+    when it does not."""
+    if late:
+        stock = await gpus.late_stock_of(context, target)
+        try:
+            return _fits(asked, target, stock), stock
+        except Invalid:
+            pass
     stock = await gpus.stock_of(context.database, target)
+    return _fits(asked, target, stock), stock
+
+
+def _fits(asked: NewEndpoint, target: str, stock: gpus.Stock) -> Endpoint:
     known = {*GPU_TYPES, *(gpu.type for gpu in stock.types)}
     made = proximl.endpoint(asked, known=known, has_images=kind(target) != "process")
     several.allowed(made, target)
-    if not any_class:
-        wish = {"scheduling.priority": made.scheduling}
-        _check(await scheduling.too_high(context.database, project.owner, wish))
     error = gpus.check(made, stock)
     if error is not None and error.field not in gpus.COPIES:
         raise Invalid(f"resources.{error.field}", error.message)
     if error is not None:
         raise error
-    source = await _code(context, project, asked.model, fetch=fetch)
-    if source:
-        await inspect(context, source, "model.source_uri", "")
-    origin = await sources.origin(context.database, project.seq, source)
-    definition = Definition(source=source, endpoints=(made,), origin=origin)
-    return Plan(definition=definition, stock=stock)
+    return made
 
 
 async def _code(context: Context, project: Project, model: NewModel, *, fetch: bool) -> str:
-    """The digest of the model's code; "" for code that was not to be fetched."""
-    if model.source_type != "git":
-        await _check_uploads(context, project, {"model.source_uri": model.source_uri})
-        return model.source_uri
+    """The digest of a repository's code; "" for code that was not to be fetched."""
     try:
         wanted = NewSource(url=model.source_uri, ref=model.source_ref)
         checked = sources.checked(wanted, context.trusted)

@@ -115,10 +115,10 @@ async def _begun(context: Context, project: Project, asked: NewSource) -> Source
         return SourceId(found) if found else await submit(connection, project, asked)
 
 
-async def origin(database: Database, project: int, digest: str) -> Origin | None:
+async def origin(database: Database | Connection, project: int, digest: str) -> Origin | None:
     """Where code of that digest was fetched from; None when it was uploaded."""
-    row = await database.row(SOURCE_ORIGIN, project, digest)
-    return None if row is None else msgspec.convert(dict(row), Origin)
+    rows = await database.fetch(SOURCE_ORIGIN, project, digest)
+    return msgspec.convert(dict(rows[0]), Origin) if rows else None
 
 
 async def index(call: Call[Paging, None]) -> Answer:

@@ -64,12 +64,13 @@ async def use(connection: Connection, project: int, definition: Definition) -> N
 
 async def _used(database: Database | Connection, project: int, digests: list[str]) -> set[str]:
     """Those of some blobs that the project may use. They are not forgotten soon."""
-    await database.execute(UPLOADS_USE, project, digests)
-    rows = await database.fetch(UPLOADS_OF, project, digests)
+    rows = await database.fetch(UPLOADS_USE, project, digests)
     return {row["digest"] for row in rows}
 
 
-async def unknown(database: Database, project: int, named: Mapping[str, str]) -> list[Wrong]:
+async def unknown(
+    database: Database | Connection, project: int, named: Mapping[str, str]
+) -> list[Wrong]:
     """What is wrong with references to uploads, given as field -> digest."""
     rows = await database.fetch(UPLOADS_OF, project, sorted(set(named.values())))
     there = {row["digest"] for row in rows}
