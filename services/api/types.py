@@ -453,10 +453,9 @@ class Paging(Ask, frozen=True, kw_only=True):
 class JobsQuery(Paging, frozen=True, kw_only=True):
     state: State | None = None
     name: Annotated[str, Meta(max_length=200)] | None = None
-    id: (
-        Annotated[str, Meta(max_length=200, description="how it begins: a few of those")]
-        | None
-    ) = None
+    id: Annotated[str, Meta(max_length=200, description="how it begins: a few of those")] | None = (
+        None
+    )
 
 
 class Following(Paging, frozen=True, kw_only=True):
