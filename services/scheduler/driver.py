@@ -14,9 +14,11 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from services.scheduler.health import Health
 from shared.address import Address
 from shared.database.logs import Line
 from shared.endpoint import Endpoint, Run
+from shared.errors import Transient
 from shared.ids import JobId
 
 
@@ -29,6 +31,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     memory: int = 0  # bytes
     node: str = ""  # the machine that it is in, where a target has several
+    health: Health | None = None  # what that says of it; None: it can't, and nothing is checked
 
 
 class Replica(msgspec.Struct, frozen=True, order=True):
@@ -68,6 +71,10 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Ended(Transient):
+    """It was stopped, and nothing of it comes to life again: another attempt may."""
+
+
 class Phase(StrEnum):
     STARTING = "starting"  # not ready yet
     READY = "ready"  # by its endpoint's `readiness`; it may be between two lives of its server
@@ -103,6 +110,8 @@ class Driver(Protocol):
         ended is observed until it is stopped, whatever becomes of this process meanwhile.
         Starting what already runs makes it as told now: as many copies, and nothing that somebody
         else changed; else it changes nothing. Raises Transient if it may start later.
+        Raises Ended when it was stopped a while ago: one who stood still and did not hear of that
+        must not take GPUs that are another's by now.
         """
 
     async def stop(self, replica: Replica, grace: float) -> None:

@@ -1,45 +1,46 @@
-"""The GPUs of the target, as the table knows them: found or declared, merged, priced.
+"""The GPUs of the target, as the table knows them: found or declared, merged, priced, and judged.
 
 A GPU that is not there any more stays in the table, for the history of who held it, and is no
 longer offered. Declared GPUs are numbers to queue for: nothing checks that there are such devices.
+Of others their machine says how they are (`health`): what is broken fails those who hold it, and
+what was released is proven free before anybody has it again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from services.scheduler.casualties import end
 from services.scheduler.driver import Gpu
 from services.scheduler.epoch import Epoch
+from services.scheduler.merge import Known, Row, changes, fatal, judge, remembering
+from services.scheduler.nvidia import Silent
 from shared.database.events import announce
-from shared.database.pool import Database
+from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
 from shared.endpoint import gpu_type
-from shared.errors import Invalid
-from shared.events import Fact, GpuAppeared, GpuVanished
+from shared.errors import Invalid, Transient
+from shared.events import Event, Fact, GpuQuarantined
+from shared.run import pause
+
+log = logging.getLogger(__name__)
 
 KNOWN_GPUS = sql(__package__, "known_gpus")
+IDLE_GPUS = sql(__package__, "idle_gpus")
 MERGE_GPUS = sql(__package__, "merge_gpus")
 
 MOST: Final = 10_000
+AGAIN: Final = 1.0  # seconds to the next look while what was released is not proven free
+BUNCH: Final = 0.2  # seconds in which more may be released, and memory may come back
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.]{0,62}")
 
 Source = Callable[[], Awaitable[Sequence[Gpu]]]
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A GPU as the table has it."""
-
-    id: str
-    type: str
-    device: str
-    memory: int
-    node: str
-    present: bool
-    price: float
 
 
 class Inventory:
@@ -56,46 +57,89 @@ class Inventory:
         self._source = source
         self._prices = prices
         self._epoch = epoch or Epoch(target)
+        self._wake = asyncio.Event()
+        self._checks = False  # whether their machine says how they are
+        self._untold: dict[str, int] = {}  # Xids that are not written down: they are told once
+        self._lingering: set[str] = set()  # released, and not proven free at the last look
+
+    async def on_event(self, _: Event) -> None:
+        """A GPU was released: look soon, where that has to be proven."""
+        if self._checks:
+            self._wake.set()
+
+    async def act(self, stopping: asyncio.Event, *, every: float) -> None:
+        """Look now and then, and soon after a release where that has to be proven."""
+        while not stopping.is_set():
+            self._wake.clear()
+            try:
+                await self.refresh()
+            except Transient:
+                log.warning("will try again", exc_info=True)
+            await self._rest(stopping, AGAIN if self._lingering else every)
+            await pause(BUNCH, stopping)
 
     async def refresh(self) -> None:
         """Bring the table to what is there. Nothing is written where nothing has changed."""
-        found = await self._source()
+        # before the look, so that what is seen of their memory is nobody's
+        idle = {row["id"] for row in await self._database.fetch(IDLE_GPUS, self._target)}
+        try:
+            found = await self._source()
+        except Silent as error:
+            await self._doubt(f"its driver does not answer: {error}")
+            return
+        self._checks = any(gpu.health is not None for gpu in found)
+        found, self._untold = remembering(found, self._untold)
         async with self._epoch.transaction(self._database) as connection:
-            rows = await connection.fetch(KNOWN_GPUS, self._target)
-            known = msgspec.convert([dict(row) for row in rows], list[Row])
-            changed, facts = changes(known, found, self._prices)
-            if not changed:
-                return
-            columns = ([getattr(row, name) for row in changed] for name in Row.__struct_fields__)
-            await connection.execute(MERGE_GPUS, self._target, *columns)
-            for fact in facts:
-                await announce(connection, fact)
+            known = await self._known(connection)
+            judged = judge(known, found, idle, self._lingering)
+            rows = [each.row for each in known]
+            changed, facts = changes(rows, found, self._prices, judged)
+            await self._write(connection, changed, facts)
+        self._untold = {}
+        # by itself: who releases GPUs has locked the job before them
+        if broken := fatal(rows, found, judged):
+            async with self._epoch.transaction(self._database) as connection:
+                await end(connection, broken)
+        self._lingering = {id for id, (unproven, _) in judged.items() if unproven}
 
+    async def _doubt(self, why: str) -> None:
+        """Nothing can be said of any: what runs goes on, and nothing more is given."""
+        async with self._epoch.transaction(self._database) as connection:
+            rows = [each.row for each in await self._known(connection)]
+            kept = [row for row in rows if row.checked and row.present and not row.quarantine]
+            changed = [msgspec.structs.replace(row, quarantine=why) for row in kept]
+            facts = [GpuQuarantined(gpu=row.id, gpu_type=row.type, reason=why) for row in kept]
+            await self._write(connection, changed, facts)
 
-def changes(
-    known: Sequence[Row], found: Sequence[Gpu], prices: Mapping[str, float]
-) -> tuple[list[Row], list[Fact]]:
-    """The rows that must be written for the table to say what was found, and what to announce."""
-    before = {row.id: row for row in known}
-    now = {
-        gpu.id: Row(
-            id=gpu.id,
-            type=gpu.type,
-            device=gpu.device,
-            memory=gpu.memory,
-            node=gpu.node,
-            present=True,
-            price=prices.get(gpu.type, 0.0),
-        )
-        for gpu in found
-    }
-    gone = [row for row in known if row.present and row.id not in now]
-    came = [row for row in now.values() if row.id not in before or not before[row.id].present]
-    changed = [row for row in now.values() if before.get(row.id) != row]
-    changed += [msgspec.structs.replace(row, present=False) for row in gone]
-    facts: list[Fact] = [GpuAppeared(gpu=row.id, gpu_type=row.type) for row in came]
-    facts += [GpuVanished(gpu=row.id, gpu_type=row.type) for row in gone]
-    return changed, facts
+    async def _known(self, connection: Connection) -> list[Known]:
+        rows = map(dict, await connection.fetch(KNOWN_GPUS, self._target))
+        return [
+            Known(
+                row=msgspec.convert(row, Row),
+                quarantined_for=row["quarantined_for"],
+                held=row["held"],
+            )
+            for row in rows
+        ]
+
+    async def _write(
+        self, connection: Connection, changed: Sequence[Row], facts: Sequence[Fact]
+    ) -> None:
+        if not changed:
+            return
+        columns = ([getattr(row, name) for row in changed] for name in Row.__struct_fields__)
+        await connection.execute(MERGE_GPUS, self._target, *columns)
+        for fact in facts:
+            await announce(connection, fact)
+
+    async def _rest(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Until it is time, or something was released, or we are told to stop."""
+        waits = [asyncio.create_task(each.wait()) for each in (self._wake, stopping)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def declared(text: str, target: str) -> list[Gpu]:

@@ -47,6 +47,7 @@ from shared.events import (
     BudgetWritten,
     GpuAppeared,
     GpuReleased,
+    GpuRestored,
     JobFailed,
     JobLost,
     JobQueued,
@@ -74,6 +75,7 @@ WAKE = (
     JobTerminated,
     GpuReleased,
     GpuAppeared,
+    GpuRestored,
     BudgetWritten,
 )
 """The facts after which there may be something to do."""
@@ -168,7 +170,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
         leader = Leader(
             config.database_url,
             config.target,
-            every(config.inventory_every, gpus.refresh),
+            partial(gpus.act, every=config.inventory_every),
             every(PURGE_EVERY, scheduler.purge),
             *((every(TIDY_EVERY, driver.tidy),) if isinstance(driver, Tidy) else ()),
             partial(scheduler.act, every=config.look_every),
@@ -192,6 +194,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             for who, facts, told in (
                 ("scheduler", WAKE, scheduler.on_event),
                 ("applications", applications.WAKE, settler.on_event),
+                ("inventory", (GpuReleased,), gpus.on_event),
             )
         )
         loops: list[Loop] = [leader.loop, *wakes]

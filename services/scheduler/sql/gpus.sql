@@ -4,5 +4,5 @@ SELECT gpus.id, gpus.type, gpus.node, gpus.price, gpus.present, allocations.job,
   FROM gpus
   LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL
  WHERE gpus.target = $1
-   AND (gpus.present AND gpus.quarantine = '' OR allocations.job IS NOT NULL)
+   AND (gpus.present AND gpus.quarantine = '' AND NOT gpus.unproven OR allocations.job IS NOT NULL)
  ORDER BY gpus.type, length(gpus.id), gpus.id;
