@@ -243,6 +243,7 @@ class GpuType(Struct, frozen=True, kw_only=True):
     free: int
     price_per_hour: float = 0.0
     together: int = 0  # in one machine, at most
+    quarantined: list[str] = []  # given to nobody: `ID: why`
 
 
 class Target(Struct, frozen=True, kw_only=True):

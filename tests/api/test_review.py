@@ -85,8 +85,8 @@ async def test_a_review_says_that_it_would_queue_and_is_free_meanwhile(world: Wo
     await world.put_state(job["id"], "running")
     shown = (await world.ask("GET", f"/v1/jobs/{job['id']}")).body
     assert (shown["gpus"], shown["price_per_hour"]) == (["process/a100-0"], 1.5)
-    types = (await world.ask("GET", "/v1/gpus")).body["items"]
-    assert types == [{"type": "a100", "total": 1, "free": 0, "price_per_hour": 1.5, "together": 1}]
+    [gpu] = (await world.ask("GET", "/v1/gpus")).body["items"]
+    assert (gpu["type"], gpu["total"], gpu["free"], gpu["price_per_hour"]) == ("a100", 1, 0, 1.5)
     wish = await world.endpoint("second", gpu_types=["a100"])
     said = await world.made(f"{world.place}/endpoints/review", wish)
     assert said["would_queue"]
@@ -101,3 +101,12 @@ async def test_a_version_is_reviewed_by_the_same_checks(world: World) -> None:
     await world.version(name="v1")
     said = await world.made(f"{path}/review", await world.wish(name="v1", files={}))
     assert [wrong["field"] for wrong in said["errors"]] == ["name", "files.digit.model"]
+
+
+async def test_gpus_that_are_given_to_nobody_are_not_free_and_say_why(world: World) -> None:
+    await world.gpus(a100=3)
+    kept = ("process/a100-1", "2048 MiB still held by process 7")
+    await world.database.execute("UPDATE gpus SET quarantine = $2 WHERE id = $1", *kept)
+    await world.database.execute("UPDATE gpus SET unproven = true WHERE id = 'process/a100-2'")
+    [gpu] = (await world.ask("GET", "/v1/gpus")).body["items"]
+    assert (gpu["total"], gpu["free"], gpu["quarantined"]) == (3, 1, [": ".join(kept)])

@@ -19,6 +19,8 @@ async def gpus(context: Context) -> None:
         ("type", "total", "free", "price an hour"),
         lambda gpu: (gpu.type, gpu.total, gpu.free, gpu.price_per_hour),
     )
+    for line in (line for gpu in found for line in gpu.quarantined):
+        context.out.say(f"given to nobody: {line}")
     if not found:
         context.out.say("no GPUs here; SLIPWAY_GPUS declares some where there is no driver")
 
