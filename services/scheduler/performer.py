@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from services.scheduler import reconcile
-from services.scheduler.driver import Driver, Phase, Refused, Replica, Workload
+from services.scheduler.driver import Driver, Ended, Phase, Refused, Replica, Workload
 from services.scheduler.epoch import Epoch
 from services.scheduler.hands import Later
 from services.scheduler.logs import Shipper, clean
@@ -125,7 +125,12 @@ class Performer:
 
     async def _start(self, replica: Replica) -> None:
         job = await self._wanted(replica, State.STARTING)
-        refused = job and await self._run(job)
+        try:
+            refused = job and await self._run(job)
+        except Ended:  # by one that is closed by now, or by one that acts where we do no more
+            fact = JobLost(job=replica.job, attempt=replica.attempt, reason="it was ended")
+            await self._jobs.advance(fact)
+            return
         if refused:
             await self._fail(replica, refused, quote=False)
 

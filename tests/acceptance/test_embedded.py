@@ -79,7 +79,8 @@ async def test_ctrl_c_ends_everything_and_the_next_start_goes_on(tmp_path, code)
         before = await asked(platform, job)
         platform.processes["platform"].send_signal(signal.SIGINT)
         assert await platform.processes["platform"].wait() == 0
-        assert not list((platform.home / "replicas").iterdir())
+        kept = (platform.home / "replicas").iterdir()
+        assert all((folder / "ended").exists() for folder in kept)
         await platform.start("platform")
         await platform.until_ready()
         await asyncio.sleep(1)  # it is lost and queued first

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.scheduler.driver import Phase, Refused, Replica, Started
+from services.scheduler.driver import Ended, Phase, Refused, Replica, Started
 from services.scheduler.drivers.fake import FakeDriver
 from shared.ids import JobId
 from tests.scheduler.container.bed import Bed
@@ -65,6 +65,21 @@ async def test_stopping_ends_it_and_forgets_it(on: Target) -> None:
     await on.driver.stop(work.replica, 5)
     assert await on.driver.observe() == {}
     assert list(await on.driver.logs(work.replica, 0)) == []
+
+
+async def test_what_was_stopped_never_begins_again_under_its_name(on: Target) -> None:
+    """As when a scheduler stood still in its start while another gave the GPUs to somebody else."""
+    if on.kind == "container":
+        pytest.skip("a late start is ended by the next look there")
+    work, never = await on.serving(), await on.serving(attempt=2)
+    await on.started(work)
+    for replica in (work.replica, never.replica):
+        await on.driver.stop(replica, 5)
+    for late in (work, never):
+        with pytest.raises(Ended):
+            await on.driver.start(late)
+    assert await on.driver.observe() == {}
+    assert await on.started(await on.serving(attempt=3))
 
 
 async def test_stopping_what_is_gone_or_never_was_succeeds(on: Target) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from services.scheduler.driver import (
+    Ended,
     Gpu,
     Observed,
     Phase,
@@ -50,6 +51,7 @@ class FakeDriver:
         self.may_stop.set()
         self.workloads: dict[Replica, Workload] = {}  # what exists now
         self.starts: list[Replica] = []  # every start that made a copy, in order
+        self.ended: set[Replica] = set()  # which never begin again
         self.stops: list[Replica] = []  # every stop that returned, in order
         self._seen: dict[Replica, Observed] = {}
         self._lines: dict[Replica, list[Line]] = {}
@@ -65,6 +67,8 @@ class FakeDriver:
         replica = workload.replica
         async with self._lock(replica):
             await self._yield(self.may_start)
+            if replica in self.ended:
+                raise Ended(f"{replica} was stopped")
             if (reason := self.refuses.get(workload.image)) is not None:
                 return Refused(reason)
             if replica not in self.workloads or self._seen[replica].phase is Phase.GONE:
@@ -81,6 +85,7 @@ class FakeDriver:
             self._seen.pop(replica, None)
             self._lines.pop(replica, None)
             self.stops.append(replica)
+            self.ended.add(replica)
             if existed is not None:
                 self.changed.set()
 

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import (
+    Ended,
     Gpu,
     Observed,
     Phase,
@@ -28,7 +29,7 @@ from services.scheduler.driver import (
     Workload,
 )
 from services.scheduler.drivers.outputs import FOLDER
-from services.scheduler.drivers.process import alive, collect, logbook
+from services.scheduler.drivers.process import alive, collect, graves, logbook
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.stage import Stage
@@ -77,18 +78,19 @@ class ProcessDriver:
     async def stop(self, replica: Replica, grace: float) -> None:
         async with self._lock(replica):
             folder = self._folder(replica)
-            if folder.exists():
+            while not await asyncio.to_thread(graves.bury, self._home, folder):
                 await self._end(folder, grace)
                 await self._sweep(folder)
                 await asyncio.to_thread(throw_away, self._home, folder)
             self._socket(replica).unlink(missing_ok=True)
+            await asyncio.to_thread(graves.forget, self._home, self._replicas)
         self._locks.pop(replica, None)
 
     async def observe(self) -> Mapping[Replica, Observed]:
         found = {}
         for name in os.listdir(self._replicas):
             replica = named(name)
-            if replica is not None:
+            if replica is not None and not graves.ended(self._folder(replica)):
                 with suppress(FileNotFoundError):  # stopped meanwhile
                     found[replica] = self._look(replica)
         return found
@@ -139,6 +141,7 @@ class ProcessDriver:
         replica = workload.replica
         async with self._lock(replica):
             folder = self._folder(replica)
+            _vet(folder)
             if alive.lives(folder) or self._look(replica).phase is Phase.FINISHED:
                 return self._started(workload)
             self._starting.add(replica)
@@ -160,10 +163,12 @@ class ProcessDriver:
                 await self._sweep(folder)
                 _link_lines(folder / "log", fresh / "log")
                 await asyncio.to_thread(throw_away, self._home, folder)
+            _vet(folder)
             if not folder.exists():  # else it is whole, and whoever made it may be launching it
                 fresh.rename(folder)
         self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
         trouble = await asyncio.to_thread(self._launcher.launch, folder)
+        _vet(folder)
         if trouble is not None:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")
@@ -235,6 +240,11 @@ class ProcessDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def _vet(folder: Path) -> None:
+    if graves.ended(folder):
+        raise Ended(f"replica {folder.name} was stopped")
 
 
 def _link_lines(old: Path, new: Path) -> None:
