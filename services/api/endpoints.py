@@ -29,8 +29,7 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     )
 
     async def write(connection: Connection) -> Answer:
-        most = call.context.builds_per_owner
-        await versions.begin(connection, project, plan.definition, most=most)
+        await versions.admit(connection, project, call.context.builds_per_owner)
         values = _values(project, plan.definition, asked.name, target)
         row = await connection.fetchrow(ENDPOINT_MAKE, *values)
         if row is None:

@@ -54,7 +54,12 @@ async def too_high(
     """What is above the owner's allowance; `asked` by the field that says it."""
     if all(PRIORITIES[each.priority] <= PRIORITIES["low"] for each in asked.values()):
         return []
-    most = await highest(database, owner)
+    return above(owner, await highest(database, owner), asked)
+
+
+def above(owner: str, highest: int | None, asked: Mapping[str, Scheduling]) -> list[Wrong]:
+    """What is above `highest`, the class its tokens may ask for (None: nobody said)."""
+    most = PRIORITIES["normal"] if highest is None else highest
     said = f"is above what {owner} may ask for: at most {named(most)}"
     return [
         Wrong(field=field, message=f"{each.priority} {said}")

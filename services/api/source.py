@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,13 @@ from services.api.formats import checks, proximl, valohai
 from services.api.types import NewEndpoint, NewModel, NewVersion
 from services.api.types_git import NewSource
 from shared import archive
-from shared.endpoint import GPU_TYPES, Definition, Endpoint
+from shared.database.sqlfile import sql
+from shared.endpoint import GPU_TYPES, Definition, Endpoint, Origin, Scheduling
 from shared.errors import Invalid
 from shared.problems import Wrong
 from shared.target import kind
+
+ENDPOINT_GROUND = sql(__package__, "endpoint_ground")
 
 CONFIG: Final = 1 << 20  # bytes of a valohai.yaml
 REMEMBERED: Final = 64  # archives that were found sound
@@ -105,21 +108,36 @@ async def endpoint(
     """Raises Invalid with all that is wrong. Code in a git repository is fetched, or left alone by
     a `preview`. `any_class`: whoever asks need not heed the owner's allowance."""
     made, stock = await _fitting(context, target, asked, late=not preview)
-    async with context.database.connection() as connection:
-        if not any_class:
-            wish = {"scheduling.priority": made.scheduling}
-            _check(await scheduling.too_high(connection, project.owner, wish))
-        if asked.model.source_type != "git":
-            source, named = asked.model.source_uri, {"model.source_uri": asked.model.source_uri}
-            _check(await uploads.unknown(connection, project.seq, named))
-            origin = await sources.origin(connection, project.seq, source)
-    if asked.model.source_type == "git":
+    wish = {} if any_class else {"scheduling.priority": made.scheduling}
+    source, origin = asked.model.source_uri, None
+    if asked.model.source_type == "git":  # which is not fetched for what is too high
+        _check(await scheduling.too_high(context.database, project.owner, wish))
         source = await _code(context, project, asked.model, fetch=not preview)
-        origin = await sources.origin(context.database, project.seq, source)
     if source:
+        origin = await _ground(context, project, source, wish, preview=preview)
         await inspect(context, source, "model.source_uri", "")
     definition = Definition(source=source, endpoints=(made,), origin=origin)
     return Plan(definition=definition, stock=stock)
+
+
+async def _ground(
+    context: Context,
+    project: Project,
+    source: str,
+    wish: Mapping[str, Scheduling],
+    *,
+    preview: bool,
+) -> Origin | None:
+    """Where the code came from, if it is the project's and `wish` is not above what its owner may
+    ask for. But for a `preview` it is not forgotten for a day from now."""
+    row = await context.database.row(ENDPOINT_GROUND, project.seq, project.owner, source)
+    assert row is not None
+    _check(scheduling.above(project.owner, row["highest"], wish))
+    if not row["there"]:
+        _check(uploads.missing(["model.source_uri"]))
+    if row["stale"] and not preview:
+        await uploads.keep(context.database, project.seq, {source})
+    return None if row["url"] is None else msgspec.convert(dict(row), Origin)
 
 
 async def _fitting(

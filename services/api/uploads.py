@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from services.api import body, refused
@@ -57,8 +57,12 @@ async def use(connection: Connection, project: int, definition: Definition) -> N
     """Keep what a version is made of from being forgotten before the version is written."""
     files = (digest for files in definition.files.values() for digest in files.values())
     training = definition.training.digest if definition.training else ""
-    wanted = {definition.source, *files, training} - {""}
-    if len(await _used(connection, project, sorted(wanted))) < len(wanted):
+    await keep(connection, project, {definition.source, *files, training} - {""})
+
+
+async def keep(database: Database | Connection, project: int, wanted: Collection[str]) -> None:
+    """Keep blobs that are the project's from being forgotten within a day."""
+    if len(await _used(database, project, sorted(wanted))) < len(wanted):
         raise refused.conflict("upload-gone", "An upload has been forgotten", "upload it again")
 
 
@@ -74,8 +78,8 @@ async def unknown(
     """What is wrong with references to uploads, given as field -> digest."""
     rows = await database.fetch(UPLOADS_OF, project, sorted(set(named.values())))
     there = {row["digest"] for row in rows}
-    return _missing((field for field, digest in named.items() if digest not in there))
+    return missing((field for field, digest in named.items() if digest not in there))
 
 
-def _missing(fields: Iterable[str]) -> list[Wrong]:
+def missing(fields: Iterable[str]) -> list[Wrong]:
     return [Wrong(field=field, message="was not uploaded to this project") for field in fields]

@@ -75,23 +75,21 @@ async def submit(
 ) -> VersionId:
     """Write a version whose name is free, unless `most` of its owner's wait already (0: any)."""
     made = VersionId(ids.new("v"))
-    await begin(connection, project, definition, most=most)
+    await admit(connection, project, most)
+    await uploads.use(connection, project.seq, definition)
     await connection.execute(VERSION_MAKE, made, project.seq, deployment, name, definition)
     fact = VersionSubmitted(version=made, name=name, deployment=deployment)
     await announce(connection, fact, project=project.seq, source=project.source)
     return made
 
 
-async def begin(
-    connection: Connection, project: Project, definition: Definition, *, most: int
-) -> None:
-    """What comes before a version is written, in the same transaction: it may be, and what it is
-    made of is kept."""
+async def admit(connection: Connection, project: Project, most: int) -> None:
+    """Let one more version be written in this transaction, unless `most` of its owner's wait (0:
+    any)."""
     if most:
         await connection.execute(OWNER_LOCK, project.owner)
         if await connection.fetchval(OWNER_BUILDS, project.owner, most) >= most:
             raise refused.too_many_builds(most)
-    await uploads.use(connection, project.seq, definition)
 
 
 async def submit_job(

@@ -74,3 +74,20 @@ async def test_a_target_is_not_looked_at_anew_for_every_submission(
     for name in ("one", "two", "three"):
         await world.made(f"{world.place}/endpoints", await world.endpoint(name))
     assert len(looks) == 1
+
+
+async def test_code_that_is_submitted_is_not_forgotten_and_a_preview_notes_nothing(
+    world: World,
+) -> None:
+    wish, long_ago = await world.endpoint(), "now() - used_at > '2 days'::interval"
+    await world.database.execute("UPDATE uploads SET used_at = now() - '3 days'::interval")
+    assert (await world.made(f"{world.place}/endpoints/review", wish))["ok"]
+    assert await world.database.value(f"SELECT {long_ago} FROM uploads")
+    await world.made(f"{world.place}/endpoints", wish)
+    assert not await world.database.value(f"SELECT {long_ago} FROM uploads")
+
+
+async def test_code_of_another_project_is_not_there(world: World) -> None:
+    wish = await world.endpoint()
+    said = await world.ask("POST", "/v1/projects/bob/barn/endpoints", wish, as_="bob")
+    assert (said.status, said.fields) == (422, ["model.source_uri"])
