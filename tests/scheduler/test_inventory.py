@@ -341,6 +341,21 @@ async def test_L10_while_a_driver_is_silent_nothing_is_given_and_what_runs_goes_
     assert (kinds.count(GpuQuarantined.type), kinds.count(GpuRestored.type)) == (2, 2)
 
 
+async def test_L10_where_no_driver_is_any_more_what_runs_goes_on(stage, library, played):
+    await played().refresh()
+    job = await placed(stage, "GPU-1")
+    library.error = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+    await played().refresh()
+    assert (await free(stage), await stage.state(job)) == ([], "starting")
+
+
+async def test_a_job_on_a_gpu_that_is_not_declared_any_more_goes_on(stage, library, played):
+    await stage.has(t4=1)
+    job = await placed(stage, "t4-0")
+    await played().refresh()
+    assert await stage.state(job) == "starting"
+
+
 async def test_S16_looking_again_at_what_is_not_well_writes_nothing(stage, library, played):
     library.cards[0].hold(7, GIB)
     library.cards[1].ecc = 3
