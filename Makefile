@@ -43,8 +43,8 @@ bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server with a 
 bench-gateway: $(READY) ## what the gateway adds to a prediction, beside grpcio alone
 	@$(RUN) -m benchmarks gateway
 
-bench-scheduler: $(READY) ## admissions from a queue of 100,000, and a published trace, beside Kueue's figures
-	@$(RUN) -m benchmarks scheduler
+bench-scheduler: $(READY) ## admissions from 100,000, a published trace beside Kueue's figures, submissions, a million listed
+	@$(RUN) -m benchmarks scheduler scheduler-api --submissions 20000
 
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill

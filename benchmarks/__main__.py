@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import first_answer, gateway, images, memory, routing, submissions
+from benchmarks.scheduler import api as scheduler_api
 from benchmarks.scheduler import measure as scheduler
 from benchmarks.table import Figure, show
 from tests.acceptance.platform import embedded
@@ -18,8 +19,8 @@ from tests.acceptance.platform import embedded
 SETTINGS = {"SLIPWAY_GPUS": "bench:1", "LOG_LEVEL": "WARNING", "BUILDS_PER_OWNER": "0"}
 
 
-PARTS: Final = ("platform", "images", "memory", "gateway", "scheduler", "kubernetes")
-USUAL: Final = PARTS[:5]  # the last one has a target of its own: it needs a cluster
+USUAL: Final = ("platform", "images", "memory", "gateway", "scheduler", "scheduler-api")
+PARTS: Final = (*USUAL, "kubernetes")  # which has a target of its own: it needs a cluster
 
 
 async def bench(asked: argparse.Namespace) -> list[Figure]:
@@ -44,6 +45,11 @@ async def bench(asked: argparse.Namespace) -> list[Figure]:
                 case "scheduler":
                     print(f"admissions for {asked.seconds:.0f} s, and a trace …", flush=True)
                     figures += await scheduler.measure(folder, asked.seconds, asked.waiting)
+                case "scheduler-api":
+                    print(f"submissions, and pages of {asked.listed:,} jobs …", flush=True)
+                    figures += await scheduler_api.measure(
+                        folder, asked.processes, asked.submissions, asked.listed
+                    )
                 case "kubernetes":
                     from benchmarks.kubernetes import measure as kubernetes  # heavy
 
@@ -73,6 +79,8 @@ def main() -> None:
     parser.add_argument("--endpoints", type=int, default=300, help="on a cluster, at once")
     parser.add_argument("--seconds", type=float, default=60, help="of admissions")
     parser.add_argument("--waiting", type=int, default=100_000, help="jobs, of admissions")
+    parser.add_argument("--processes", type=int, default=2, help="of the API, for submissions")
+    parser.add_argument("--listed", type=int, default=1_000_000, help="jobs, of which pages show")
     asked = parser.parse_args()
     if unknown := sorted({*asked.parts} - {*PARTS}):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
