@@ -78,7 +78,14 @@ def behind(heads: Sequence[Head], wanting: Mapping[str, int]) -> dict[str, int]:
 def slots(rows: Iterable[asyncpg.Record]) -> list[Slot]:
     """The GPUs that are there."""
     return [
-        Slot(gpu=row["id"], type=row["type"], node=row["node"], price=row["price"], job=row["job"])
+        Slot(
+            gpu=row["id"],
+            type=row["type"],
+            node=row["node"],
+            price=row["price"],
+            job=row["job"],
+            unproven=row["unproven"] and row["job"] is None,
+        )
         for row in rows
         if row["present"]
     ]

@@ -95,7 +95,7 @@ class Metrics:
         slots = snapshot.picture.slots
         _set(self._gpus, Counts(slot.type for slot in slots))
         held = Counts({slot.type: 0 for slot in slots})
-        held.update(slot.type for slot in slots if not slot.free)
+        held.update(slot.type for slot in slots if slot.job is not None)
         _set(self._held, held)
 
     @contextmanager

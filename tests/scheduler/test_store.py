@@ -102,3 +102,21 @@ async def test_a_gpu_that_is_not_to_be_trusted_is_shown_while_it_is_held(stage, 
     await stage.database.execute("UPDATE gpus SET quarantine = 'errors'")
     picture = (await store.snapshot()).picture
     assert [slot.gpu for slot in picture.slots] == ["process/t4-0"]
+
+
+async def test_what_was_released_goes_on_being_waited_for_until_it_is_proven_free(stage, store):
+    await stage.machines(2)
+    await stage.database.execute("UPDATE gpus SET checked = true")
+    job, other = [await stage.job(gpus=1) for _ in range(2)]
+    for each, gpu in ((job, "process/t4-n0-0"), (other, "process/t4-n0-1")):
+        await stage.jobs.place(JobPlaced(job=each, attempt=1, gpus=(gpu,)))
+    wide = await stage.job(gpus=2)
+    await stage.job(gpus=1)
+    await stage.jobs.release(job, 1)
+    await stage.database.execute("UPDATE gpus SET unproven = false")
+    await stage.jobs.release(other, 1)
+    decision = decide((await store.snapshot()).picture)
+    # else the one behind it would have what it waits for, again and again
+    assert (decision.placements, decision.waits[wide].cause) == ([], "gpus")
+    await stage.database.execute("UPDATE gpus SET unproven = false")
+    assert [each.job for each in decide((await store.snapshot()).picture).placements] == [wide]

@@ -156,13 +156,13 @@ class Rack:
 def racks_of(slots: Iterable[Slot], holders: Mapping[JobId, Holder]) -> dict[str, Rack]:
     """By type."""
     held = {job: (holder.age, holder.back_in) for job, holder in holders.items()}
-    unknown = inf, inf
+    unknown, soon = (inf, inf), (inf, 0.0)
     racks: dict[str, Rack] = {}
     for slot in slots:
         rack = racks.get(slot.type)
         if rack is None:
             rack = racks[slot.type] = Rack(slot.type)
-        rack.add(slot, *(held.get(slot.job, unknown) if slot.job is not None else unknown))
+        rack.add(slot, *(held.get(slot.job, unknown) if slot.job is not None else soon))
     for rack in racks.values():
         rack.settle()
     return racks

@@ -49,10 +49,11 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str = ""
     price: float = 0.0  # per hour
     job: JobId | None = None  # who holds it
+    unproven: bool = False  # nobody does any more; it may be given as soon as that is proven
 
     @property
     def free(self) -> bool:
-        return self.job is None
+        return self.job is None and not self.unproven
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):

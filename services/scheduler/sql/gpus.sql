@@ -1,8 +1,10 @@
--- The GPUs of a target that may be given or are held, each with its holder.
+-- The GPUs of a target that may be given, will be once their memory is proven free, or are held; each
+-- with its holder.
 -- $1 target
-SELECT gpus.id, gpus.type, gpus.node, gpus.price, gpus.present, allocations.job, allocations.attempt
+SELECT gpus.id, gpus.type, gpus.node, gpus.price, gpus.present, gpus.unproven,
+       allocations.job, allocations.attempt
   FROM gpus
   LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL
  WHERE gpus.target = $1
-   AND (gpus.present AND gpus.quarantine = '' AND NOT gpus.unproven OR allocations.job IS NOT NULL)
+   AND (gpus.present AND gpus.quarantine = '' OR allocations.job IS NOT NULL)
  ORDER BY gpus.type, length(gpus.id), gpus.id;
