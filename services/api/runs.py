@@ -179,7 +179,9 @@ async def _check(
         wish = {"scheduling.priority": endpoint.scheduling}
         if wrongs := await scheduling.too_high(call.database, project.owner, wish):
             raise Invalid.of(wrongs)
-    error = gpus.check(endpoint, await gpus.stock_of(call.database, target))
+    error = gpus.check(endpoint, await gpus.late_stock_of(call.context, target))
+    if error is not None:
+        error = gpus.check(endpoint, await gpus.stock_of(call.database, target))
     if error is not None:
         fields = {"gpu_types": "gpus.types", "gpu_count": "gpus.count"}
         raise Invalid(fields.get(error.field, f"gpus.{error.field}"), error.message)
