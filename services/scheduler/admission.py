@@ -6,7 +6,7 @@ pass the job over, and the next look decides anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import perf_counter
 
 import msgspec
@@ -46,9 +46,9 @@ class Admission:
         self._policy = policy
         self._told = Told()
 
-    async def meet(self) -> None:
-        """Do what is due whoever waits."""
-        done = await self._deadlines.meet()
+    async def meet(self, over: Collection[Replica]) -> None:
+        """Do what is due whoever waits, but for those that have ended by themselves."""
+        done = await self._deadlines.meet(over)
         self._metrics.preempted(done["give way"])
 
     async def admit(self, snapshot: Snapshot) -> Admitted:

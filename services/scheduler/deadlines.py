@@ -8,11 +8,12 @@ still due at the next look.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 
+from services.scheduler.driver import Replica
 from services.scheduler.due import Due, moved
 from services.scheduler.epoch import Epoch
 from services.scheduler.queue.values import Yielding
@@ -37,9 +38,12 @@ class Deadlines:
         self._epoch = epoch
         self._jobs = PostgresJobs(database, epoch)
 
-    async def meet(self) -> Counter[str]:
-        """Do what is due; how many there were of each kind."""
-        rows = await self._database.fetch(DUE, self._epoch.target, NOTICE, AT_ONCE)
+    async def meet(self, over: Collection[Replica] = ()) -> Counter[str]:
+        """Do what is due; how many there were of each kind. `over` are those that have ended by
+        themselves: they have ended in time, however late that is written down."""
+        jobs, attempts = [each.job for each in over], [each.attempt for each in over]
+        values = (self._epoch.target, NOTICE, AT_ONCE, jobs, attempts)
+        rows = await self._database.fetch(DUE, *values)
         done: Counter[str] = Counter()
         for due in msgspec.convert([dict(row) for row in rows], list[Due]):
             done[due.what] += await self._meet(due)

@@ -142,6 +142,11 @@ def restarted(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> di
     }
 
 
+def over(observed: Mapping[Replica, Observed]) -> list[Replica]:
+    """Those that have run to their end."""
+    return [replica for replica, seen in observed.items() if seen.phase is Phase.FINISHED]
+
+
 def unready(works: Sequence[Work], observed: Mapping[Replica, Observed]) -> set[Replica]:
     """Those that run and have no copy that takes requests."""
     return {

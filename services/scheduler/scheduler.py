@@ -120,9 +120,9 @@ class Scheduler:
 
     async def turn(self) -> None:
         """Look once, and begin what has to be done."""
-        await self._admission.meet()
         busy = set(self._hands.busy)
         observed = await self._driver.observe()
+        await self._admission.meet(reconcile.over(observed))
         with self._metrics.looking():
             snapshot = await self._store.snapshot()
         self._metrics.saw(snapshot)

@@ -185,6 +185,29 @@ async def test_what_ended_in_time_has_ended_in_time_however_late_that_is_seen(
     assert await stage.state(job) == "finished"
 
 
+@pytest.mark.parametrize("due", ["end", "give way"])
+async def test_what_has_ended_neither_runs_too_long_nor_gives_way_while_its_outputs_are_kept(
+    stage, scheduler, driver, blobs, monkeypatch, due
+):
+    job = await running(stage, scheduler, run_at_most=600.0)
+    driver.left[Replica(job, 1)] = b"a tar"
+    driver.end(Replica(job, 1))
+    if due == "end":
+        await stage.later(job, 700.0)
+    else:
+        await stage.database.execute("UPDATE jobs SET give_way_at = now(), give_way_to = 'j'")
+    with monkeypatch.context() as away:
+
+        async def put(*_, **__):
+            raise Transient("the store is away")
+
+        away.setattr(blobs, "put", put)
+        await turns(scheduler)
+    await turns(scheduler)
+    found = await row(stage, job)
+    assert (found["state"], found["attempt"], found["exit_code"]) == ("finished", 1, 0)
+
+
 async def test_what_is_lost_is_run_again_and_spends_no_try(stage, scheduler, driver):
     job = await running(stage, scheduler, retries=1)
     driver.vanish(Replica(job, 1))

@@ -2,6 +2,7 @@
 -- those that have run for as long as they may, and those whose owners are to be told that they soon
 -- will have.
 -- $1 target  $2 seconds before its end in which an owner is told  $3 how many of each
+-- $4 jobs, and $5 their attempts, that have ended by themselves: nothing more is due for these
 (
 SELECT id AS job, attempt, kind, 'start' AS what, NULL AS "to", run_at_most
   FROM jobs
@@ -21,6 +22,7 @@ SELECT id, attempt, kind, 'give way', give_way_to, NULL
    AND state IN ('starting', 'running')
    AND give_way_at IS NOT NULL
    AND give_way_at <= now()
+   AND (id, attempt) NOT IN (SELECT * FROM unnest($4::text[], $5::integer[]))
  ORDER BY give_way_at
  LIMIT $3
 )
@@ -38,6 +40,7 @@ SELECT id, attempt, kind,
            secs => CASE WHEN end_told_at IS NULL
                         THEN run_at_most - least($2::float8, run_at_most / 2)
                         ELSE run_at_most END) <= now()
+   AND (id, attempt) NOT IN (SELECT * FROM unnest($4::text[], $5::integer[]))
  ORDER BY placed_at
  LIMIT $3
 );
