@@ -73,6 +73,9 @@ class Owners:
         rows = await connection.fetch(USED, self._target, self._half_life, self._until)
         until = rows[0]["until"]
         passed = 0.0 if self._until is None else (until - self._until).total_seconds()
+        if passed < 0:  # clocks jump: what was had counts as it did, and no more for that
+            self._until = until
+            return
         kept = 2.0 ** (-passed / self._half_life)
         used = Counter({key: gpus * kept for key, gpus in self._used.items()})
         for row in rows:

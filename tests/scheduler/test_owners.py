@@ -77,6 +77,15 @@ async def test_reckoning_on_is_as_reckoning_anew(stage, database):
     assert 0.5 < anew["ada"].used["t4"] < 1.0
 
 
+async def test_a_clock_that_is_set_back_makes_nothing_count_for_more(stage, database):
+    who = Owners("process", HALF)
+    await had(stage, "process/t4-0", 200.0, 100.0)
+    before = (await read(database, who))["ada"].used
+    who._until = await database.value("SELECT $1::timestamptz + interval '100 days'", who._until)
+    assert (await read(database, who))["ada"].used == before
+    assert (await read(database, who))["ada"].used == pytest.approx(before, abs=0.02)
+
+
 async def test_owners_with_nothing_of_their_own_are_not_told_of(stage, database):
     await stage.owner("bob")
     await database.execute("INSERT INTO allowances (owner, weight) VALUES ('bob', 3), ('ada', 1)")
