@@ -68,6 +68,8 @@ class Retention:
 
     async def _date(self) -> None:
         """All of them at first, since the settings may be others than before."""
+        if self._begun and self._after is None:
+            return  # none has a date, and all would be looked at for that
         values = (self._target, self._after, self._notice, not self._begun, AT_ONCE)
         more = True
         while more:
