@@ -120,3 +120,19 @@ async def test_what_was_released_goes_on_being_waited_for_until_it_is_proven_fre
     assert (decision.placements, decision.waits[wide].cause) == ([], "gpus")
     await stage.database.execute("UPDATE gpus SET unproven = false")
     assert [each.job for each in decide((await store.snapshot()).picture).placements] == [wide]
+
+
+async def test_who_has_spent_all_stands_before_nobody_that_needs_no_gpu(stage, store, monkeypatch):
+    monkeypatch.setattr(depth, "NO_GPUS", 4)
+    await stage.owner("bob")
+    held = [await stage.job() for _ in range(5)]
+    his = [await stage.job(owner="bob") for _ in range(3)]
+    await stage.database.execute(
+        "INSERT INTO budgets (owner, monthly, month, reached)"
+        " VALUES ('ada', 1, date_trunc('month', now() AT TIME ZONE 'UTC'), true)"
+    )
+    decision = decide((await store.snapshot()).picture)
+    assert [each.job for each in decision.placements] == his[:2]
+    assert {job: waits.cause for job, waits in decision.waits.items()} == dict.fromkeys(
+        held[:2], "budget"
+    )

@@ -1,6 +1,7 @@
 -- Who waits on a target, as far as the queue has to be looked at: of each owner, class and wish the
--- first jobs, the first of those that need no GPU, and jobs that are to run more copies than they may.
--- $1 target  $2 how many jobs that need some, in all  $3 how many that need none
+-- first jobs, of each owner the first of those that need no GPU, and jobs that are to run more copies
+-- than they may.
+-- $1 target  $2 how many jobs that need some, in all  $3 how many that need none, shared by owners
 -- $4 owners, and $5 their classes, of whom more is read: so many times as much ($6)
 WITH RECURSIVE heads AS (
     -- each step finds the next in the index, without a look at those between
@@ -54,6 +55,29 @@ WITH RECURSIVE heads AS (
            )
            LIMIT 1
            ) AS next
+), light AS ( -- the owners of those that need none, in the same way
+    (
+    SELECT owner
+      FROM jobs
+     WHERE target = $1
+       AND state = 'queued'
+       AND gpu_count = 0
+     ORDER BY owner, queued_at, seq -- for the index that has these alone
+     LIMIT 1
+    )
+    UNION ALL
+    SELECT next.owner
+      FROM light
+     CROSS JOIN LATERAL (
+           SELECT jobs.owner
+             FROM jobs
+            WHERE target = $1
+              AND state = 'queued'
+              AND gpu_count = 0
+              AND jobs.owner > light.owner
+            ORDER BY jobs.owner, jobs.queued_at, jobs.seq
+            LIMIT 1
+           ) AS next
 ), depth AS (
     SELECT greatest(1, $2::bigint / greatest(1, count(*))) AS each FROM heads
 )
@@ -81,16 +105,20 @@ SELECT first.*, heads.wish, depth.each AS share,
         LIMIT (SELECT each FROM depth) * coalesce(more.times, 1)
        ) AS first
 UNION ALL
-(
-SELECT id, attempt, owner, priority, 0, '{}', NULL, copies, 0, 0, gang, preemptible, run_at_most,
-       reason, waits, extract(epoch FROM clock_timestamp() - queued_at)::float8, seq, 0, NULL, 0, false
-  FROM jobs
- WHERE target = $1
-   AND state = 'queued'
-   AND gpu_count = 0
- ORDER BY queued_at, seq
- LIMIT $3
-)
+SELECT first.id, first.attempt, first.owner, first.priority, 0, '{}', NULL, first.copies, 0, 0,
+       first.gang, first.preemptible, first.run_at_most, first.reason, first.waits,
+       extract(epoch FROM clock_timestamp() - first.queued_at)::float8, first.seq, 0, NULL, 0, false
+  FROM light
+ CROSS JOIN LATERAL (
+       SELECT jobs.*
+         FROM jobs
+        WHERE jobs.target = $1
+          AND jobs.state = 'queued'
+          AND jobs.gpu_count = 0
+          AND jobs.owner = light.owner
+        ORDER BY jobs.queued_at, jobs.seq
+        LIMIT (SELECT greatest(1, $3::bigint / count(*)) FROM light)
+       ) AS first
 UNION ALL
 -- one who is asked for more copies queues behind those who came before that
 SELECT jobs.id, jobs.attempt, jobs.owner, jobs.priority, jobs.gpu_count,
