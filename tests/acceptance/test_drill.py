@@ -54,7 +54,7 @@ def test_S01_S12_five_schedulers_a_thousand_jobs_and_sixteen_gpus_under_kills_an
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [("index-dropped", "was given to"), ("released-before-gone", "did not hold it")],
+    [("index-dropped", "was reached by"), ("released-before-gone", "did not hold it")],
 )
 def test_a_fault_planted_in_the_schedulers_is_caught(fault, told):
     sizes = (
