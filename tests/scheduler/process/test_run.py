@@ -35,6 +35,15 @@ async def test_a_run_whose_supervisor_was_killed_is_gone_and_may_begin_again(on:
     assert await on.texts(work.replica, 1) == ["ran"]
 
 
+async def test_many_small_files_come_in_few_pieces(apart: Target) -> None:
+    command = 'cd "$SLIPWAY_OUTPUTS"; for n in $(seq 200); do echo $n >$n; done'
+    work = await apart.running(command)
+    await apart.finished(work)
+    pieces = [piece async for piece in apart.driver.outputs(work.replica, 1 << 20)]
+    assert len(pieces) == 1  # each is a way to a thread and back
+    assert len(unpacked(pieces[0])) == 200
+
+
 async def test_how_it_ended_outlives_everybody(apart: Target) -> None:
     work = await apart.running('echo kept >"$SLIPWAY_OUTPUTS/file"; exit 7')
     seen = await apart.finished(work)

@@ -33,7 +33,7 @@ from services.scheduler.drivers.container.life import Life
 from services.scheduler.drivers.container.maker import Maker
 from services.scheduler.drivers.container.spec import Labels
 from services.scheduler.drivers.container.spool import Spool
-from services.scheduler.drivers.outputs import FIELD, FOLDER
+from services.scheduler.drivers.outputs import FIELD, FOLDER, together
 from services.scheduler.drivers.process import logbook
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from shared.database.logs import Line
@@ -104,7 +104,7 @@ class ContainerDriver:
             found = await self._maker.found(replica)
             if found is None or not await self._take(found.id, raw, most):
                 return
-            pieces = collect.repack(raw, most)
+            pieces = together(collect.repack(raw, most))
             with closing(pieces):
                 while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                     yield piece

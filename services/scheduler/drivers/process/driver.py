@@ -28,7 +28,7 @@ from services.scheduler.driver import (
     Started,
     Workload,
 )
-from services.scheduler.drivers.outputs import FOLDER
+from services.scheduler.drivers.outputs import FOLDER, together
 from services.scheduler.drivers.process import alive, collect, graves, logbook
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
@@ -104,7 +104,7 @@ class ProcessDriver:
         return await asyncio.to_thread(logbook.read, self._folder(replica) / "log", after)
 
     async def outputs(self, replica: Replica, most: int) -> AsyncGenerator[bytes, None]:
-        pieces = collect.pack(self._folder(replica), f"image{FOLDER}", most)
+        pieces = together(collect.pack(self._folder(replica), f"image{FOLDER}", most))
         with translate({OSError: Transient}), closing(pieces):
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
                 yield piece
