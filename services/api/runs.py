@@ -34,6 +34,8 @@ SERIES = sql(__package__, "series")
 SERIES_LOCK = sql(__package__, "series_lock")
 
 OURS: Final = "SLIPWAY_"
+TEXT: Final = 131_000
+"""Bytes of a script or variable: Linux takes 128 KiB of one, with what is put around it."""
 NO_OUTPUTS: Final = "outputs are not kept on this target: write them somewhere else"
 
 
@@ -72,6 +74,7 @@ async def _make(
     asked, endpoint = call.body, _endpoint(endpoints, call.body)
     _check_variables(asked)
     await _check(call, project, endpoint, target)
+    _check_length(lines(asked.command))
     run = Run(lines=lines(asked.command), timeout=asked.timeout, variables=asked.variables)
 
     async def write(connection: Connection) -> Answer:
@@ -158,18 +161,27 @@ def _endpoint(endpoints: Sequence[Endpoint], asked: NewRun) -> Endpoint:
     )
 
 
+def _check_length(script: Sequence[str]) -> None:
+    if sum(len(line.encode()) + 1 for line in script) > TEXT:
+        raise Invalid("command", f"is more than {TEXT} bytes long: put it into a file of the code")
+
+
 def _gpus(asked: NewRun) -> Gpus:
     assert asked.gpus is not None
-    types = tuple(map(gpu_type, asked.gpus.types))
+    types = tuple(dict.fromkeys(map(gpu_type, asked.gpus.types)))
     if "cpu" in types:
         return Gpus()
     return Gpus(types=types, count=asked.gpus.count, max_price=asked.gpus.max_price)
 
 
 def _check_variables(asked: NewRun) -> None:
-    for name in asked.variables:
+    for name, value in asked.variables.items():
         if name.startswith(OURS):
             raise Invalid(f"variables.{name[:80]}", f"must not begin with {OURS}: those are ours")
+        if len(f"{name}={value}".encode()) > TEXT:
+            raise Invalid(
+                f"variables.{name[:80]}", f"is more than {TEXT} bytes long, with its name"
+            )
 
 
 async def _check(

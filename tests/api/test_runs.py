@@ -21,6 +21,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": "true", "variables": {"SLIPWAY_JOB": "x"}}, "variables.SLIPWAY_JOB"),
     ({"command": "true", "variables": {"a b": "x"}}, "variables"),
     ({"command": "true", "gpus": {"types": ["t4"], "count": 3}}, "gpus.count"),
+    ({"command": "é" * 70_000}, "command"),  # more than Linux takes
+    ({"command": ["x" * 9_000] * 20}, "command"),
+    ({"command": "true", "variables": {"LONG": "x" * 131_072}}, "variables.LONG"),
     ({"command": "true", "gpus": {"types": ["h100"]}}, "gpus.types"),
     ({"command": "true", "scheduling": {"priority": "high"}}, "scheduling.priority"),
     ({"command": "true", "more": 1}, ""),
@@ -107,6 +110,15 @@ async def test_gpus_are_the_endpoints_unless_others_are_asked_for(world: World) 
     row = await world.database.row("SELECT * FROM jobs WHERE id = $1", job)
     assert row is not None
     assert (row["gpu_types"], row["gpu_count"], row["max_price"]) == (["a100", "t4"], 1, 2.0)
+
+
+async def test_a_type_that_is_asked_for_twice_is_asked_for_once(world: World) -> None:
+    await world.gpus(t4=2, a100=1)
+    wish = {"types": ["t4", "A100", "T4"]}
+    asked = {"endpoint": "greet", "command": "true", "gpus": wish}
+    job = (await world.made(await ready(world), asked))["jobs"][0]["id"]
+    types = await world.database.value("SELECT gpu_types FROM jobs WHERE id = $1", job)
+    assert types == ["t4", "a100"]
 
 
 async def test_what_can_not_be_run_is_refused_by_name(world: World) -> None:
