@@ -152,7 +152,14 @@ class Autoscaling(Struct, frozen=True, kw_only=True):
         return self.requests is not None or self.waiting is not None
 
 
-VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", max_length=253)]
+VariableName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
+        max_length=253,
+        description="letters, digits and underscores, not beginning with a digit",
+    ),
+]
 VariableValue = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", max_length=1 << 17)]
 Variables = Annotated[dict[VariableName, VariableValue], Meta(max_length=500)]
 

@@ -38,9 +38,12 @@ def month(field: str, text: str) -> tuple[datetime, datetime]:
     >>> [each.isoformat()[:7] for each in month("month", "2026-12")]
     ['2026-12', '2027-01']
     """
-    if not MONTH.fullmatch(text) or text.startswith("9999"):
-        raise Invalid(field, "must be a month such as 2026-11")
-    begins = moment(field, text)
+    try:
+        if not MONTH.fullmatch(text) or text.startswith("9999"):
+            raise ValueError
+        begins = datetime.fromisoformat(f"{text}-01").replace(tzinfo=UTC)
+    except ValueError:
+        raise Invalid(field, "must be a month such as 2026-11") from None
     return begins, first(begins + timedelta(days=31))
 
 

@@ -49,7 +49,7 @@ def _handler(operation: Operation, context: Context) -> Handler:
         if not who.may(operation.role):
             raise refused.forbidden(f"it needs the role {operation.role}")
         if not all(PART.fullmatch(part) for part in request.match_info.values()):
-            raise refused.missing("such thing")
+            raise refused.missing("thing")
         query = _query(request, operation)
         raw = await _raw(request, operation)
         asked = None if operation.body is None else body.decode(raw or b"{}", operation.body)

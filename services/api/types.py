@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.database.versions import VersionState
-from shared.endpoint import Endpoint, Origin, Priority, Route
+from shared.endpoint import Endpoint, Origin, Priority, Route, VariableName
 from shared.image import Record
 from shared.lifecycle import State
 from shared.problems import Wrong
@@ -61,11 +61,18 @@ PriorityName = Annotated[
         examples=["normal"],
     ),
 ]
+Cohort = Annotated[
+    str,
+    Meta(
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$(?!\n)",
+        description="lower-case letters, digits and dashes; up to 63 characters",
+    ),
+]
 Role = Literal["admin", "write", "read"]
 
 PATTERNS: Final = {
     repr(meta.pattern): meta.description
-    for kind in (Name, VersionName, EndpointName, Digest, PriorityName)
+    for kind in (Name, VersionName, EndpointName, Digest, PriorityName, Cohort, VariableName)
     for meta in get_args(kind)[1:]
 }
 """What a pattern, as msgspec quotes it, means in words for a person."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from services.api.types import Ask, Give, GpuType, PriorityName
+from services.api.types import Ask, Cohort, Give, GpuType, PriorityName
 from shared.endpoint import Priority
 
 ALL: Final = "*"
@@ -22,13 +22,7 @@ class NewQuota(Ask, frozen=True, kw_only=True):
 
     nominal: Annotated[int, Meta(ge=0, le=MOST)]
     borrow: Annotated[int, Meta(ge=0, le=MOST)] | None = None  # None: as many as there are
-    cohort: Annotated[
-        str,
-        Meta(
-            pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$(?!\n)",
-            description="lower-case letters, digits and dashes; up to 63 characters",
-        ),
-    ] = ""
+    cohort: Cohort = ""
 
 
 class Quota(Give, frozen=True, kw_only=True):
@@ -44,7 +38,7 @@ class Quota(Give, frozen=True, kw_only=True):
 class NewAllowance(Ask, frozen=True, kw_only=True):
     """How an owner counts in the queue."""
 
-    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0  # its part of what is shared
+    weight: Annotated[float, Meta(ge=0.000001, le=1_000_000)] = 1.0  # its part of what is shared
     highest: PriorityName = "normal"  # class that its tokens may ask for at most
 
 

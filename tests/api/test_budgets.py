@@ -129,7 +129,8 @@ async def test_this_month_is_not_final_and_none_that_has_not_begun_is_told(world
     now = await world.database.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM')")
     said = (await world.ask("GET", f"/v1/owners/ann/statements/{now}")).body
     assert (said["final"], said["lines"], said["amount"]) == (False, [], "0.000000")
-    for month, why in (("9000-01", "has not begun"), ("2025", "such as"), ("2025-00", "such as")):
+    never = "must be a month such as 2026-11"
+    for month, why in (("9000-01", "has not begun"), ("2025", never), ("2025-00", never)):
         refused = await world.ask("GET", f"/v1/owners/ann/statements/{month}")
         assert (refused.status, refused.fields) == (422, ["month"])
         assert why in refused.body["errors"][0]["message"]

@@ -96,6 +96,7 @@ async def test_only_admins_write(world: World) -> None:
         ("/v1/owners/bob/quotas/moon/t4", {"nominal": 1}, 422, "target"),
         ("/v1/owners/eve/quotas/process/t4", {"nominal": 1}, 404, None),
         (A, {"weight": 0}, 422, "weight"),
+        (A, {"weight": 1e-320}, 422, "weight"),  # a share divided by it is no number
         (A, {"weight": 1e7}, 422, "weight"),
         (A, {"highest": "top"}, 422, "highest"),
         ("/v1/owners/eve/allowance", {}, 404, None),
@@ -106,6 +107,11 @@ async def test_what_can_not_be_is_refused_by_field(
 ) -> None:
     answer = await put(world, path, said)
     assert (answer.status, answer.fields) == (status, [field] if field else [])
+
+
+async def test_a_name_that_can_not_be_is_explained_in_words(world: World) -> None:
+    said = await put(world, f"{Q}/t4", {"nominal": 1, "cohort": "A b"})
+    assert said.body["errors"][0]["message"].startswith("must be lower-case letters, digits")
 
 
 async def test_an_owner_counts_as_every_owner_until_somebody_says_otherwise(world: World) -> None:

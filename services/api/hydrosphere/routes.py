@@ -75,7 +75,7 @@ def _handler(route: Route, context: Context) -> Handler:
         try:
             ask = await asks.read(request, context, route.role)
             if any("\0" in name or len(name) > 200 for name in request.match_info.values()):
-                raise refused.missing("such thing")
+                raise refused.missing("thing")
             made = await route.work(ask)
         except ConnectionError:
             raise
