@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -29,6 +30,8 @@ EXPLAIN = sql(__package__, "explain")
 COUNT_RESTARTS = sql(__package__, "count_restarts")
 PURGE_LOGS = sql(__package__, "purge_logs")
 LAST_LINES = sql(__package__, "last_lines")
+
+STUCK: Final = 300.0  # seconds: whoever ends for longer may never be gone, and is not waited for
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +93,7 @@ class Store:
         picture = Picture(
             waiting=look.waiting(rows),
             slots=look.slots(gpus),
-            holders=look.holders(await connection.fetch(HOLDERS, self.target)),
+            holders=look.holders(await connection.fetch(HOLDERS, self.target, STUCK)),
             quotas=await self._owners.quotas(connection),
             owners=owners,
             behind=look.behind(heads, self._owners.wanting),

@@ -92,7 +92,11 @@ async def test_who_holds_gpus_is_told_with_when_they_come_back(stage, store):
         age=pytest.approx(40.0, abs=20.0),
         ends_in=pytest.approx(60.0, abs=20.0),
     )
-    assert picture.holders[second].ending
+    assert (picture.holders[second].ending, picture.holders[second].stuck) == (True, False)
+    for each in (first, second):
+        await stage.age(each, 301.0)
+    picture = (await store.snapshot()).picture
+    assert [picture.holders[each].stuck for each in (first, second)] == [False, True]
 
 
 async def test_a_gpu_that_is_not_to_be_trusted_is_shown_while_it_is_held(stage, store):

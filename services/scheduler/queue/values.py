@@ -68,12 +68,13 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ends_in: float | None = None  # until it has to end; None: nobody knows
     gives_way_in: float | None = None  # until it is preempted, once it was warned
     ending: bool = False  # it is on its way out: its GPUs come back as soon as it is gone
+    stuck: bool = False  # ... and has been for so long that nobody knows when that is
 
     @property
     def back_in(self) -> float:
         """When its GPUs come back at the latest; infinite where nobody knows."""
         if self.ending:
-            return 0.0
+            return inf if self.stuck else 0.0
         known = [end for end in (self.ends_in, self.gives_way_in) if end is not None]
         return max(0.0, min(known)) if known else inf
 

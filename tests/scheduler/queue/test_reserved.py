@@ -121,6 +121,13 @@ def test_an_end_is_what_comes_first(more, starts_in):
     assert waits([BIG], slots(rtx="fffE"), holder("E", **more))["big"].starts_in == starts_in
 
 
+@pytest.mark.parametrize(("stuck", "passes"), [(False, ["small"]), (True, [])])
+def test_nobody_relies_on_one_who_is_ending_for_ever(stuck, passes):
+    waiting = [BIG, job("small", 1, "rtx")]
+    ending, other = holder("E", ending=True, stuck=stuck), holder("O")
+    assert list(placed(waiting, machines(a="EEEE", b="fOOO"), ending, other)) == passes
+
+
 def test_slack_lets_pass_who_puts_it_off_by_no_more():
     waiting = [msgspec.structs.replace(BIG, age=10.0), job("short", 1, "rtx", run_at_most=130.0)]
     args = waiting, slots(rtx="fffE"), ENDS
