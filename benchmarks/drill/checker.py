@@ -36,10 +36,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 def check(record: Record) -> list[str]:
     """Every broken promise, in words; empty when all were kept."""
     return [
+        *(f"two replicas held one GPU: {line}" for line in record.collisions),
         *_lost_jobs(record),
         *_lost_events(record),
         *_overlaps(record),
-        *(f"two replicas held one GPU: {line}" for line in record.collisions),
         *(f"a process was left behind: {line}" for line in record.leftovers),
         *_leaks(record),
     ]
