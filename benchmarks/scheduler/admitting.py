@@ -54,7 +54,7 @@ async def admit(url: str, seconds: float) -> Told:
         admission = Admission(database, store, epoch, metrics, Policy())
         until = time.perf_counter() + seconds
         while (now := time.perf_counter()) < until:
-            await admission.meet()
+            await admission.meet([])
             look = time.perf_counter()
             snapshot = await store.snapshot()
             looks.append(time.perf_counter() - look)
