@@ -19,6 +19,7 @@ GPUS: Final = (
 )
 NO_GPUS: Final = 500  # jobs that need none
 DEEPEST: Final = 64  # times its share that an owner's class is read
+MOST: Final = 16_000  # jobs in all, after which nobody's is read any deeper: a look is to be short
 
 PASSED: Final = ("never", "price")
 """Causes for which a job holds up nobody, not even its owner's next."""
@@ -40,11 +41,12 @@ def deeper(
     """How many times its share each owner's class is to be read at the next look, where it is more
     than once. `times` is how it was read at this one."""
     found: dict[tuple[str, int], int] = {}
+    more = 2 if sum(len(head.jobs) for head in heads) < MOST else 1
     for head in heads:
         key = head.owner, head.priority
         before = times.get(key, 1)
         if head.cut and all(_passed(decision, job) for job in head.jobs):
-            found[key] = min(DEEPEST, 2 * before)
+            found[key] = min(DEEPEST, more * before)
         elif len(head.jobs) > head.share:
             found.setdefault(key, before)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.scheduler.depth import DEEPEST, Head, deeper, in_turn
+from services.scheduler.depth import DEEPEST, MOST, Head, deeper, in_turn
 from services.scheduler.queue.values import Decision, Placement, Waiting
 from shared.waits import Waits
 
@@ -31,6 +31,14 @@ def test_behind_jobs_that_can_never_start_the_next_look_reads_deeper():
     assert deeper({}, [head("a", "b")], never) == {("ada", 0): 2}
     assert deeper({("ada", 0): 2}, [head("a", "b")], never) == {("ada", 0): 4}
     assert deeper({("ada", 0): DEEPEST}, [head("a", "b")], never) == {("ada", 0): DEEPEST}
+
+
+def test_who_asks_for_what_can_never_be_had_makes_no_look_longer_than_so_long():
+    jobs = [f"j{n}" for n in range(MOST)]
+    never = decision(**dict.fromkeys(jobs, "never"))
+    assert deeper({("ada", 0): 4}, [head(*jobs, share=MOST // 4)], never) == {("ada", 0): 4}
+    others = [head(*jobs, share=MOST // 4), head("j0", owner="bob")]
+    assert deeper({("ada", 0): 4}, others, never) == {("ada", 0): 4, ("bob", 0): 1}
 
 
 def test_behind_a_job_that_waits_for_its_turn_it_does_not():
