@@ -33,7 +33,10 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "S07": ("tests/scheduler/test_scheduler.py::test_S07", SIM),
     "S08": ("tests/scheduler/test_inventory.py::test_S08", SIM),
-    "S09": ("tests/scheduler/test_store.py::test_a_gpu_that_is_not_to_be_trusted",),
+    "S09": (
+        "tests/scheduler/test_inventory.py::test_S09",
+        "tests/scheduler/test_health.py::test_S09",
+    ),
     "S10": ("tests/scheduler/queue/test_reserved.py::test_who_passes",),
     "S11": (
         "tests/scheduler/queue/test_reserved.py::test_of_two_that_fit_half",
@@ -79,7 +82,10 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/scheduler/container/test_lines.py::test_L09",
         f"{PROCESS}/test_output.py::test_a_flood_is_dropped_and_counted",
     ),
-    "L10": ("tests/scheduler/test_inventory.py::test_a_machine_without_the_nvidia_driver",),
+    "L10": (
+        "tests/scheduler/test_inventory.py::test_L10",
+        "tests/scheduler/test_nvml.py::test_L10",
+    ),
     # time, and faults of the machine
     "C01": ("tests/scenarios/test_clocks.py::test_C01", SIM),
     "C02": (DRILL, "tests/scheduler/test_epoch.py::test_S02"),

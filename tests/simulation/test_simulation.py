@@ -34,6 +34,14 @@ def test_a_seed_has_the_same_trace_alone_and_after_others(postgres_url):
     assert len(set(re.findall(r"^trace (\w+)$", among, re.M))) == 12
 
 
+def test_all_that_can_go_wrong_goes_wrong_in_some_seed(postgres_url):
+    trace = traced(postgres_url, 1, 20)
+    acts = ("Kill(", "Pause(", "Vanish(", "GpuGone(", "Jump(", "Tell(", "Order(")
+    assert [
+        what for what in (*acts, "... is lost", "... is not answered") if what not in trace
+    ] == []
+
+
 def test_a_broken_seed_says_how_it_is_run_again_and_breaks_again(postgres_url):
     code, said = simulated(postgres_url, 1, 9, "--first-only", "--plant", "released-before-gone")
     seed = re.search(r"^seed (\d+) \(replay: python -m tests.simulation \1 --trace\)$", said, re.M)
