@@ -60,6 +60,15 @@ async def test_behind_jobs_that_can_never_start_it_reads_on(stage, store, monkey
     assert [each.job for each in decision.placements] == [able]
 
 
+async def test_those_of_an_array_come_in_its_order(stage, store, database):
+    await stage.has(t4=1)
+    jobs = [await stage.job(gpus=1, types=["t4"]) for _ in range(20)]
+    await database.execute("UPDATE jobs SET queued_at = now()")  # as one who submits them all
+    snapshot = await store.snapshot()
+    assert len({waiting.age for waiting in snapshot.picture.waiting}) == 1
+    assert [each.job for each in decide(snapshot.picture).placements] == [jobs[0]]
+
+
 async def test_a_job_is_read_as_it_was_asked_for(stage, store):
     await stage.has(t4=1)
     job = await stage.job(

@@ -1,6 +1,7 @@
 -- Who waits on a target, as far as the queue has to be looked at: of each owner, class and wish the
 -- first jobs, of each owner the first of those that need no GPU, and jobs that are to run more copies
 -- than they may.
+-- All ages are of one moment: those who asked at once are as old as one another.
 -- $1 target  $2 how many jobs that need some, in all  $3 how many that need none, shared by owners
 -- $4 owners, and $5 their classes, of whom more is read: so many times as much ($6)
 WITH RECURSIVE heads AS (
@@ -92,7 +93,7 @@ SELECT first.*, heads.wish, depth.each AS share,
        SELECT jobs.id AS job, jobs.attempt, jobs.owner, jobs.priority, jobs.gpu_count AS count,
               jobs.gpu_types AS types, jobs.max_price, jobs.copies, 0 AS granted, 0 AS held,
               jobs.gang, jobs.preemptible, jobs.run_at_most, jobs.reason, jobs.waits,
-              extract(epoch FROM clock_timestamp() - jobs.queued_at)::float8 AS age, jobs.seq,
+              extract(epoch FROM statement_timestamp() - jobs.queued_at)::float8 AS age, jobs.seq,
               row_number() OVER (ORDER BY jobs.queued_at, jobs.seq) AS n
          FROM jobs
         WHERE jobs.target = $1
@@ -107,7 +108,8 @@ SELECT first.*, heads.wish, depth.each AS share,
 UNION ALL
 SELECT first.id, first.attempt, first.owner, first.priority, 0, '{}', NULL, first.copies, 0, 0,
        first.gang, first.preemptible, first.run_at_most, first.reason, first.waits,
-       extract(epoch FROM clock_timestamp() - first.queued_at)::float8, first.seq, 0, NULL, 0, false
+       extract(epoch FROM statement_timestamp() - first.queued_at)::float8, first.seq, 0, NULL, 0,
+       false
   FROM light
  CROSS JOIN LATERAL (
        SELECT jobs.*
@@ -126,7 +128,7 @@ SELECT jobs.id, jobs.attempt, jobs.owner, jobs.priority, jobs.gpu_count,
        CASE WHEN holding.type IS NULL THEN jobs.gpu_types ELSE ARRAY[holding.type] END,
        jobs.max_price, jobs.copies, jobs.granted, jobs.held, jobs.gang, jobs.preemptible,
        jobs.run_at_most, jobs.reason, jobs.waits,
-       extract(epoch FROM clock_timestamp() - greatest(jobs.queued_at, jobs.scaled_at))::float8,
+       extract(epoch FROM statement_timestamp() - greatest(jobs.queued_at, jobs.scaled_at))::float8,
        jobs.seq, 0, NULL, 0, false
   FROM jobs
   LEFT JOIN LATERAL (
