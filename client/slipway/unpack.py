@@ -26,7 +26,7 @@ def unpack(archive: Path, into: Path) -> list[str]:
         into.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive, "r:") as tar:
             return [path for member in tar if (path := _place(tar, member, into))]
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:  # also numbers and names that are none
         raise BadSource(f"the outputs can't be read: {error}") from error
     except OSError as error:
         raise BadSource(f"cannot unpack into {into}: {error.strerror or error}") from error

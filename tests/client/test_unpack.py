@@ -60,6 +60,15 @@ def test_what_is_no_plain_file_inside_is_refused(tmp_path: Path, members: list[t
     assert list(into.iterdir()) == []
 
 
+@pytest.mark.parametrize("said", [{"path": "a\0b"}, {"GNU.sparse.map": "0,x"}])
+def test_headers_that_make_no_sense_are_refused(tmp_path: Path, said: dict[str, str]) -> None:
+    member = tarfile.TarInfo("file")
+    member.pax_headers = said
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    with pytest.raises(BadSource, match="can't be read"):
+        unpack(tmp_path / "a.tar", tmp_path / "into")
+
+
 def test_nothing_is_written_through_a_link_that_is_there(tmp_path: Path) -> None:
     into, outside = tmp_path / "into", tmp_path / "outside"
     into.mkdir()
