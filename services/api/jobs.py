@@ -189,8 +189,8 @@ def check_free(row: asyncpg.Record) -> None:
 
 def why_not(kind: type[JobFact], state: State) -> str:
     """What to do instead."""
-    if state is State.FAILED:
-        return "a failed job can only be terminated"
+    if state in (State.FAILED, State.FINISHED):
+        return f"a {state} job can only be terminated"
     if kind is JobTerminated and (state in LIVE or state is State.STOPPING):
         return "stop it first" if state in LIVE else "wait until it has stopped"
     if kind is JobRestarted and (state in LIVE or state is State.STOPPING):

@@ -167,6 +167,14 @@ async def test_a_series_is_stopped_and_given_up_as_a_whole(world: World) -> None
     assert ended["counts"] == {"terminated": 1, "stopping": 2}
 
 
+async def test_of_one_that_has_finished_it_is_said_what_can_be_done(world: World) -> None:
+    asked = {"endpoint": "greet", "command": "true"}
+    job = (await world.made(await ready(world), asked))["jobs"][0]["id"]
+    await world.put_state(job, "finished")
+    said = await world.ask("POST", f"/v1/jobs/{job}/stop", {})
+    assert said.body["detail"] == "a finished job can only be terminated"
+
+
 async def test_others_see_nothing_of_it(world: World) -> None:
     path = await ready(world)
     made = await world.made(path, {"endpoint": "greet", "command": "true"})

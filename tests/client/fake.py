@@ -94,6 +94,9 @@ class Fake:
     async def stopped(self, job: str) -> None:
         self.jobs[job]["state"] = "stopped"
 
+    async def finished(self, job: str) -> None:
+        self.jobs[job]["state"] = "finished"
+
     async def print(self, subject: str, *texts: str) -> None:
         lines = self.logs.setdefault(subject, [])
         for text in texts:
@@ -510,7 +513,7 @@ class Fake:
         allowed = {
             "stop": (*LIVE, "stopping", "stopped"),
             "restart": ("stopped",),
-            "terminate": ("stopped", "failed", "terminated"),
+            "terminate": ("stopped", "finished", "failed", "terminated"),
         }
         if state not in allowed[verb]:
             return refuse(409, "job-state", f"The job is {state}", "stop it first")

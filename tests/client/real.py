@@ -152,6 +152,9 @@ class Real:
         assert found is not None
         assert await self._jobs.advance(JobStopped(job=found.id, attempt=found.attempt))
 
+    async def finished(self, job: str) -> None:
+        await self._database.execute("UPDATE jobs SET state = 'finished' WHERE id = $1", job)
+
     async def print(self, subject: str, *texts: str) -> None:
         last = await logs.last(self._database, subject, 1)
         lines = [

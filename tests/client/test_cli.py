@@ -48,6 +48,14 @@ async def test_a_job_is_stopped_restarted_and_terminated(
     assert (await going).json["state"] == "terminated"
 
 
+async def test_a_job_that_has_finished_is_not_stopped_before_it_is_terminated(
+    run: Run, platform: Platform, code: Path
+) -> None:
+    job = (await deployed(run, code))["jobs"]["predict"]
+    await platform.finished(job)
+    assert (await run("terminate", job, "--force", "--json")).json["state"] == "terminated"
+
+
 async def test_what_is_said_about_a_jobs_image_is_printed(
     run: Run, platform: Platform, code: Path
 ) -> None:

@@ -147,7 +147,7 @@ async def scale(context: Context) -> None:
 async def terminate(context: Context) -> None:
     client = context.client
     found = await client.find_job(context.args.job)
-    if context.args.force and found.state not in ("stopped", "failed"):
+    if context.args.force and found.state not in ("stopped", "finished", "failed"):
         with context.out.working(f"stopping {found.name}") as show:
             if found.state != "stopping":
                 await client.stop(found.id)
