@@ -33,6 +33,11 @@ TROUBLE: Final = (
 """What PostgreSQL being away, full or busy looks like. It becomes Transient."""
 
 
+def _said(error: BaseException) -> str:
+    """Some say nothing, such as that no connection is free in time."""
+    return str(error) or type(error).__name__
+
+
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """jsonb travels as JSON bytes that msgspec makes and reads."""
     await connection.set_type_codec(
@@ -74,7 +79,7 @@ class Database:
                 },
             )
         except TROUBLE as error:
-            raise Transient(f"no connection to PostgreSQL: {error}") from error
+            raise Transient(f"no connection to PostgreSQL: {_said(error)}") from error
         try:
             yield cls(pool)
         finally:
@@ -91,7 +96,7 @@ class Database:
             async with self._pool.acquire(timeout=ACQUIRE) as connection:
                 yield connection
         except TROUBLE as error:
-            raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise Transient(f"PostgreSQL: {_said(error)}") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
