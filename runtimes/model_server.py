@@ -21,7 +21,6 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 import json
 import signal
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -31,6 +30,7 @@ from slipway_model import Model, Refused
 
 NEVER = 78
 LARGEST = 256 << 20  # bytes of a message, either way
+ENDS = (signal.SIGTERM, signal.SIGINT)
 GRACE = 30  # seconds for the calls that run when it is told to stop
 WAITING = 64  # calls that may wait for a worker
 DETAIL = 1500  # bytes of a status' text: gRPC has 8 KB for all of an answer's trailers, escaped
@@ -109,9 +109,12 @@ def never(reason):
 
 def serve(hs, model, port, workers):
     """Serve `model` until told to stop; what runs then is finished first."""
-    told = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: told.set())
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    # not an event set by the handler: a signal that comes just before the wait would not end it
+    signal.set_wakeup_fd(tell)
+    for sign in ENDS:
+        signal.signal(sign, lambda *_: None)
     server = grpc.server(
         ThreadPoolExecutor(workers, "predict"),
         options=options(),
@@ -126,12 +129,13 @@ def serve(hs, model, port, workers):
         never("the port %d can't be listened on" % port)
     server.start()
     print("slipway: %s on port %d" % (model.name, port), file=sys.stderr, flush=True)
-    told.wait()
+    while os.read(told, 1)[0] not in ENDS:
+        pass
     server.stop(GRACE).wait()
 
 
 def main():
-    for sign in (signal.SIGTERM, signal.SIGINT):  # else the first process of a container lives on
+    for sign in ENDS:  # else the first process of a container lives on
         signal.signal(sign, lambda number, _: os._exit(128 + number))
     folder = os.path.abspath(os.environ.get("MODEL_DIR", "/model"))
     port, workers = number("APP_PORT", 9090), number("MODEL_WORKERS", 10)
