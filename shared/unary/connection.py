@@ -8,14 +8,14 @@ from typing import Final, cast
 
 from shared.dial import Failed, Trouble
 from shared.unary import frames
+from shared.unary.blocks import LIST
 from shared.unary.call import Call
 from shared.unary.calls import Calls
 from shared.unary.codes import Reset
 from shared.unary.faults import ConnectionFault
-from shared.unary.fields import LIST
 from shared.unary.incoming import Incoming
-from shared.unary.intake import CALL, CONNECTION, DEFAULT
 from shared.unary.limits import Limits
+from shared.unary.receiving import CALL, CONNECTION
 
 HIGH: Final = 1 << 18  # bytes that wait in the transport before no more messages are given to it
 LINGER: Final = 1.0  # seconds that the last words may take
@@ -30,7 +30,7 @@ _OPENING: Final = (
             frames.MAX_HEADER_LIST_SIZE: LIST,
         }
     )
-    + frames.window_update(0, CONNECTION - DEFAULT)
+    + frames.window_update(0, CONNECTION - frames.DEFAULT)
 )
 
 

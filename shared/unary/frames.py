@@ -15,6 +15,8 @@ SMALLEST: Final = 1 << 14  # payload that everybody has to take
 LONGEST: Final = 1 << 18  # payload that we take
 SPLIT: Final = 1 << 12  # bytes of DATA that are worth handing on before the rest is here
 MOST: Final = (1 << 31) - 1  # of a window, and of the number of a stream
+DEFAULT: Final = (1 << 16) - 1  # of a window, before anything is said
+MANY: Final = 64  # settings in one frame; there are seven or so
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
 PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
@@ -53,24 +55,28 @@ def reset(stream: int, code: int) -> bytes:
     return frame(RST_STREAM, 0, stream, _NUMBER.pack(code))
 
 
-def goaway(code: int) -> bytes:
-    """It never opens streams, so the last one of its that we look at is 0."""
-    return frame(GOAWAY, 0, 0, _NUMBER.pack(0) + _NUMBER.pack(code))
+def goaway(code: int, last: int = 0, why: bytes = b"") -> bytes:
+    """Streams of the other end's above `last` are not looked at; `why` is for its log."""
+    return frame(GOAWAY, 0, 0, _NUMBER.pack(last) + _NUMBER.pack(code) + why)
 
 
 def number(payload: bytes | memoryview, at: int = 0) -> int:
     return int(_NUMBER.unpack_from(payload, at)[0])
 
 
-def read_settings(payload: bytes | memoryview) -> list[tuple[int, int]]:
-    """Raises ConnectionFault when one of them has a value that it can't have."""
+def read_settings(payload: bytes | memoryview, *, push: int = 0) -> dict[int, int]:
+    """`push`: the most that ENABLE_PUSH may be, 1 of a client. Each with the last of its values. Raises ConnectionFault when one has a value that it can't
+    have, and when there are very many."""
     if len(payload) % _SETTING.size:
         raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "Its settings are cut off.")
-    found = list(_SETTING.iter_unpack(payload))
-    for name, value in found:
+    if len(payload) > MANY * _SETTING.size:
+        raise ConnectionFault(Reset.ENHANCE_YOUR_CALM, "It has too many settings.")
+    found: dict[int, int] = {}
+    for name, value in _SETTING.iter_unpack(payload):
+        found[name] = value
         if name == INITIAL_WINDOW_SIZE and value > MOST:
             raise ConnectionFault(Reset.FLOW_CONTROL_ERROR, "Its initial window is too large.")
-        if (name == ENABLE_PUSH and value) or (
+        if (name == ENABLE_PUSH and value > push) or (
             name == MAX_FRAME_SIZE and not SMALLEST <= value < 1 << 24
         ):
             raise ConnectionFault(Reset.PROTOCOL_ERROR, "One of its settings is not valid.")
@@ -93,9 +99,16 @@ class Frames:
     sender would know.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: int = LONGEST) -> None:
+        """`whole`: the most bytes of a frame that is not handed on in pieces."""
+        self._whole = whole
         self._rest = b""
         self._split: tuple[int, int, int] | None = None  # flags, stream and bytes of DATA to come
+
+    @property
+    def amid(self) -> bool:
+        """A frame has begun and not ended."""
+        return bool(self._rest) or self._split is not None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
         """Kind, flags, stream and payload of each frame that is whole now.
@@ -118,7 +131,7 @@ class Frames:
         while end - at >= HEAD:
             high, low, kind, flags, stream = _HEAD.unpack_from(data, at)
             length = high << 16 | low
-            if length > LONGEST:
+            if length > LONGEST or (length > self._whole and (kind != DATA or flags & PADDED)):
                 raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "One of its frames is too long.")
             start = at + HEAD
             if end - start < length:

@@ -1,49 +1,25 @@
-"""The windows by which servers may send to us: of the connection, and of each call.
+"""The windows by which servers may send to us their answers.
 
-The connection's is given back at once, so one slow call never stops the others, and nobody can
-overrun it. A call's is given back as its answer is taken, and is held back when the unfinished
-answers together are more than we want to hold: from then on one call is favoured until it is over,
-then the next.
+A call's is given back as its answer is taken, and is held back when the unfinished answers together
+are more than we want to hold: from then on one call is favoured until it is over, then the next.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from shared.unary.call import Call
 from shared.unary.codes import Reset
-from shared.unary.faults import CallFault, ConnectionFault
+from shared.unary.faults import CallFault
 from shared.unary.frames import window_update
-
-DEFAULT: Final = (1 << 16) - 1  # of a window, before anything is said
-CONNECTION: Final = 1 << 24
-CALL: Final = 1 << 20
+from shared.unary.receiving import CALL, Receiving
 
 
-class Intake:
-    """Frames that are to be sent for it are appended to `replies`."""
-
+class Intake(Receiving):
     def __init__(self, replies: list[bytes], held: int) -> None:
-        self._replies = replies
+        super().__init__(replies)
         self._most = held
         self._held = 0
-        self._taken = 0
-        self._late = 0  # bytes that may still come of calls which we broke off
         self._favoured: Call | None = None
         self._waiting: dict[int, Call] = {}
-
-    def frame(self, size: int) -> None:
-        """The size of any DATA, padding and all."""
-        self._taken += size
-        if self._taken >= CONNECTION // 2:
-            self._replies.append(window_update(0, self._taken))
-            self._taken = 0
-
-    def late(self, size: int) -> None:
-        """DATA of a call that is over. Raises ConnectionFault when that can't be any more."""
-        self._late -= size
-        if self._late < 0:
-            raise ConnectionFault(Reset.STREAM_CLOSED, "It goes on after the end of an answer.")
 
     def take(self, call: Call, piece: memoryview, size: int) -> None:
         """DATA of `call`, of which `piece` is left without padding. Raises CallFault."""

@@ -1,8 +1,4 @@
-"""The header block of a call, as bytes (RFC 7541), without anything that a server has to remember.
-
-Nothing is ever put into the dynamic table, so a block means the same wherever it is sent, and the
-part that is the same for all calls is made once.
-"""
+"""The header block of a call, as bytes: the part that is the same for all calls is made once."""
 
 from __future__ import annotations
 
@@ -12,10 +8,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from shared.unary.literals import field, indexed
+
 Metadata = Sequence[tuple[bytes, bytes]]
 
 LONGEST: Final = 1 << 13  # bytes of a block; servers commonly take 8 KiB
-NO_TABLE: Final = b"\x20"  # opens the first block: its dynamic table may be forgotten
 
 _POST: Final = b"\x83"
 _HTTP: Final = b"\x86"
@@ -36,13 +33,13 @@ def block(
     A name in `metadata` that ends in -bin has base64 for its value. Raises ValueError for what
     can't be sent.
     """
-    made = _same(authority, path) + _field(b"grpc-timeout", timeout(seconds))
+    made = _same(authority, path) + field(b"grpc-timeout", timeout(seconds))
     for name, value in metadata:
         if not _NAME.fullmatch(name) or name.startswith(b"grpc-") or name in _OURS:
             raise ValueError(f"metadata can't have the name {name[:40]!r}")
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of {name[:40]!r} has bytes that metadata can't have")
-        made += _field(name, value)
+        made += field(name, value)
     if len(made) > size:
         raise ValueError(f"the metadata is too long: {len(made)} bytes, {size} at most")
     return made
@@ -64,33 +61,10 @@ def _same(authority: bytes, path: bytes) -> bytes:
         (
             _POST,
             _HTTP,
-            _indexed(_PATH, path),
-            _indexed(_AUTHORITY, authority),
-            _field(b"te", b"trailers"),
-            _indexed(_CONTENT_TYPE, b"application/grpc"),
-            _indexed(_USER_AGENT, b"slipway"),
+            indexed(_PATH, path),
+            indexed(_AUTHORITY, authority),
+            field(b"te", b"trailers"),
+            indexed(_CONTENT_TYPE, b"application/grpc"),
+            indexed(_USER_AGENT, b"slipway"),
         )
     )
-
-
-def _indexed(name: int, value: bytes) -> bytes:
-    """A literal without indexing, whose name is in the static table."""
-    return integer(name, 4) + integer(len(value), 7) + value
-
-
-def _field(name: bytes, value: bytes) -> bytes:
-    return b"\x00" + integer(len(name), 7) + name + integer(len(value), 7) + value
-
-
-def integer(value: int, bits: int) -> bytes:
-    """RFC 7541, 5.1, with nothing in the bits before."""
-    most = (1 << bits) - 1
-    if value < most:
-        return bytes((value,))
-    made = bytearray((most,))
-    value -= most
-    while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)

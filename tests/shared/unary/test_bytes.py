@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from shared.unary.blocks import Blocks
 from shared.unary.calm import BURST, RATE, Calm
 from shared.unary.faults import CallFault, ConnectionFault
-from shared.unary.fields import Blocks, Fields, is_grpc, text
+from shared.unary.fields import Fields, is_grpc, read, text
 from shared.unary.frames import DATA, END_STREAM, LONGEST, PADDED, Frames, frame
+from shared.unary.literals import NO_TABLE, integer
 from shared.unary.message import LONGEST as LONGEST_MESSAGE
 from shared.unary.message import Message, prefix
-from shared.unary.request import NO_TABLE, block, integer, timeout
+from shared.unary.request import block, timeout
 
 FRAMES = st.lists(
     st.tuples(
@@ -178,7 +180,7 @@ def test_integers_are_as_the_rfc_has_them(value: int, bits: int, made: str) -> N
 @given(st.lists(st.sampled_from(["0", "5", "13", "x" * 600]), min_size=1, max_size=80))
 @how(deadline=None)
 def test_a_block_that_is_remembered_means_what_it_would_mean_anew(statuses: list[str]) -> None:
-    encoder, blocks = Encoder(), Blocks(Calm())
+    encoder, blocks = Encoder(), Blocks(Calm(), read)
     encoder.header_table_size = 300  # so that entries go, too
     for status in statuses:
         made = encoder.encode([("grpc-status", status), ("x", status)])
@@ -186,7 +188,7 @@ def test_a_block_that_is_remembered_means_what_it_would_mean_anew(statuses: list
 
 
 def test_the_same_block_may_mean_something_else_after_another() -> None:
-    blocks = Blocks(Calm())
+    blocks = Blocks(Calm(), read)
     add = b"\x40\x0bgrpc-status\x01"
     newest = b"\xbe"
     for status in (b"1", b"2", b"3"):
@@ -200,7 +202,7 @@ def test_the_same_block_may_mean_something_else_after_another() -> None:
 @given(st.lists(st.binary(max_size=200), max_size=5))
 @how(deadline=None)
 def test_a_block_of_noise_is_read_or_ends_the_connection(noise: list[bytes]) -> None:
-    blocks = Blocks(Calm())
+    blocks = Blocks(Calm(), read)
     with suppress(ConnectionFault):
         for one in noise:
             assert isinstance(blocks.decode(one), Fields)

@@ -9,6 +9,7 @@ from shared.unary import Limits, Trouble
 from shared.unary.codes import Reset
 from shared.unary.frames import (
     DATA,
+    DEFAULT,
     END_STREAM,
     GOAWAY,
     LONGEST,
@@ -16,7 +17,7 @@ from shared.unary.frames import (
     settings,
     window_update,
 )
-from shared.unary.intake import CALL, DEFAULT
+from shared.unary.receiving import CALL
 from tests.shared.unary.calls import ask, channel, failing
 from tests.shared.unary.peer import Peer, data, foe, framed, open_wide
 

@@ -1,0 +1,103 @@
+"""What the other end says, frame by frame (RFC 9113), as far as both ends read it alike.
+
+Clients and servers say what each kind of frame means to them in `_on`; one that is not in there is
+ignored, as PRIORITY and what later documents have added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from shared.unary import frames
+from shared.unary.calm import Calm
+from shared.unary.codes import Reset
+from shared.unary.faults import ConnectionFault
+
+PARTS: Final = 16  # frames of one header block
+DEAR: Final = 10.0  # what a frame costs that makes us look at all calls
+
+On = Callable[[int, int, memoryview], None]  # flags, stream, payload
+
+
+class Reader:
+    """`greeted`: the other end has said that it speaks HTTP/2. `longest` is the most bytes of a
+    header block, and `whole` those of a frame that has to be here whole."""
+
+    def __init__(
+        self, calm: Calm, replies: list[bytes], longest: int, whole: int = frames.LONGEST
+    ) -> None:
+        self.greeted = False
+        self._calm = calm
+        self._replies = replies
+        self._longest = longest
+        self._frames = frames.Frames(whole)
+        self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags, what has come
+        self._on: dict[int, On] = {
+            frames.HEADERS: self._headers,
+            frames.PING: self._ping,
+            frames.CONTINUATION: self._continuation,
+        }
+
+    @property
+    def amid(self) -> bool:
+        """A frame or a header block has begun and not ended."""
+        return self._frames.amid or self._block is not None
+
+    def feed(self, data: bytes) -> None:
+        """Raises ConnectionFault."""
+        for kind, flags, stream, payload in self._frames.feed(data):
+            if self._block is not None and kind != frames.CONTINUATION:
+                raise ConnectionFault(Reset.PROTOCOL_ERROR, "Its headers break off.")
+            if not self.greeted and (kind != frames.SETTINGS or flags & frames.ACK):
+                raise ConnectionFault(Reset.PROTOCOL_ERROR, "It does not speak HTTP/2.")
+            on = self._on.get(kind)
+            if on is None:
+                self._calm.spend()
+            else:
+                on(flags, stream, payload)
+
+    def _headers(self, flags: int, stream: int, payload: memoryview) -> None:
+        if len(payload) > self._longest:
+            raise ConnectionFault(Reset.ENHANCE_YOUR_CALM, "Its headers are too long.")
+        block = frames.unpadded(flags, payload)
+        if flags & frames.WEIGHED:
+            if len(block) < 5:
+                raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "Its headers are cut off.")
+            block = block[5:]
+        if flags & frames.END_HEADERS:
+            self._read(flags, stream, bytes(block))
+        else:
+            self._block = (stream, flags, [bytes(block)])
+
+    def _continuation(self, flags: int, stream: int, payload: memoryview) -> None:
+        if self._block is None or self._block[0] != stream:
+            raise ConnectionFault(Reset.PROTOCOL_ERROR, "Its headers have no beginning.")
+        _, first, parts = self._block
+        parts.append(bytes(payload))
+        if len(parts) > PARTS or sum(map(len, parts)) > self._longest:
+            raise ConnectionFault(Reset.ENHANCE_YOUR_CALM, "Its headers are too long.")
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._read(first, stream, b"".join(parts))
+
+    def _read(self, flags: int, stream: int, block: bytes) -> None:
+        """A whole header block."""
+        raise NotImplementedError
+
+    def _ping(self, flags: int, stream: int, payload: memoryview) -> None:
+        self._calm.spend()
+        of_all(stream)
+        exactly(payload, 8)
+        if not flags & frames.ACK:
+            self._replies.append(frames.frame(frames.PING, frames.ACK, 0, bytes(payload)))
+
+
+def exactly(payload: memoryview, size: int) -> None:
+    if len(payload) != size:
+        raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "One of its frames has a wrong size.")
+
+
+def of_all(stream: int) -> None:
+    if stream:
+        raise ConnectionFault(Reset.PROTOCOL_ERROR, "A frame of the connection names a call.")
