@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 
 from shared.dial import Failed, Trouble
+from shared.unary.body import Body
 from shared.unary.codes import Code, Reset
 from shared.unary.faults import CallFault
 from shared.unary.fields import Fields, is_grpc, text
-from shared.unary.message import Message, prefix
+from shared.unary.message import Message
 from shared.unary.rejected import Rejected
 
 Outcome = bytes | Rejected | Failed
 
 
-class Call:
+class Call(Body):
     """`stream` is 0 as long as nothing was sent. `over` ends, with nothing, once `outcome` is."""
 
     __slots__ = (
-        "_at",
-        "_message",
-        "_prefix",
         "answer",
         "block",
         "credit",
@@ -31,7 +29,6 @@ class Call:
         "over",
         "stream",
         "taken",
-        "unsent",
         "window",
     )
 
@@ -43,6 +40,7 @@ class Call:
         limit: int,
         over: asyncio.Future[None],
     ) -> None:
+        super().__init__(message)
         self.block = block
         self.deadline = deadline
         self.over = over
@@ -54,17 +52,6 @@ class Call:
         self.headed = False  # the head of the answer is here
         self.ended = False  # the server will say no more
         self.answer = Message(limit)
-        self._prefix = prefix(len(message))
-        self._message = memoryview(message)
-        self._at = 0
-        self.unsent = len(self._prefix) + len(message)
-
-    def payload(self, size: int) -> tuple[bytes | memoryview, ...]:
-        """The next `size` bytes to send, of which there are as many."""
-        self.unsent -= size
-        start, self._prefix = self._prefix[:size], self._prefix[size:]
-        at, self._at = self._at, self._at + size - len(start)
-        return start, self._message[at : self._at]
 
     def fields(self, fields: Fields) -> bytes | Rejected | None:
         """The outcome, once these are the last. Raises CallFault when they can't be right."""

@@ -14,6 +14,7 @@ from shared.unary.faults import CallFault, ConnectionFault
 from shared.unary.intake import Intake
 from shared.unary.limits import Limits
 from shared.unary.outgoing import Outgoing
+from shared.unary.sending import Pieces
 
 
 class Calls:
@@ -21,7 +22,7 @@ class Calls:
 
     def __init__(self, limits: Limits) -> None:
         self.closing = False
-        self.replies: list[bytes] = []
+        self.replies: Pieces = []
         self.calm = Calm()
         self.intake = Intake(self.replies, limits.held)
         self.open: dict[int, Call] = {}

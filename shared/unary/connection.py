@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Final, cast
 
 from shared.dial import Failed, Trouble
@@ -16,6 +15,7 @@ from shared.unary.faults import ConnectionFault
 from shared.unary.incoming import Incoming
 from shared.unary.limits import Limits
 from shared.unary.receiving import CALL, CONNECTION
+from shared.unary.watch import watch
 
 HIGH: Final = 1 << 18  # bytes that wait in the transport before no more messages are given to it
 LINGER: Final = 1.0  # seconds that the last words may take
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH)
-        _watch(self._transport)
+        watch(self._transport)
         self._transport.write(_OPENING)
 
     def pause_writing(self) -> None:
@@ -142,15 +142,3 @@ class Connection(asyncio.Protocol):
             self.ready.exception()  # nobody may be left who waits for it
         self.calls.lose(trouble, detail)
         self.calls.replies.clear()
-
-
-def _watch(transport: asyncio.Transport) -> None:
-    """Let the kernel find out within a minute that the machine at the other end has gone."""
-    connected = transport.get_extra_info("socket")
-    if connected is None or connected.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50_000)

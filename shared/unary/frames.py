@@ -65,8 +65,10 @@ def number(payload: bytes | memoryview, at: int = 0) -> int:
 
 
 def read_settings(payload: bytes | memoryview, *, push: int = 0) -> dict[int, int]:
-    """`push`: the most that ENABLE_PUSH may be, 1 of a client. Each with the last of its values. Raises ConnectionFault when one has a value that it can't
-    have, and when there are very many."""
+    """Each with the last of its values. `push` is the most that ENABLE_PUSH may be: 1 of a client.
+
+    Raises ConnectionFault when one has a value that it can't have, and when there are very many.
+    """
     if len(payload) % _SETTING.size:
         raise ConnectionFault(Reset.FRAME_SIZE_ERROR, "Its settings are cut off.")
     if len(payload) > MANY * _SETTING.size:
@@ -107,8 +109,8 @@ class Frames:
 
     @property
     def amid(self) -> bool:
-        """A frame has begun and not ended."""
-        return bool(self._rest) or self._split is not None
+        """A part of a frame is kept until the rest is here."""
+        return bool(self._rest)
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
         """Kind, flags, stream and payload of each frame that is whole now.

@@ -11,10 +11,11 @@ from shared.unary.codes import Reset
 from shared.unary.faults import CallFault
 from shared.unary.frames import window_update
 from shared.unary.receiving import CALL, Receiving
+from shared.unary.sending import Pieces
 
 
 class Intake(Receiving):
-    def __init__(self, replies: list[bytes], held: int) -> None:
+    def __init__(self, replies: Pieces, held: int) -> None:
         super().__init__(replies)
         self._most = held
         self._held = 0

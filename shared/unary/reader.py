@@ -13,6 +13,7 @@ from shared.unary import frames
 from shared.unary.calm import Calm
 from shared.unary.codes import Reset
 from shared.unary.faults import ConnectionFault
+from shared.unary.sending import Pieces
 
 PARTS: Final = 16  # frames of one header block
 DEAR: Final = 10.0  # what a frame costs that makes us look at all calls
@@ -21,13 +22,14 @@ On = Callable[[int, int, memoryview], None]  # flags, stream, payload
 
 
 class Reader:
-    """`greeted`: the other end has said that it speaks HTTP/2. `longest` is the most bytes of a
-    header block, and `whole` those of a frame that has to be here whole."""
+    """`greeted`: the other end has said that it speaks HTTP/2. `seen` counts its frames. `longest`
+    is the most bytes of a header block, and `whole` those of a frame that has to be here whole."""
 
     def __init__(
-        self, calm: Calm, replies: list[bytes], longest: int, whole: int = frames.LONGEST
+        self, calm: Calm, replies: Pieces, longest: int, whole: int = frames.LONGEST
     ) -> None:
         self.greeted = False
+        self.seen = 0
         self._calm = calm
         self._replies = replies
         self._longest = longest
@@ -41,7 +43,7 @@ class Reader:
 
     @property
     def amid(self) -> bool:
-        """A frame or a header block has begun and not ended."""
+        """A part of a frame or a header block is kept until the rest is here."""
         return self._frames.amid or self._block is not None
 
     def feed(self, data: bytes) -> None:
@@ -51,6 +53,7 @@ class Reader:
                 raise ConnectionFault(Reset.PROTOCOL_ERROR, "Its headers break off.")
             if not self.greeted and (kind != frames.SETTINGS or flags & frames.ACK):
                 raise ConnectionFault(Reset.PROTOCOL_ERROR, "It does not speak HTTP/2.")
+            self.seen += 1
             on = self._on.get(kind)
             if on is None:
                 self._calm.spend()

@@ -10,6 +10,7 @@ from typing import Final
 from shared.unary.codes import Reset
 from shared.unary.faults import ConnectionFault
 from shared.unary.frames import window_update
+from shared.unary.sending import Pieces
 
 CONNECTION: Final = 1 << 24
 CALL: Final = 1 << 20  # of each call, to begin with
@@ -18,7 +19,7 @@ CALL: Final = 1 << 20  # of each call, to begin with
 class Receiving:
     """Frames that are to be sent for it are appended to `replies`."""
 
-    def __init__(self, replies: list[bytes]) -> None:
+    def __init__(self, replies: Pieces) -> None:
         self._replies = replies
         self._taken = 0
         self._late = 0  # bytes that may still come of calls which we broke off

@@ -33,8 +33,10 @@ class Sent(Protocol):
     """`unsent` are bytes of its message, and `window` how many of them may be sent now."""
 
     stream: int
-    unsent: int
     window: int
+
+    @property
+    def unsent(self) -> int: ...
 
     def payload(self, size: int) -> tuple[bytes | memoryview, ...]:
         """The next `size` bytes to send, of which there are as many."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -55,7 +55,7 @@ class Intake:
             raise _too_large(self._room.body)
         # what was announced takes no room before it comes: announcing costs nothing
         held = min(vetted.length, MIB) if vetted.length > 0 else 0
-        self._hold(held)
+        self.hold(held)
         try:
             chunks: list[bytes] = []
             size = 0
@@ -66,27 +66,24 @@ class Intake:
                     raise _too_large(self._room.body)
                 if size > held:
                     more = max(size - held, MIB)
-                    self._hold(more, held)
+                    self.hold(more, held)
                     held += more
             yield chunks[0] if len(chunks) == 1 else b"".join(chunks)
         finally:
-            self._held -= held
+            self.free(held)
 
-    @contextmanager
-    def held(self, size: int) -> Iterator[None]:
-        """`size` bytes that came in another way count as in hand inside. Raises GatewayError."""
-        self._hold(size)
-        try:
-            yield
-        finally:
-            self._held -= size
-
-    def _hold(self, more: int, mine: int = 0) -> None:
+    def hold(self, more: int, mine: int = 0) -> None:
+        """`more` bytes are about to be in hand, beside `mine` of the same message that are, until
+        they are freed. Raises GatewayError."""
         small = mine + more <= self._room.small
         most = self._room.bodies + (self._room.spare if small else 0)
         if self._held > mine and self._held + more > most:
             raise unavailable("the gateway has no room for the body now")
         self._held += more
+
+    def free(self, size: int) -> None:
+        """So many bytes that were held are in hand no longer."""
+        self._held -= size
 
     async def _chunks(
         self, request: web.BaseRequest, vetted: Vetted, reply: Reply

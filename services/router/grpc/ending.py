@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-import grpc
-import msgspec
-
 from services.router.gateway.errors import GatewayError
+from shared.unary.codes import Code
+from shared.unary.serving import Refused
 
-CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-LONGEST: Final = 2000  # characters: a client takes 8 KiB of everything that is said at the end
-
-
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    code: grpc.StatusCode
-    text: str
-    metadata: tuple[tuple[str, str], ...] = ()
+LONGEST: Final = 2000  # characters of a text
 
 
-def ending(error: GatewayError) -> Ending:
+def ending(error: GatewayError) -> Refused:
     text = error.information
-    return Ending(
-        code=CODES[error.grpc],
-        text=text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
-        metadata=again(error.retry_after),
+    return Refused(
+        Code(error.grpc),
+        text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
+        again(error.retry_after),
     )
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from services.router.gateway.intake import Room
 from services.router.gateway.tensors import make
-from services.router.grpc import call as calls
 from services.router.grpc.server import Limits
 from shared.contract import Field
 from shared.protos.hydro_serving_grpc.tf.api.predict_pb2 import PredictRequest
@@ -101,18 +100,19 @@ async def test_a_call_without_a_message_is_refused(channel: grpc.aio.Channel) ->
     assert "no message" in said.value.details()
 
 
-async def test_a_message_that_does_not_come_is_not_waited_for(
-    monkeypatch, channel: grpc.aio.Channel
-) -> None:
-    monkeypatch.setattr(calls, "SLOWEST", 0.1)
+async def test_a_message_that_does_not_come_is_not_waited_for() -> None:
     never = asyncio.Event()
 
     async def slow():
         await never.wait()
         yield b""
 
-    with pytest.raises(grpc.aio.AioRpcError) as said:
-        await channel.stream_unary(PREDICT)(slow(), timeout=10)
+    async with (
+        doors(limits=Limits(slow=0.1)) as router,
+        grpc.aio.insecure_channel(router.address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as said:
+            await channel.stream_unary(PREDICT)(slow(), timeout=10)
     assert said.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert said.value.details() == "The request does not come"
 
