@@ -206,8 +206,9 @@ class Connection(asyncio.Protocol):
         self._transport.write(words)
         if self.calls.out.paused:
             self._transport.resume_reading()
-        if self._transport.can_write_eof():
+        try:
             self._transport.write_eof()
-        else:
-            self._transport.close()
+        except (OSError, RuntimeError):  # the client has gone already
+            self._transport.abort()
+            return
         self._abort = self._loop.call_later(LINGER, self._transport.abort)
