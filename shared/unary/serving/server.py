@@ -36,8 +36,9 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Take no more connections, tell clients to go elsewhere, give what is in hand `grace`
         seconds, and end."""
-        if self._listening is not None:
-            await self._listening.close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.close()
         for connection in list(self._connections):
             connection.leave()
         await self._wait(grace)
