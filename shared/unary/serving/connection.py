@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         lost: Callable[[Connection], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.calls = Calls(hall, self._flush)
+        self.calls = Calls(hall, self._soon)
         self.life = Life(hall.limits, loop.time())
         self._limits = hall.limits
         self._incoming = Incoming(self.calls, self.life, hall.limits)
@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._first: bytes | None = b""  # of what has to be the preface; None: it was
         self._over = False
+        self._due = False  # what waits will be sent
         self._abort: asyncio.TimerHandle | None = None
 
     # what the server asks
@@ -179,8 +180,15 @@ class Connection(asyncio.Protocol):
             return first[size:]
         return b""
 
+    def _soon(self) -> None:
+        """All that is sent in one turn of the loop goes out together."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         """Send what is to be sent."""
+        self._due = False
         if self._over:
             return
         replies = self.calls.replies

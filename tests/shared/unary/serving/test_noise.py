@@ -75,7 +75,7 @@ def spoiled(rng: Random, said: list[bytes]) -> bytes:
             case 2:
                 rng.shuffle(said)
             case 3:
-                broken = bytearray(said[at])
+                broken = bytearray(said[at] or b"\0")
                 broken[rng.randrange(len(broken))] = rng.randrange(256)
                 said[at] = bytes(broken)
             case 4:
@@ -83,7 +83,7 @@ def spoiled(rng: Random, said: list[bytes]) -> bytes:
                 noise = frame(rng.randrange(12), rng.randrange(256), rng.randrange(9), payload)
                 said.insert(at, noise)
             case _:
-                said[at] = said[at][: rng.randrange(len(said[at]))]
+                said[at] = said[at][: rng.randrange(len(said[at]) + 1)]
         if not said:
             return b""
     return b"".join(said)
@@ -102,7 +102,7 @@ async def meet(rng: Random, here: Inn) -> None:
         if rng.random() < 0.6:
             async with asyncio.timeout(0.6):
                 await guest.to_the_end()
-    except (TimeoutError, ConnectionError):
+    except (TimeoutError, ConnectionError, RuntimeError):  # the last is uvloop's word for closed
         pass
     finally:
         guest.close()
