@@ -1,7 +1,8 @@
 """`python -m benchmarks.unary`: unary calls from one process, by our client and by grpcio's.
 
-Each asks the same two servers, which are processes of their own: grpcio's with asyncio, and one
-that does nothing but frames, so that it is the client that is measured.
+Each asks the same servers, which are processes of their own: ours, grpcio's with asyncio, and one
+that does nothing but frames, so that it is the client that is measured. The time of a call is told
+on both sides.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import resource
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import uvloop
 
+from benchmarks.gateway.load import cpu
 from shared.address import Address
 from shared.unary import Channel
 from shared.unary import frames as h2
+from shared.unary.serving import Server
 
 PATH: Final = "/made.up.Service/Echo"
 SMALL: Final = bytes(40)  # two scalars
@@ -62,6 +65,19 @@ class Echo(asyncio.Protocol):
         self._transport.write(b"".join(out))
 
 
+class Same:
+    """A method of our server that gives back what it gets."""
+
+    def hold(self, more: int, mine: int) -> None:
+        pass
+
+    def free(self, size: int) -> None:
+        pass
+
+    async def answer(self, message: bytes, deadline: float | None) -> bytes:
+        return message
+
+
 def serve(kind: str, told: Connection) -> None:
     async def own() -> None:
         server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
@@ -81,14 +97,25 @@ def serve(kind: str, told: Connection) -> None:
         await server.start()
         await server.wait_for_termination()
 
+    async def served() -> None:
+        told.send(Server({PATH.encode(): Same()}).start("127.0.0.1", 0))
+        await asyncio.Event().wait()
+
     if kind == "grpcio":
         asyncio.run(grpcio())
+    elif kind == "ours":
+        uvloop.run(served())
     else:
         uvloop.run(own())
 
 
-async def measure(ask: Ask, message: bytes, at_once: int, seconds: float) -> tuple[float, float]:
-    """Calls a second, and microseconds of our own time that each takes."""
+class Taken(NamedTuple):
+    rate: float  # calls a second
+    here: float  # microseconds of the client's time for each ...
+    there: float  # ... and of the server's
+
+
+async def measure(ask: Ask, message: bytes, at_once: int, seconds: float, pid: int) -> Taken:
     await ask(message)
     count = 0
 
@@ -98,18 +125,20 @@ async def measure(ask: Ask, message: bytes, at_once: int, seconds: float) -> tup
             assert len(await ask(message)) == len(message)
             count += 1
 
-    began, used = time.perf_counter(), cpu()
+    began, used, theirs = time.perf_counter(), own(), cpu(pid)
     ends = began + seconds
     await asyncio.gather(*(one() for _ in range(at_once)))
-    return count / (time.perf_counter() - began), (cpu() - used) / count * 1e6
+    each = 1e6 / count
+    rate = count / (time.perf_counter() - began)
+    return Taken(rate, (own() - used) * each, (cpu(pid) - theirs) * each)
 
 
-def cpu() -> float:
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    return own.ru_utime + own.ru_stime
+def own() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
-async def ours(port: int, kind: str, seconds: float) -> None:
+async def ours(port: int, pid: int, kind: str, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     channel = await Channel.open(Address(f"http://127.0.0.1:{port}"), 5)
     path = PATH.encode()
@@ -117,38 +146,42 @@ async def ours(port: int, kind: str, seconds: float) -> None:
     async def ask(message: bytes) -> bytes:
         return await channel.call(path, message, loop.time() + 10)
 
-    await rows("ours", ask, kind, seconds)
+    await rows("ours", ask, kind, seconds, pid)
     channel.close()
 
 
-async def theirs(port: int, kind: str, seconds: float) -> None:
+async def theirs(port: int, pid: int, kind: str, seconds: float) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=NO_LIMIT) as channel:
         call: Any = channel.unary_unary(PATH)
 
         async def ask(message: bytes) -> bytes:
             return bytes(await call(message, timeout=10))
 
-        await rows("grpcio", ask, kind, seconds)
+        await rows("grpcio", ask, kind, seconds, pid)
 
 
-async def rows(name: str, ask: Ask, kind: str, seconds: float) -> None:
+async def rows(name: str, ask: Ask, kind: str, seconds: float, pid: int) -> None:
     small = (("two scalars", SMALL, 1), ("two scalars", SMALL, 64))
     large = (("an image", LARGE, 1), ("an image", LARGE, 8))
     for what, message, at_once in small if kind == "frames" else small + large:
-        speed, each = await measure(ask, message, at_once, seconds)
-        print(f"  {name:8}{what:14}{at_once:3} at once{speed:10.0f}/s{each:8.0f} µs each")
+        took = await measure(ask, message, at_once, seconds, pid)
+        print(
+            f"  {name:8}{what:14}{at_once:3} at once{took.rate:10.0f}/s"
+            f"{took.here:8.0f} µs each, and{took.there:6.0f} of the server"
+        )
 
 
 def main(seconds: float = 1.0) -> None:
     spawn = multiprocessing.get_context("spawn")
-    for kind in ("frames", "grpcio"):
+    for kind in ("frames", "ours", "grpcio"):
         here, there = spawn.Pipe()
         server = spawn.Process(target=serve, args=(kind, there), daemon=True)
         server.start()
         port = here.recv()
+        assert server.pid is not None
         print(f"server: {kind}")
-        uvloop.run(ours(port, kind, seconds))
-        uvloop.run(theirs(port, kind, seconds))
+        uvloop.run(ours(port, server.pid, kind, seconds))
+        uvloop.run(theirs(port, server.pid, kind, seconds))
         server.terminate()
         server.join()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from random import Random
 
 import pytest
 
@@ -16,12 +17,14 @@ from shared.unary.frames import (
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    INITIAL_WINDOW_SIZE,
     PADDED,
     PRIORITY,
     RST_STREAM,
     WEIGHED,
     frame,
     reset,
+    window_update,
 )
 from shared.unary.serving import Limits
 from tests.shared.unary.peer import framed
@@ -70,6 +73,23 @@ async def test_large_messages_pass_both_ways_at_once() -> None:
         assert await asyncio.gather(*calls) == messages
         assert here.room.peak < 2 * sum(map(len, messages))
         channel.close()
+
+
+async def test_no_more_of_an_answer_is_sent_than_the_windows_let_through() -> None:
+    async with inn() as here, here.guest({INITIAL_WINDOW_SIZE: 10}) as guest:
+        stream, allowed, total = guest.call(bytes(100_000)), 10, 100_005
+        guest.send(window_update(0, 1 << 20))
+        rng = Random(7)
+        while allowed < total:
+            while len(guest.bodies.get(stream, b"")) < allowed:
+                await guest.until(DATA)
+            assert len(guest.bodies[stream]) == allowed
+            step = rng.choice((1, 7, 5000, 30_000))
+            guest.send(window_update(stream, step))
+            allowed += step
+        got = await guest.until(HEADERS)
+        assert got.flags & END_STREAM
+        assert guest.bodies[stream] == framed(bytes(100_000))
 
 
 @pytest.mark.parametrize(

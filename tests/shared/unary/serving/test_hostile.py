@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +14,6 @@ from shared.unary.frames import (
     ACK,
     CONTINUATION,
     DATA,
-    DEFAULT,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
@@ -35,6 +35,7 @@ from shared.unary.frames import (
 )
 from shared.unary.receiving import CALL
 from shared.unary.serving import Limits
+from shared.unary.serving.connection import HIGH
 from tests.shared.unary.peer import framed
 from tests.shared.unary.serving.guest import ECHO, WAIT, Guest, Room, asked, inn
 
@@ -281,22 +282,26 @@ async def test_an_answer_that_is_not_taken_is_given_up() -> None:
 
 
 async def test_who_takes_nothing_at_all_is_not_heard_and_then_let_go() -> None:
-    async with inn(Limits(stall=0.3, slow=5, message=1 << 26)) as here:
-        guest = await here.stranger()
-        guest.send(PREFACE, settings({INITIAL_WINDOW_SIZE: (1 << 31) - 1}))
-        guest.send(window_update(0, (1 << 31) - 1 - DEFAULT))
+    async with inn(Limits(stall=0.5)) as here, here.guest() as guest:
         guest._reader._transport.pause_reading()  # type: ignore[attr-defined]
-        for _ in range(8):
-            stream = guest.open()
-            message = framed(bytes(4_000_000))
-            pieces = (message[at : at + LONGEST] for at in range(0, 1_000_000, LONGEST))
-            guest.send(*(frame(DATA, 0, stream, piece) for piece in pieces))
-        small = [guest.call(bytes(60_000)) for _ in range(200)]
-        assert small
-        await here.until(lambda: len(here.server._connections) == 1)
-        await here.until(lambda: not here.server._connections)
+        [connection] = here.server._connections
+        kernel = connection._transport.get_extra_info("socket")
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        guest.open(asked("/no/thing"), END_STREAM)
+        block, flags = guest.encoder.encode(asked("/no/thing")), END_HEADERS | END_STREAM
+        most = 0
+
+        def gone() -> bool:
+            nonlocal most
+            most = max(most, connection._transport.get_write_buffer_size())
+            return not here.server._connections
+
+        for stream in range(3, 120_001, 2):  # each is told why it is refused
+            guest.send(frame(HEADERS, flags, stream, block))
+        await here.until(gone)
+        assert HIGH < most < 6 * HIGH
+        assert connection.calls.last < 120_000
         await here.serves()
-        guest.close()
 
 
 async def test_answers_that_nobody_takes_are_cut_when_there_are_too_many() -> None:
