@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
             amid=incoming.amid,
             seen=incoming.seen,
             calls=self.calls.count,
+            last=self.calls.last,
         )
         if due is Due.END:
             self.end(Reset.NO_ERROR, "too slow")

@@ -36,6 +36,7 @@ class Life:
         self.gone = False  # it knows it for certain
         self._limits = limits
         self._since = now
+        self._last = 0
         self._asked: float | None = None
         self._amid: tuple[int, float] = (-1, now)  # frames that had come, and since when
         self._strikes = 0
@@ -58,13 +59,16 @@ class Life:
         if payload == BYE and self.left is not None:
             self.gone = True
 
-    def look(self, now: float, *, greeted: bool, amid: bool, seen: int, calls: int) -> Due:
-        """`seen` frames have come, and `amid`: the next one has begun."""
+    def look(
+        self, now: float, *, greeted: bool, amid: bool, seen: int, calls: int, last: int
+    ) -> Due:
+        """`seen` frames have come, and `amid`: the next one has begun. There are `calls`, and the
+        `last` that was opened is over if there are none."""
         limits = self._limits
         if not greeted:
             return Due.END if now - self._since >= limits.greeting else Due.NOTHING
-        if calls:
-            self.busy = now
+        if calls or last != self._last:
+            self.busy, self._last = now, last
         if not amid or seen != self._amid[0]:
             self._amid = (seen, now)
         if now - self._amid[1] >= limits.slow:

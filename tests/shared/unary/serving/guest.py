@@ -99,6 +99,8 @@ class Waiting(Method):
 
 class Failing(Method):
     async def answer(self, message: bytes, deadline: float | None) -> bytes:
+        if message == b"cancelled":
+            raise asyncio.CancelledError
         if message:
             raise Refused(Code.NOT_FOUND, message.decode(), (("retry-after", "7"),))
         raise RuntimeError("a mistake of ours")

@@ -180,6 +180,11 @@ async def test_a_mistake_of_ours_is_internal_and_is_not_told(caplog) -> None:
             assert (answer.status, answer.text) == (Code.INTERNAL, "Something went wrong here")
 
 
+async def test_a_method_that_gives_up_leaves_nobody_waiting() -> None:
+    async with inn() as here, here.guest() as guest:
+        assert (await guest.ask(b"cancelled", asked(FAIL))).status == Code.CANCELLED
+
+
 async def test_a_call_without_a_whole_message_is_refused() -> None:
     async with inn() as here, here.guest() as guest:
         for sent in (b"", b"\0\0", framed(b"cut off")[:-1]):
