@@ -21,6 +21,7 @@ from services.router.inference import pages as inference
 from services.router.main import serve
 from services.router.proxy import Proxy
 from services.router.table import Route, Table
+from shared import heap
 from shared.address import Address
 from shared.application import ApplicationState, Graph, Stage, Variant
 from shared.endpoint import Serving
@@ -108,4 +109,5 @@ async def main(runtime: int) -> None:
 
 
 if __name__ == "__main__":
+    heap.keep()
     uvloop.run(main(int(sys.argv[1])))

@@ -26,7 +26,7 @@ from services.router.refresh import Refresh
 from services.router.server import Server
 from services.router.snapshot import PostgresSource
 from services.router.table import Table
-from shared import config, doorman, service, unary
+from shared import config, doorman, heap, service, unary
 from shared.config import Misconfigured
 from shared.run import Loop, every
 from shared.service import Floor
@@ -168,4 +168,5 @@ def _keys(setting: str) -> tuple[str, ...]:
 
 
 def main() -> None:
+    heap.keep()
     service.main(Config, compose)

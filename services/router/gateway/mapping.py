@@ -16,13 +16,13 @@ since nobody could find them later.
 - variant can't be sent as JSON; null is nothing's value
 
 The quick way: a field's text is found but not read; without its inner brackets it is one list of
-numbers, which msgspec reads strictly. What it can't read so is read at leisure, and either is one
-of the above or gets its error.
+numbers, which msgspec reads strictly; many floats simdjson reads. What can't be read so is read at
+leisure, and either is one of the above or gets its error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ import msgspec
 
 from services.router.gateway import values
 from services.router.gateway.errors import GatewayError, Kind
+from services.router.gateway.floats import floats
 from services.router.gateway.tensors import RANGES, agrees, make, make_map
 from services.router.gateway.values import Family, bad, word
 from shared.contract import ANY, DType, Field, Shape, shown
@@ -139,7 +140,7 @@ def _tensor(text: bytes, field: Field, at: str, leisure: int | None) -> TensorPr
         raise bad(f"Invalid '{at}' field: {_outside(dtype, elements)}") from error
 
 
-def _quickly(text: bytes, family: Family, shape: Shape | None) -> list[Any] | None:
+def _quickly(text: bytes, family: Family, shape: Shape | None) -> Sequence[Any] | None:
     """The elements, if they are what they should be to the letter; else None."""
     try:
         if text[:1] != b"[":
@@ -149,6 +150,8 @@ def _quickly(text: bytes, family: Family, shape: Shape | None) -> list[Any] | No
             return [one.encode() if family == "string" else one]
         if family == "string" or (shape == () and text.count(b"[") > 1):
             return None
+        if family == "float" and (found := floats(text)) is not None:
+            return found
         flat = b"[%b]" % text.replace(b"[", b"").replace(b"]", b"")
         return _rows[family].decode(flat)  # type: ignore[no-any-return]
     except (*_UNREAD, UnicodeEncodeError):
@@ -197,7 +200,7 @@ def _seen(value: Any, shape: Shape, parts: int) -> Shape:
     return seen if fit else shape
 
 
-def _outside(dtype: DType, elements: list[Any]) -> str:
+def _outside(dtype: DType, elements: Sequence[Any]) -> str:
     if found := RANGES.get(LAYOUTS[dtype].code):
         low, high = found
         odd = next(one for one in elements if not low <= one <= high)
