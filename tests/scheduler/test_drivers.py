@@ -69,8 +69,6 @@ async def test_stopping_ends_it_and_forgets_it(on: Target) -> None:
 
 async def test_what_was_stopped_never_begins_again_under_its_name(on: Target) -> None:
     """As when a scheduler stood still in its start while another gave the GPUs to somebody else."""
-    if on.kind == "container":
-        pytest.skip("a late start is ended by the next look there")
     work, never = await on.serving(), await on.serving(attempt=2)
     await on.started(work)
     for replica in (work.replica, never.replica):

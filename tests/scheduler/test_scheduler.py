@@ -21,6 +21,7 @@ from shared.events import (
     JobFailed,
     JobPlaced,
     JobRestarted,
+    JobScaled,
     JobStopped,
     JobStopping,
     JobTerminated,
@@ -406,6 +407,19 @@ async def test_a_job_that_another_places_during_a_look_keeps_its_gpus(
     await turning
     await scheduler.settle()
     assert await stage.held() == {"process/rtx3090-0": Replica(job, 1)}
+
+
+@pytest.mark.parametrize("change", ["present = false", "unproven = true", "quarantine = 'Xid 79'"])
+async def test_a_gpu_that_went_out_during_a_look_is_given_to_nobody(stage, change):
+    await stage.has(rtx3090=2)
+    out, sound = "process/rtx3090-0", "process/rtx3090-1"
+    await stage.database.execute(f"UPDATE gpus SET {change} WHERE id = $1", out)
+    job = await stage.job(gpus=1)
+    assert not await stage.jobs.place(JobPlaced(job=job, attempt=1, gpus=(out,)))
+    assert await stage.jobs.place(JobPlaced(job=job, attempt=1, gpus=(sound,)))
+    await stage.database.execute("UPDATE jobs SET copies = 2 WHERE id = $1", job)
+    assert not await stage.jobs.grow(JobScaled(job=job, attempt=1, copies=2), 1, [out])
+    assert await stage.held() == {sound: Replica(job, 1)}
 
 
 async def test_S16_nothing_is_written_when_nothing_has_changed(stage, scheduler, driver):

@@ -14,6 +14,12 @@ WITH grown AS (
        AND copies >= $4
        -- what it was to give back may have been taken from it a moment ago
        AND (gpu_count = 0 OR CASE WHEN cardinality($5::text[]) > 0 THEN held = $3 ELSE held >= $4 END)
+       AND NOT EXISTS ( -- one that may not be given any more
+           SELECT
+             FROM unnest($5::text[]) AS wanted (gpu)
+             LEFT JOIN gpus ON gpus.id = wanted.gpu
+            WHERE gpus.id IS NULL OR NOT gpus.present OR gpus.unproven OR gpus.quarantine <> ''
+           )
        AND ($8::bigint IS NULL -- else only while nobody newer acts for its target
             OR EXISTS (SELECT FROM leaders
                         WHERE leaders.target = jobs.target AND leaders.epoch = $8 FOR SHARE))

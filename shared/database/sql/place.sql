@@ -1,6 +1,6 @@
 -- Give queued jobs GPUs, each for so many copies, and move them on: each job wholly or not at all. A
--- job is passed over when one of its GPUs is held; when another gives one away at this very moment,
--- the table's constraint refuses the statement and nothing has happened.
+-- job is passed over when one of its GPUs is held, or may not be given any more; when another gives
+-- one away at this very moment, the table's constraint refuses the statement and nothing has happened.
 -- $1 the facts: job, attempt, copies, and GPUs copy by copy  $2 their type  $3 epoch (null: none)
 WITH given AS (
     SELECT value AS fact, value ->> 'job' AS job, (value ->> 'attempt')::integer AS attempt,
@@ -19,7 +19,10 @@ WITH given AS (
        AND NOT EXISTS (
            SELECT
              FROM jsonb_array_elements_text(given.fact -> 'gpus') AS wanted (gpu)
-             JOIN allocations ON allocations.gpu = wanted.gpu AND allocations.released_at IS NULL
+             LEFT JOIN gpus ON gpus.id = wanted.gpu
+             LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL
+            WHERE allocations.gpu IS NOT NULL
+               OR gpus.id IS NULL OR NOT gpus.present OR gpus.unproven OR gpus.quarantine <> ''
            )
        AND ($3::bigint IS NULL -- else only while nobody newer acts for its target
             OR EXISTS (SELECT FROM leaders

@@ -67,8 +67,9 @@ async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(bed: Bed, tmp_
 async def test_S04_a_start_that_is_killed_at_any_moment_leaves_nothing_that_is_not_found_again(
     bed: Bed, tmp_path: Path
 ) -> None:
-    work = await Target("container", FakeDriver(), blobs(tmp_path), tmp_path, bed).serving()
+    one = Target("container", FakeDriver(), blobs(tmp_path), tmp_path, bed)
     for tenths in range(2, 10):
+        work = await one.serving(attempt=tenths)
         starter = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", STARTER, str(tmp_path), bed.url, msgspec.json.encode(work)),
             stdout=asyncio.subprocess.DEVNULL,

@@ -53,15 +53,13 @@ async def test_what_is_printed_while_nobody_looks_is_collected_later(
 async def test_the_last_words_of_what_ended_while_nobody_looked_are_kept(
     bed: Bed, tmp_path: Path
 ) -> None:
-    async with target("container", tmp_path, bed) as on:
-        work = await on.shell("echo first; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo last")
-        await on.started(work)
-        await on.texts(work.replica, 1)
-        name = bed.name(tmp_path, work.replica)
-    async with opened("container", tmp_path, Blobs.open(f"file:{tmp_path}/blobs"), bed) as driver:
-        one = Target("container", driver, on.blobs, tmp_path, bed)
+    blobs = Blobs.open(f"file:{tmp_path}/blobs")
+    async with opened("container", tmp_path, blobs, bed) as driver:
+        one = Target("container", driver, blobs, tmp_path, bed)
+        work = await one.shell("echo first; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo last")
         await one.started(work)
         await one.texts(work.replica, 1)
+        name = bed.name(tmp_path, work.replica)
     await bed.run("exec", name, "touch", "/tmp/go")
     while "last" not in await bed.run("logs", name):
         await asyncio.sleep(0.05)

@@ -208,16 +208,16 @@ async def test_a_replica_whose_container_is_taken_away_is_gone(on: Target, bed: 
     assert await on.driver.observe() == {}
 
 
-async def test_a_start_that_was_cut_short_can_be_made_again(on: Target, bed: Bed) -> None:
-    work = await on.serving()
-    await on.started(work)
-    await on.driver.stop(work.replica, 1)
-    name = bed.name(on.home, work.replica)
-    label = name.removesuffix(f"-{work.replica}").removeprefix("slipway-")
+async def test_a_start_that_was_cut_short_can_be_ended(on: Target, bed: Bed) -> None:
+    first, half = await on.serving(), await on.serving(attempt=2)
+    await on.started(first)
+    await on.driver.stop(first.replica, 1)
+    name = bed.name(on.home, half.replica)
+    label = name.removesuffix(f"-{half.replica}").removeprefix("slipway-")
     await bed.run(
         *("create", "--name", name, "--label", f"dev.slipway.platform={label}"),
-        *("--label", f"dev.slipway.replica={work.replica}", f"{work.repository}@{work.image}"),
+        *("--label", f"dev.slipway.replica={half.replica}", f"{half.repository}@{half.image}"),
     )
-    await on.driver.stop(work.replica, 1)
-    await on.started(work)
-    await on.until(work.replica, Phase.READY)
+    assert list(await on.driver.observe()) == [half.replica]
+    await on.driver.stop(half.replica, 1)
+    assert await on.driver.observe() == {}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from services.scheduler.driver import (
+    Ended,
     Gpu,
     Observed,
     Phase,
@@ -34,7 +35,7 @@ from services.scheduler.drivers.container.maker import Maker
 from services.scheduler.drivers.container.spec import Labels
 from services.scheduler.drivers.container.spool import Spool
 from services.scheduler.drivers.outputs import FIELD, FOLDER, together
-from services.scheduler.drivers.process import logbook
+from services.scheduler.drivers.process import graves, logbook
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from shared.database.logs import Line
 from shared.errors import Invalid, Permanent, Transient, translate
@@ -67,15 +68,14 @@ class ContainerDriver:
 
     async def stop(self, replica: Replica, grace: float) -> None:
         async with self._lock(replica):
-            for found in await self._listed(f"{spec.REPLICA}={replica}"):
-                await self._end(found.id, grace)
-                await self._let_go(replica, finish=True)
-                await self._engine.remove(found.id, force=True)
-            await self._let_go(replica)
-            await self._maker.drop_network(replica)
             folder = self._folder(replica)
-            if folder.exists():
+            await self._remove(replica, grace)
+            while not await asyncio.to_thread(graves.bury, self._home, folder):
                 await asyncio.to_thread(throw_away, self._home, folder)
+            # who is about to start it finds the mark, or has made what is found here
+            await self._remove(replica, grace)
+            await self._maker.drop_network(replica)
+            await asyncio.to_thread(graves.forget, self._home, self._replicas)
         self._locks.pop(replica, None)
 
     async def observe(self) -> Mapping[Replica, Observed]:
@@ -86,9 +86,8 @@ class ContainerDriver:
                 listed[labels.replica] = each
                 await self._adopt(each, labels)
         folders = filter(None, map(spec.replica_of, os.listdir(self._replicas)))
-        return {
-            replica: self._look(replica, listed.get(replica)) for replica in {*listed, *folders}
-        }
+        kept = [replica for replica in folders if not graves.ended(self._folder(replica))]
+        return {replica: self._look(replica, listed.get(replica)) for replica in {*listed, *kept}}
 
     async def look(self, replica: Replica) -> Observed | None:
         return (await self.observe()).get(replica)
@@ -150,11 +149,15 @@ class ContainerDriver:
             except Permanent as error:
                 await self._maker.undo(replica)
                 return Refused(str(error))
+            except Ended:
+                await self._maker.undo(replica)
+                raise
             finally:
                 self._starting.discard(replica)
 
     async def _start(self, workload: Workload) -> Started:
         replica = workload.replica
+        graves.vet(self._folder(replica))
         found = await self._maker.found(replica)
         if found is not None and found.state.over:
             await self._follow(found)  # for its last words
@@ -166,7 +169,7 @@ class ContainerDriver:
             await self._engine.remove(found.id, force=False)
             found = None
         if found is None or not found.state.running:
-            found = await self._maker.make(workload)
+            found = await self._maker.make(workload, lambda: graves.vet(self._folder(replica)))
         address = found.address(workload.endpoint.port)
         if address is None and workload.run is None:
             raise Transient(f"the container of {replica} has no address yet")
@@ -210,6 +213,13 @@ class ContainerDriver:
         self._followers[labels.replica] = Follower(
             self._engine, ours, life, labels, self.changed.set
         )
+
+    async def _remove(self, replica: Replica, grace: float) -> None:
+        for found in await self._listed(f"{spec.REPLICA}={replica}"):
+            await self._end(found.id, grace)
+            await self._let_go(replica, finish=True)
+            await self._engine.remove(found.id, force=True)
+        await self._let_go(replica)
 
     async def _let_go(self, replica: Replica, *, finish: bool = False) -> None:
         follower = self._followers.pop(replica, None)

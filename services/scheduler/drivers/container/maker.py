@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -50,8 +50,8 @@ class Maker:
         except Missing:
             return None
 
-    async def make(self, workload: Workload) -> Container:
-        """Create it, unless it is there, and start it.
+    async def make(self, workload: Workload, vet: Callable[[], None]) -> Container:
+        """Create it, unless it is there, and start it, unless `vet` raises between the two.
 
         Raises Permanent when it can never start, for instance when its image does not exist.
         """
@@ -68,6 +68,7 @@ class Maker:
             await self._engine.put(container, spec.files(image, workload), folders)
             if place.kind == "podman" and not place.published:
                 await self._walls.stand()
+            vet()
             await self._engine.start(container)
             return await self._engine.show(container)
         except Missing as error:  # its network or it itself was removed meanwhile

@@ -19,7 +19,6 @@ from typing import Final
 import msgspec
 
 from services.scheduler.driver import (
-    Ended,
     Gpu,
     Observed,
     Phase,
@@ -141,7 +140,7 @@ class ProcessDriver:
         replica = workload.replica
         async with self._lock(replica):
             folder = self._folder(replica)
-            _vet(folder)
+            graves.vet(folder)
             if alive.lives(folder) or self._look(replica).phase is Phase.FINISHED:
                 return self._started(workload)
             self._starting.add(replica)
@@ -163,12 +162,12 @@ class ProcessDriver:
                 await self._sweep(folder)
                 _link_lines(folder / "log", fresh / "log")
                 await asyncio.to_thread(throw_away, self._home, folder)
-            _vet(folder)
+            graves.vet(folder)
             if not folder.exists():  # else it is whole, and whoever made it may be launching it
                 fresh.rename(folder)
         self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
         trouble = await asyncio.to_thread(self._launcher.launch, folder)
-        _vet(folder)
+        graves.vet(folder)
         if trouble is not None:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")
@@ -240,11 +239,6 @@ class ProcessDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
-
-
-def _vet(folder: Path) -> None:
-    if graves.ended(folder):
-        raise Ended(f"replica {folder.name} was stopped")
 
 
 def _link_lines(old: Path, new: Path) -> None:

@@ -1,8 +1,10 @@
 """The places of replicas that were stopped, kept for a while so that nothing comes to life there.
 
 A scheduler may stand still in the middle of a start, and go on when another has stopped that
-replica and given its GPUs away. Where the replica's folder was is then another folder, and the
-start's last step, which moves its own to that place, is refused by the file system.
+replica and given its GPUs away. Where the replica's folder was is then another folder. Of a process
+the start's last step, which moves its own folder to that place, is refused by the file system. A
+container is made first, and started when no mark is found: a stop marks the place first, and then
+removes what was made before.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from services.scheduler.driver import Ended
 from services.scheduler.drivers.process.rubbish import part, throw_away
 
 MARK: Final = "ended"
@@ -21,6 +24,12 @@ KEPT: Final = 900.0  # seconds: longer than any start, and than anybody stands s
 
 def ended(folder: Path) -> bool:
     return (folder / MARK).exists()
+
+
+def vet(folder: Path) -> None:
+    """Raises Ended when the replica whose place this is was stopped."""
+    if ended(folder):
+        raise Ended(f"replica {folder.name} was stopped")
 
 
 def bury(home: Path, folder: Path) -> bool:
