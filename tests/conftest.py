@@ -23,6 +23,14 @@ from tests.simulation.clock import make
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONG = ("tests/acceptance/", "tests/simulation/test_seeds", "tests/docs/test_commands.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that nobody has much of it left at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 def named(url: str, database: str) -> str:
     """The URL of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
