@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeAlias
 from services.scheduler.drivers.kubernetes.errors import Missing, Rejected
 from services.scheduler.drivers.kubernetes.manifests.pod import SERVER
 from services.scheduler.drivers.kubernetes.objects import ContainerStatus, Pod, State
-from services.scheduler.drivers.kubernetes.place import Place
+from services.scheduler.drivers.kubernetes.place import Place, normal
 from shared.errors import Transient
 
 LONGEST: Final = 8192  # bytes of a line; the rest of it is cut off
@@ -130,9 +130,13 @@ class Tail:
         source = f"{self._name}/{life}"
         async with aclosing(reading) as lines:
             async for line in lines:
-                self._failures = 0
                 at, _, text = line.partition(b" ")
-                stamp = self._place.stamp(at[:64].decode(errors="replace"))
+                moment = normal(at[:64].decode(errors="replace"))
+                if not moment:
+                    # a node tells in the log itself that it can read no further of it
+                    raise Missing(line[:200].decode(errors="replace"))
+                self._failures = 0
+                stamp = self._place.stamp(moment)
                 if stamp is not None:
                     shown = text[:LONGEST].decode(errors="replace").replace("\0", "")
                     await self._put(source, stamp, shown)

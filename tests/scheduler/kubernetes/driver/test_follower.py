@@ -148,6 +148,25 @@ async def test_trouble_on_the_way_loses_and_doubles_nothing(
     assert [line.text for line in await taken(follower, 2)] == ["one", "two"]
 
 
+async def test_what_a_node_says_in_the_log_itself_is_no_line_of_it(
+    node: Node, made: Callable[..., Follower]
+) -> None:
+    node.say("one")
+    node.lives[-1].append(
+        'rpc error: code = NotFound desc = an error occurred when try to find "c"'
+    )
+    follower = made()
+    follower.see([alive()])
+    await taken(follower, 1)
+    node.lives[-1].pop()  # it was another moment's trouble
+    node.say("two")
+    assert [line.text for line in await taken(follower, 2)] == ["one", "two"]
+    node.lives[-1].append("unable to retrieve container logs for containerd://c")
+    follower.see([pod(name="p", server={"state": ended(1)})])
+    await follower.settled()
+    assert [line.text for line in follower.take(0)] == ["one", "two"]
+
+
 async def test_what_is_not_collected_stops_the_reading(
     node: Node, made: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:

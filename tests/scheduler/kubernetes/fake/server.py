@@ -229,7 +229,12 @@ class Server:
                     stamped = query.get("timestamps") == "true"
                     await answer.write((line if stamped else line.partition(b" ")[2]) + b"\n")
             sent = len(lines)
-            if "follow" not in query or ("pods", namespace, name) not in self._store.objects:
+            if "follow" not in query:
+                break
+            if ("pods", namespace, name) not in self._store.objects:
+                await answer.write(
+                    b'rpc error: code = NotFound desc = find container "c": not found'
+                )
                 break
             await asyncio.sleep(0.02)
         return answer
