@@ -101,21 +101,22 @@ async def written(place: Place, *, seconds: float = 15.0, windows: int = 4) -> l
     """What was written while nothing had to be: objects of ours that changed, or else requests that
     change such ones, which Kubernetes counts even when they come to nothing.
 
-    It counts those of everybody on the cluster. So one quiet window will do, longer than the pause
-    between two repairs of something that somebody else changes again and again.
+    It counts what everybody on the cluster writes: of a node that was out of reach for a while,
+    Kubernetes writes into its pods that they are not ready, and kubelet that they are. So one quiet
+    window will do, longer than the pause between two repairs of something that somebody else
+    changes again and again.
     """
-    asked: list[str] = []
+    wrong: list[str] = []
     for _ in range(windows):
         before, counted = await look(place), await writes(place.api)
         await asyncio.sleep(seconds)
         after, then = await look(place), await writes(place.api)
-        if changed := moved(before, after):
-            return changed
         more = then - counted
         asked = [f"{count} times {verb} {what}" for (verb, what), count in more.items()]
-        if not asked:
+        wrong = moved(before, after) or asked
+        if not wrong:
             break
-    return asked
+    return wrong
 
 
 async def writes(api: Api) -> Counter[tuple[str, str]]:
