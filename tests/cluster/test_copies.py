@@ -116,6 +116,34 @@ async def test_copies_come_and_go_while_every_request_is_served(
     assert {each.tries for each in tally.served} == {1}
 
 
+async def test_copies_follow_what_is_asked_of_them(
+    slipway: Patient, create: Create, http: aiohttp.ClientSession, release: Installed
+) -> None:
+    job = await create(autoscaling={"min": 1, "max": 3, "requests": 2, "down_after": 5})
+    assert (job.copies, job.copies_running) == (1, 1)
+    enough = asyncio.Event()
+
+    async def ask() -> None:
+        while not enough.is_set():
+            async with http.get(f"{job.url}/slow") as answer:
+                assert answer.status == 200, await answer.text()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(ask())
+        await until_running(slipway, job, 3)
+        enough.set()
+    await until_running(slipway, job, 1)
+    [left] = await until_few(release, job, 1)
+    assert await heard(http, job, 1) == {left}
+
+
+async def until_running(slipway: Patient, job: Job, copies: int) -> None:
+    async with asyncio.timeout(90):
+        while (await slipway.job(job.id)).copies_running != copies:
+            await asyncio.sleep(0.2)
+
+
 async def until_few(release: Installed, job: Job, copies: int) -> list[str]:
     async with asyncio.timeout(60):
         while len(names := await pods(release, job)) != copies:
