@@ -111,8 +111,8 @@ class Driver(Protocol):
         Starting what already runs makes it as told now: as many copies, and nothing that somebody
         else changed; else it changes nothing. Raises Transient if it may start later.
         Raises Ended when it was stopped a while ago: one who stood still and did not hear of that
-        must not take GPUs that are another's by now. (A cluster itself gives no GPU twice, and there
-        what comes late is ended by the next look.)
+        must not take GPUs that are another's by now. (A cluster itself gives no GPU twice; what
+        comes late there is ended by the next look.)
         """
 
     async def stop(self, replica: Replica, grace: float) -> None:
