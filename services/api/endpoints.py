@@ -21,8 +21,8 @@ ENDPOINT_MAKE = sql(__package__, "endpoint_make")
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project, asked = await call.project(), call.body
     target = call.context.target(asked.target)
-    # early, since looking into the source costs; under a key, it may be this request that took it
-    if call.key is None and await _taken(call, project):
+    # early, since fetching the source costs; under a key, it may be this request that took it
+    if asked.model.source_type == "git" and call.key is None and await _taken(call, project):
         raise _conflict()
     plan = await source.endpoint(
         call.context, project, target, asked, any_class=call.who.may("admin")
@@ -36,6 +36,9 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
             raise _conflict()
         return created(jobs.view(row, call.context.router_url))
 
+    if call.key is None and not call.context.builds_per_owner:  # then it is one statement
+        async with call.database.connection() as connection:
+            return await write(connection)
     return await call.once(write)
 
 
