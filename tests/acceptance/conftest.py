@@ -4,15 +4,16 @@ and on four that run containers with base images of their own in place of this m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from slipway import AsyncClient
+from slipway import AsyncClient, SlipwayError
 from slipway.types import Job, Version
 from tests.acceptance.platform import Gpus, Platform, distributed, embedded
 from tests.beds.ground import ground
@@ -50,7 +51,16 @@ async def platform(
             opened = distributed(home, url, **settings)
         running = await stack.enter_async_context(opened)
         running.registry = settings.get("BASE_REGISTRY", "")
+        await known(running)
         yield running
+
+
+async def known(platform: Platform) -> None:
+    """Returns when the API knows the target's GPUs: till then it has none to give."""
+    async with AsyncClient(platform.api_url, platform.token, "local/default") as client:
+        async with asyncio.timeout(60):
+            while "rtx3090" not in [gpu.type for gpu in await client.gpus()]:
+                await asyncio.sleep(0.1)
 
 
 class Patient(AsyncClient):
@@ -84,7 +94,8 @@ async def slipway(platform: Platform) -> AsyncIterator[AsyncClient]:
             await client.remove_application(application.name)
         for job in await client.jobs():
             if job.state not in OVER and job.name not in servables:
-                await client.stop(job.id)
+                with suppress(SlipwayError):  # it has just come to its end
+                    await client.stop(job.id)
         for job in await client.jobs():
             # the next test needs the GPUs, and nothing else of them
             if (

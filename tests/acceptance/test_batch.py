@@ -1,4 +1,4 @@
-"""A command runs in a version's image to its end, and what it left is downloaded: on every platform."""
+"""A command runs in a version's image to its end, and what it left is downloaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import asyncio
 import uuid
 
 import pytest
+
+pytestmark = pytest.mark.parametrize(
+    "platform", ["distributed", "container"], indirect=True, scope="session"
+)
 
 CONFIG = """\
 - endpoint:

@@ -109,7 +109,9 @@ async def test_the_claims_example_works_as_written(slipway, apply, predict, name
     assert (await predict(name, sample))[0] == 200
 
 
-async def test_ten_thousand_requests_are_split_as_written(apply, predict, name, tmp_path):
+async def test_ten_thousand_requests_are_split_as_written(request, apply, predict, name, tmp_path):
+    # who chooses is the same everywhere; elsewhere than on the first it has only to be there
+    many = 10_000 if "[embedded]" in request.node.name else 1_600
     await apply(*MODELS, renamed(name, tmp_path))
     given = json.loads((CLAIMS / "sample.json").read_text())
     first, second = (answer["risk"] for answer in answers(given))
@@ -122,10 +124,10 @@ async def test_ten_thousand_requests_are_split_as_written(apply, predict, name, 
             nearer = abs(body["risk"] - first) < abs(body["risk"] - second)
             told[1 if nearer else 2] += 1
 
-    await asyncio.gather(*(ask(10_000 // AT_ONCE) for _ in range(AT_ONCE)))
-    assert told.total() == 10_000
-    # a binomial with p = 0.2 has a deviation of 40; five of them are one in two million
-    assert abs(told[2] - 2_000) < 200, told
+    await asyncio.gather(*(ask(many // AT_ONCE) for _ in range(AT_ONCE)))
+    assert told.total() == many
+    # a binomial with p = 0.2 of 10,000 has a deviation of 40; five of them are one in two million
+    assert abs(told[2] - many / 5) < 2 * many**0.5, told
 
 
 async def test_applying_again_switches_without_a_lost_request(

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from slipway import Client
+from slipway import Client, SlipwayError
 from tests.acceptance.platform import ROOT, SERVICES, Platform, distributed, embedded, free_ports
 from tests.beds.git import Repository, git, git_server_aside
 from tests.docs.commands import Block, Command, Kind, blocks, kind, pages
@@ -175,7 +175,8 @@ def shell(platform, repositories):
             slipway.wait_for_job(job, *OVER, timeout=60)
         left = [job.id for job in slipway.jobs() if job.state not in OVER]
         for job in left:
-            slipway.stop(job)
+            with suppress(SlipwayError):  # it has just come to its end
+                slipway.stop(job)
         for job in left:
             slipway.wait_for_job(job, *OVER, timeout=30)
             slipway.terminate(job)

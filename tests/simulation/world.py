@@ -341,7 +341,11 @@ async def simulate(seed: int, session: asyncpg.Connection[asyncpg.Record]) -> Ve
 
 
 async def connect(url: str, spoil: str = "") -> asyncpg.Connection[asyncpg.Record]:
-    session = await asyncpg.connect(url, max_cached_statement_lifetime=0)  # else it sets timers
+    session = await asyncpg.connect(
+        url,
+        max_cached_statement_lifetime=0,  # else it sets timers
+        server_settings={"jit": "off", "plan_cache_mode": "force_generic_plan"},
+    )
     await _prepare(session)
     if spoil:
         await session.execute(spoil)
