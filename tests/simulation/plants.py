@@ -18,6 +18,12 @@ from shared.database import jobs
 from shared.database.pool import Connection, Database
 
 
+def spoilt(query: str, right: str, wrong: str) -> str:
+    """A statement with a mistake in it; it must have been right before."""
+    assert right in query, f"there is no `{right}` to be spoilt any more"
+    return query.replace(right, wrong)
+
+
 def index_dropped() -> None:
     """The scheduler believes that every GPU is free, and nothing refuses a second holder."""
     slots = look.slots
@@ -26,7 +32,7 @@ def index_dropped() -> None:
         return [Slot(gpu=s.gpu, type=s.type, node=s.node, price=s.price) for s in slots(rows)]
 
     look.slots = free
-    jobs.PLACE = jobs.PLACE.replace("allocations.gpu = wanted.gpu", "false")
+    jobs.PLACE = spoilt(jobs.PLACE, "allocations.gpu = gpus.id", "false")
 
 
 def epoch_ignored() -> None:
@@ -75,19 +81,19 @@ def released_before_gone() -> None:
 
 def attempt_unguarded() -> None:
     """What is said of an attempt that is over is taken for the present one."""
-    jobs.ADVANCE = jobs.ADVANCE.replace("AND attempt = $2", "AND attempt >= $2")
+    jobs.ADVANCE = spoilt(jobs.ADVANCE, "AND attempt = $2", "AND attempt >= $2")
 
 
 def never_released() -> None:
     """A job that has stopped keeps its GPUs."""
-    never = jobs.RELEASE.replace("allocations.job = $1", "allocations.gpu = $1")
+    never = spoilt(jobs.RELEASE, "allocations.job = $1", "allocations.gpu = $1")
     store.RELEASE = never  # type: ignore[attr-defined]
 
 
 def told_again() -> None:
     """What is known is written down at every look."""
     count = store.COUNT_RESTARTS
-    store.COUNT_RESTARTS = count.replace("jobs.restarts <> given.restarts", "true")
+    store.COUNT_RESTARTS = spoilt(count, "jobs.restarts <> given.restarts", "true")
     reconcile.restarted = lambda works, observed: {work.replica: 0 for work in works}
 
 

@@ -52,7 +52,7 @@ def test_a_broken_seed_says_how_it_is_run_again_and_breaks_again(postgres_url):
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_mistake_is_caught(postgres_url, plant):
-    code, said = simulated(postgres_url, 1, 40, "--first-only", "--plant", plant)
+    code, said = simulated(postgres_url, 1, 100, "--first-only", "--plant", plant)
     assert (code, TOLD[plant] in said) == (1, True), said
 
 
