@@ -55,6 +55,11 @@ def test_what_is_as_told_is_settled() -> None:
     assert unsettled(Sight(jobs=(), things=())) == []
 
 
+def test_what_was_told_to_go_is_no_copy_any_more() -> None:
+    old = msgspec.structs.replace(POD, uid="u0", going=True, ready=False, address="", gpus=0)
+    assert unsettled(Sight(jobs=(JOB,), things=(old, POD, DEPLOYMENT))) == []
+
+
 @pytest.mark.parametrize(
     "seen",
     [
@@ -70,6 +75,7 @@ def test_what_is_as_told_is_settled() -> None:
         change(JOB, attempt=2),
         change(POD, ready=False),
         change(POD, gpus=0),
+        change(POD, going=True),
         change(DEPLOYMENT, ready=False),
         change(DEPLOYMENT, going=True),
         change(DEPLOYMENT, copies=2),

@@ -30,6 +30,7 @@ NAMES = {
     "grpc": "grpcio",
     "prometheus_client": "prometheus-client",
     "pynvml": "nvidia-ml-py",
+    "simdjson": "pysimdjson",
     "yaml": "pyyaml",
 }
 """What a module's distribution is called, where that is not plain."""

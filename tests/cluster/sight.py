@@ -112,7 +112,9 @@ def _of_jobs(sight: Sight) -> Iterator[str]:
         if job.state != "running":
             yield f"{job.replica} is {job.state} {job.reason}".rstrip()
             continue
-        deployments, pods = sight.of("Deployment", job.replica), sight.of("Pod", job.replica)
+        deployments = sight.of("Deployment", job.replica)
+        # one that was told to go has ended, or will; kubelet may keep its name for a minute more
+        pods = [pod for pod in sight.of("Pod", job.replica) if not pod.going]
         if [(each.copies, each.ready, each.going) for each in deployments] != [
             (job.granted, True, False)
         ]:
