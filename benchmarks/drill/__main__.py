@@ -144,6 +144,7 @@ async def drill(kills: int, seed: int, fault: str | None, patience: float) -> tu
                 source = await client.upload(empty_source())
                 await scene.plant(fault)
                 load = Load(client, promises, referee, source, rng)
+                await load.ready()
                 work = Drill(scene, subscriber, load, promises, referee)
                 return await work.run(kills, patience, rng), scene
     finally:

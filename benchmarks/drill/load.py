@@ -104,6 +104,15 @@ class Load:
         self._rng = rng
         self._count = 0
 
+    async def ready(self) -> None:
+        """Returns when the platform knows of the GPUs: its target tells of them a moment later."""
+        async with asyncio.timeout(60):
+            while True:
+                _, page = await self._client.ask("GET", "/gpus")
+                if GPU in [each["type"] for each in page["items"]]:
+                    return
+                await asyncio.sleep(0.1)
+
     async def submit(self) -> None:
         """One endpoint; one in eight can never start and has to fail."""
         self._count += 1
