@@ -23,18 +23,10 @@ DONE: Final = 16.0  # idle frames that an answer is worth
 
 class Incoming(Reader):
     def __init__(self, calls: Calls, clock: Callable[[], float]) -> None:
-        super().__init__(calls.calm, calls.replies, BLOCK)
+        super().__init__(calls.calm, calls.replies, calls.out, longest=BLOCK)
         self._calls = calls
         self._clock = clock
         self._blocks = Blocks(calls.calm, read)
-        self._on |= {
-            frames.DATA: self._data,
-            frames.RST_STREAM: self._rst_stream,
-            frames.SETTINGS: self._settings,
-            frames.PUSH_PROMISE: self._push_promise,
-            frames.GOAWAY: self._goaway,
-            frames.WINDOW_UPDATE: self._window_update,
-        }
 
     def _data(self, flags: int, stream: int, payload: memoryview) -> None:
         size = len(payload)
@@ -80,16 +72,6 @@ class Incoming(Reader):
         if call is not None:
             code = frames.number(payload)
             self._calls.settle(call, call.reset(code, reset_name(code), self._clock()))
-
-    def _settings(self, flags: int, stream: int, payload: memoryview) -> None:
-        self._calm.spend(DEAR)
-        of_all(stream)
-        if flags & frames.ACK:
-            exactly(payload, 0)
-            return
-        self._calls.out.settings(frames.read_settings(payload))
-        self._calls.replies.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self.greeted = True
 
     def _push_promise(self, flags: int, stream: int, payload: memoryview) -> None:
         raise ConnectionFault(Reset.PROTOCOL_ERROR, "It pushes what nobody asked for.")

@@ -13,7 +13,7 @@ from shared.unary.blocks import Blocks
 from shared.unary.codes import Code, Reset
 from shared.unary.faults import CallFault, ConnectionFault
 from shared.unary.message import Compressed, TooLarge
-from shared.unary.reader import DEAR, Reader, exactly, of_all
+from shared.unary.reader import Reader, exactly, of_all
 from shared.unary.serving.asked import IDENTITY, reader
 from shared.unary.serving.call import Call
 from shared.unary.serving.calls import Calls
@@ -34,20 +34,12 @@ class Incoming(Reader):
 
     def __init__(self, calls: Calls, life: Life, limits: Limits) -> None:
         hard = max(2 * limits.metadata, frames.SMALLEST)
-        super().__init__(calls.calm, calls.replies, hard, hard)
+        super().__init__(calls.calm, calls.replies, calls.out, longest=hard, whole=hard, push=1)
         self.now = 0.0
         self._calls = calls
         self._life = life
         self._limits = limits
         self._blocks = Blocks(calls.calm, reader(limits.metadata), hard)
-        self._on |= {
-            frames.DATA: self._data,
-            frames.RST_STREAM: self._rst_stream,
-            frames.SETTINGS: self._settings,
-            frames.PUSH_PROMISE: self._push_promise,
-            frames.GOAWAY: self._goaway,
-            frames.WINDOW_UPDATE: self._window_update,
-        }
 
     def _data(self, flags: int, stream: int, payload: memoryview) -> None:
         size = len(payload)
@@ -102,16 +94,6 @@ class Incoming(Reader):
         if call is not None:
             call.ended = True
             self._calls.drop(call)
-
-    def _settings(self, flags: int, stream: int, payload: memoryview) -> None:
-        self._calm.spend(DEAR)
-        of_all(stream)
-        if flags & frames.ACK:
-            exactly(payload, 0)
-            return
-        self._calls.out.settings(frames.read_settings(payload, push=1))
-        self._replies.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self.greeted = True
 
     def _push_promise(self, flags: int, stream: int, payload: memoryview) -> None:
         raise ConnectionFault(Reset.PROTOCOL_ERROR, "It promises what only servers can.")
