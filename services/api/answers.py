@@ -1,8 +1,8 @@
 """Doing a thing once: the answer to a request with an Idempotency-Key is kept with its change.
 
-The key is locked for the length of the transaction that makes the change and keeps the answer, so
-of any number of equal requests at once, one does the work and the others repeat its answer. Only
-what was done is kept: a request that was refused may be sent again.
+An answer is kept in the transaction that makes the change, and each key has one alone: of any
+number of equal requests at once, one keeps its answer; the others take back what they did, or are
+refused, and repeat it. Only what was done is kept: a request that was refused may be sent again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -21,10 +21,9 @@ from services.api.answer import Answer
 from services.api.context import Context
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
-from shared.errors import Invalid
+from shared.errors import Invalid, PlatformError, Transient
 from shared.problems import problem
 
-ANSWER_LOCK = sql(__package__, "answer_lock")
 ANSWER = sql(__package__, "answer")
 ANSWER_KEEP = sql(__package__, "answer_keep")
 ANSWERS_FORGET = sql(__package__, "answers_forget")
@@ -32,6 +31,7 @@ ANSWERS_FORGET = sql(__package__, "answers_forget")
 FORM: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 UNTOLD: Final = b"untold"  # stands for an answer that must not be kept
+T = TypeVar("T")
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -50,6 +50,10 @@ def key(owner: str, header: str | None, method: str, path: str, body: bytes) -> 
     return Key(owner, header, asked.digest())
 
 
+class _Kept(Transient):
+    """The same request has been answered since."""
+
+
 async def before(database: Database, key: Key | None) -> Answer | None:
     """The answer to the same request before, if any."""
     if key is None:
@@ -58,20 +62,32 @@ async def before(database: Database, key: Key | None) -> Answer | None:
     return None if row is None else _same(key, row["request"], row["status"], row["body"])
 
 
+async def first(
+    database: Database, key: Key | None, work: Callable[[], Awaitable[T]]
+) -> T | Answer:
+    """What `work` answers; or what the same request was answered before, if `work` fails, perhaps
+    because that was done."""
+    try:
+        return await work()
+    except PlatformError:
+        said = await before(database, key)
+        if said is None:
+            raise
+        return said
+
+
 async def once(
     database: Database, key: Key | None, write: Callable[[Connection], Awaitable[Answer]]
 ) -> Answer:
-    """`write` in a transaction, unless the same request was answered before."""
+    """`write` in a transaction, which comes to nothing if the same request has been answered: that
+    `first` tells."""
     async with database.transaction() as connection:
-        if key is None:
-            return await write(connection)
-        await connection.execute(ANSWER_LOCK, f"{key.owner} {key.text}")
-        row = await connection.fetchrow(ANSWER, key.owner, key.text)
-        if row is not None:
-            return _same(key, row["request"], row["status"], row["body"])
         answer = await write(connection)
-        kept = answer.encoded() if answer.keep else UNTOLD
-        await connection.execute(ANSWER_KEEP, key.owner, key.text, key.request, answer.status, kept)
+        if key is not None:
+            kept = answer.encoded() if answer.keep else UNTOLD
+            values = (key.owner, key.text, key.request, answer.status, kept)
+            if await connection.fetchval(ANSWER_KEEP, *values) is None:
+                raise _Kept("it was done before")
         return answer
 
 

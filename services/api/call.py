@@ -65,6 +65,10 @@ class Call(Generic[Q, B]):
     def path(self) -> Mapping[str, str]:
         return self.request.match_info
 
+    async def before(self) -> Answer | None:
+        """What the same request was answered before, for what costs to do again."""
+        return await answers.before(self.database, self.key)
+
     async def once(self, write: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """Do `write` in a transaction, and once only for one Idempotency-Key."""
         return await answers.once(self.database, self.key, write)

@@ -21,9 +21,11 @@ ENDPOINT_MAKE = sql(__package__, "endpoint_make")
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     project, asked = await call.project(), call.body
     target = call.context.target(asked.target)
-    # early, since fetching the source costs; under a key, it may be this request that took it
-    if asked.model.source_type == "git" and call.key is None and await _taken(call, project):
-        raise _conflict()
+    if asked.model.source_type == "git":  # fetching it costs, so these are looked at early
+        if (said := await call.before()) is not None:
+            return said
+        if await _taken(call, project):
+            raise _conflict()
     plan = await source.endpoint(
         call.context, project, target, asked, any_class=call.who.may("admin")
     )

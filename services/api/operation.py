@@ -38,6 +38,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     upload: bool = False
     download: bool = False  # it answers with bytes, of which a part may be asked for
     etag: bool = False
+    direct: bool = False
+    """It is done without looking whether it was, under its Idempotency-Key: to take it back then
+    costs less than to look each time."""
 
     @property
     def name(self) -> str:

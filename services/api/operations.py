@@ -260,6 +260,7 @@ DEPLOYING: Final = (
         body=NewEndpoint,
         status=201,
         refusals=(409, 429),
+        direct=True,
     ),
 )
 

@@ -21,6 +21,7 @@ RUNS: Final = (
         body=NewRun,
         status=201,
         refusals=(409,),
+        direct=True,
     ),
     post(
         "/v1/jobs/{job}/runs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -56,8 +57,11 @@ def _handler(operation: Operation, context: Context) -> Handler:
         key = _key(request, operation, who.owner, raw)
         call = Call(request=request, context=context, who=who, query=query, body=asked, once=key)
         async with answers.alone(context, key):
-            before = await answers.before(context.database, key)
-            return _response(before or await operation.handler(call))
+            said = None if operation.direct else await answers.before(context.database, key)
+            if said is not None:
+                return _response(said)
+            work = partial(operation.handler, call)
+            return _response(await answers.first(context.database, key, work))
 
     handle.__name__ = operation.name
     return handle

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from services.api import gpus, jobs, refused, scheduling, versions
+from services.api import gpus, jobs, refused, scheduling
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
-from services.api.definitions.servables import VERSION_HELD
 from services.api.formats import checks
 from services.api.types import Empty, NoQuery
 from services.api.types_runs import NewRun, Series, SeriesJob
@@ -21,14 +20,15 @@ from shared.database import versions as table
 from shared.database.jobs import advance_all
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.database.versions import Version, VersionState
-from shared.endpoint import Endpoint, Gpus, Model, Run, gpu_type
+from shared.database.versions import VersionState
+from shared.endpoint import Definition, Endpoint, Gpus, Model, Run, gpu_type
 from shared.errors import Invalid
 from shared.events import JobFact, JobQueued, JobStopping, JobSubmitted, JobTerminated
 from shared.ids import JobId, VersionId
 from shared.lifecycle import MOVES, OVER, State
 from shared.target import CLUSTER, kind
 
+RUN_GROUND = sql(__package__, "run_ground")
 RUN_MAKE = sql(__package__, "run_make")
 SERIES = sql(__package__, "series")
 SERIES_LOCK = sql(__package__, "series_lock")
@@ -39,14 +39,47 @@ TEXT: Final = 131_000
 NO_OUTPUTS: Final = "outputs are not kept on this target: write them somewhere else"
 
 
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command runs on. `called` is what it is called after when nobody says, and `of` the
+    job whose image it is to have, where that goes with the job."""
+
+    version: VersionId
+    version_name: str
+    deployment: str | None
+    endpoints: tuple[Endpoint, ...]
+    target: str
+    called: str
+    highest: int | None  # class that the owner's jobs may have (None: nobody said)
+    of: JobId | None = None
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one job that is made."""
+
+    submitted: JobSubmitted
+    queued: JobQueued
+
+
 async def of_version(call: Call[NoQuery, NewRun]) -> Answer:
-    project, deployment = await call.deployment()
-    found = await table.get(call.database, await versions.find(call))
-    assert found is not None
-    called = f"{deployment['name']}/{found.name}"
-    return await _make(
-        call, project, found, found.definition.endpoints, called, deployment["target"]
+    if call.body.array > 1 and (said := await call.before()) is not None:
+        return said
+    project = await call.project()
+    names = (call.path["deployment"], call.path["version"])
+    row = await call.database.row(RUN_GROUND, project.seq, project.owner, *names)
+    if row is None:
+        raise refused.missing("deployment")
+    if row["version"] is None:
+        raise refused.missing("version")
+    ground = Ground(
+        version=VersionId(row["version"]),
+        version_name=row["version_name"],
+        deployment=row["deployment"],
+        endpoints=msgspec.convert(row["definition"], Definition).endpoints,
+        target=row["target"],
+        called=f"{row['deployment']}/{row['version_name']}",
+        highest=row["highest"],
     )
+    return await _make(call, project, ground)
 
 
 async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
@@ -55,43 +88,40 @@ async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
     project = await call.project_of(job.owner, job.project)
     found = await table.get(call.database, VersionId(job.version))
     assert found is not None
-    own = (found.definition.endpoint(job.endpoint),)
-    return await _make(call, project, found, own, job.name, job.target, of=JobId(job.id))
+    ground = Ground(
+        version=found.id,
+        version_name=found.name,
+        deployment=found.deployment_name,
+        endpoints=(found.definition.endpoint(job.endpoint),),
+        target=job.target,
+        called=job.name,
+        highest=await scheduling.highest(call.database, project.owner),
+        of=JobId(job.id) if found.deployment is None else None,
+    )
+    return await _make(call, project, ground)
 
 
-async def _make(
-    call: Call[NoQuery, NewRun],
-    project: Project,
-    version: Version,
-    endpoints: Sequence[Endpoint],
-    called: str,
-    target: str,
-    *,
-    of: JobId | None = None,
-) -> Answer:
-    """All of an array are made, or none. `called` is what it is called after, when nobody says, and
-    `of` the job whose image it is to have."""
-    asked, endpoint = call.body, _endpoint(endpoints, call.body)
+async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -> Answer:
+    """All of an array are made, or none."""
+    asked, endpoint = call.body, _endpoint(ground.endpoints, call.body)
     _check_variables(asked)
-    await _check(call, project, endpoint, target)
+    if not call.who.may("admin"):
+        _check_class(project, ground, endpoint)
+    await _check_gpus(call, endpoint, ground.target)
     _check_length(lines(asked.command))
     run = Run(lines=lines(asked.command), timeout=asked.timeout, variables=asked.variables)
 
     async def write(connection: Connection) -> Answer:
-        if of is not None and version.deployment is None:
-            await _check_there(connection, of)
-        held = await connection.fetchrow(VERSION_HELD, version.id)
-        assert held is not None
-        if held["state"] == VersionState.FAILED:
-            why = "make another version"
-            raise refused.conflict("version-state", "The version could not be built", why)
-        series = ids.new("s")
-        name = asked.name or f"{called}/{series}"
-        facts = submitted(name, version.id, endpoint, asked.array)
-        await _write(connection, project, facts, series, target, asked, endpoint, run)
-        if held["state"] == VersionState.READY:  # else its builder moves them on
-            await advance_all(connection, [JobQueued(job=fact.job) for fact in facts])
-        return created(await read(connection, series, None))
+        if ground.of is not None:
+            await _check_there(connection, ground.of)
+        rows = await _write(connection, project, ground, asked, endpoint, run)
+        same = {
+            "owner": project.owner,
+            "project": project.name,
+            "deployment": ground.deployment,
+            "version_name": ground.version_name,
+        }
+        return created(view([{**row, **same} for row in rows]))
 
     return await call.once(write)
 
@@ -127,19 +157,28 @@ def submitted(name: str, version: VersionId, endpoint: Endpoint, count: int) -> 
 async def _write(
     connection: Connection,
     project: Project,
-    facts: Sequence[JobSubmitted],
-    series: str,
-    target: str,
+    ground: Ground,
     asked: NewRun,
     endpoint: Endpoint,
     run: Run,
-) -> None:
+) -> list[asyncpg.Record]:
+    """The jobs of a new series, as rows of series.sql but for what they have in common."""
+    series = ids.new("s")
+    name = asked.name or f"{ground.called}/{series}"
+    facts = submitted(name, ground.version, endpoint, asked.array)
+    both = [Facts(submitted=fact, queued=JobQueued(job=fact.job)) for fact in facts]
+    types = (JobSubmitted.type, JobQueued.type)
+    values = (both, project.seq, project.source, *types, ground.version, ground.target, series)
     priority, preemptible, _, *times = scheduling.columns(endpoint)
-    values = (facts, project.seq, project.source, JobSubmitted.type, target, series)
     more = (run, asked.retries, priority, preemptible, *times)
-    if await connection.fetchval(RUN_MAKE, *values, *more) != len(facts):
+    rows = await connection.fetch(RUN_MAKE, *values, *more)
+    if rows[0]["version_state"] == VersionState.FAILED:
+        why = "make another version"
+        raise refused.conflict("version-state", "The version could not be built", why)
+    if rows[0]["id"] is None or len(rows) < asked.array:
         taken = facts[0].name[:200]
         raise refused.conflict("name-taken", "The project has a job of that name", taken)
+    return rows
 
 
 def _endpoint(endpoints: Sequence[Endpoint], asked: NewRun) -> Endpoint:
@@ -184,13 +223,13 @@ def _check_variables(asked: NewRun) -> None:
             )
 
 
-async def _check(
-    call: Call[Any, NewRun], project: Project, endpoint: Endpoint, target: str
-) -> None:
-    if not call.who.may("admin"):
-        wish = {"scheduling.priority": endpoint.scheduling}
-        if wrongs := await scheduling.too_high(call.database, project.owner, wish):
-            raise Invalid.of(wrongs)
+def _check_class(project: Project, ground: Ground, endpoint: Endpoint) -> None:
+    wish = {"scheduling.priority": endpoint.scheduling}
+    if wrongs := scheduling.above(project.owner, ground.highest, wish):
+        raise Invalid.of(wrongs)
+
+
+async def _check_gpus(call: Call[Any, NewRun], endpoint: Endpoint, target: str) -> None:
     error = gpus.check(endpoint, await gpus.late_stock_of(call.context, target))
     if error is not None:
         error = gpus.check(endpoint, await gpus.stock_of(call.database, target))
@@ -204,10 +243,10 @@ async def read(connection: Connection, series: str, only: str | None) -> Series:
     rows = await connection.fetch(SERIES, series, only)
     if not rows:
         raise refused.missing("series")
-    return view(rows)
+    return view([dict(row) for row in rows])
 
 
-def view(rows: Sequence[asyncpg.Record]) -> Series:
+def view(rows: Sequence[Mapping[str, Any]]) -> Series:
     first = rows[0]
     same = ("owner", "project", "deployment", "version_name", "endpoint", "target")
     values = {key: first[key] for key in same}
@@ -219,7 +258,7 @@ def view(rows: Sequence[asyncpg.Record]) -> Series:
         command=list(msgspec.convert(first["run"], Run).lines),
         created_at=first["created_at"],
         counts=dict(Counter(row["state"] for row in rows)),
-        jobs=[msgspec.convert(dict(row), SeriesJob) for row in rows],
+        jobs=[msgspec.convert(row, SeriesJob) for row in rows],
         notes=[NO_OUTPUTS] if kind(first["target"]) == CLUSTER else [],
     )
 

@@ -372,7 +372,7 @@ class Job(Give, frozen=True, kw_only=True):
     series: str | None  # of a batch job: what it was made with ...
     place: int | None  # ... and its place in that, from 0
     retries: int  # of a batch job: tries that are left
-    exit_code: int | None  # of its last try that has ended
+    exit_code: int | None  # of its last try, where that has ended by itself
     outputs_size: int | None  # bytes of what it left, where that is kept
     purge_at: datetime | None  # when it will be purged unless somebody uses it: while it rests
 

@@ -45,7 +45,7 @@ class SeriesJob(Give, frozen=True, kw_only=True):
     state: State
     reason: str
     attempt: int
-    exit_code: int | None  # of the last try that has ended
+    exit_code: int | None  # of the last try, where that has ended by itself
 
 
 class Series(Give, frozen=True, kw_only=True):

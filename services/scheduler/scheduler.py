@@ -23,7 +23,7 @@ from services.scheduler.logs import Shipper, clean
 from services.scheduler.metrics import Metrics
 from services.scheduler.outputs import Outputs
 from services.scheduler.performer import Options, Performer, Vet
-from services.scheduler.reconcile import RecordMoved, RecordStarted, Start, Step, Stop
+from services.scheduler.reconcile import RecordEnded, RecordMoved, RecordStarted, Start, Step, Stop
 from services.scheduler.status import ASKS, Ask, Statuses
 from services.scheduler.store import Snapshot, Store
 from services.scheduler.told import Line
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 STARTS: Final = 8  # at once: each may unpack an image
 STOPS: Final = 256  # at once: each mostly waits
 RECORDS: Final = 4  # at once: what is known is written down before all of many have started
+KEEPS: Final = 4  # at once: each may send a folder of outputs
 BUNCH: Final = 0.01  # seconds in which more news may come
 OTHERS: Final = 0.25  # of the time that a look took is left to what it began
 LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
@@ -95,6 +96,7 @@ class Scheduler:
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
         self._records = asyncio.Semaphore(RECORDS)
+        self._keeps = asyncio.Semaphore(KEEPS)
         self._asks = asyncio.Semaphore(ASKS)
         self._nowhere: dict[Replica, float] = {}  # since when nothing of it takes requests
 
@@ -228,5 +230,7 @@ class Scheduler:
                 return self._asks
             case RecordStarted() | RecordMoved():
                 return self._records
+            case RecordEnded():
+                return self._keeps
             case _:
                 return self._starts

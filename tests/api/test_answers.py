@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -25,15 +27,56 @@ async def test_fifty_at_once_make_one_job(world: World) -> None:
     assert await jobs(world) == 1
 
 
-async def test_two_processes_at_once_make_one_endpoint(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nothing_yet(*_: object) -> None:
-        """It was asked before the other process had written its answer."""
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request comes to a process of its own, which knows nothing of the others."""
 
+    @asynccontextmanager
+    async def at_once(*_: object) -> AsyncIterator[None]:
+        yield
+
+    monkeypatch.setattr(answers, "alone", at_once)
+
+
+@pytest.mark.usefixtures("apart")
+async def test_many_processes_at_once_make_one_endpoint(world: World) -> None:
+    path, wish = f"{world.place}/endpoints", await world.endpoint()
+    said = await asyncio.gather(*(world.ask("POST", path, wish, headers=KEY) for _ in range(20)))
+    assert {answer.status for answer in said} == {201}
+    assert len({answer.body["id"] for answer in said}) == 1
+    assert sum("Idempotency-Replayed" in answer.headers for answer in said) == 19
+    assert await jobs(world) == 1
+
+
+@pytest.mark.usefixtures("apart")
+@pytest.mark.parametrize("array", [1, 3])
+async def test_many_processes_at_once_make_one_series(world: World, array: int) -> None:
+    """Whose names are free each time."""
+    version = await world.version(name="v1")
+    await world.database.execute("UPDATE versions SET state = 'ready'")
+    path = f"{world.place}/deployments/mnist/versions/{version['name']}/runs"
+    before, wish = await jobs(world), {"command": "true", "endpoint": "greet", "array": array}
+    said = await asyncio.gather(*(world.ask("POST", path, wish, headers=KEY) for _ in range(20)))
+    assert {answer.status for answer in said} == {201}
+    assert len({answer.body["id"] for answer in said}) == 1
+    assert await jobs(world) == before + array
+    told = "SELECT count(*) FROM events WHERE subject = $1"
+    assert await world.database.value(told, said[0].body["jobs"][0]["id"]) == 2
+
+
+@pytest.mark.usefixtures("apart")
+async def test_many_processes_at_once_repeat_one_stop(world: World) -> None:
+    job = await world.made(f"{world.place}/endpoints", await world.endpoint())
+    path = f"/v1/jobs/{job['id']}/stop"
+    said = await asyncio.gather(*(world.ask("POST", path, headers=KEY) for _ in range(20)))
+    assert {answer.status for answer in said} == {200}
+    assert sum("Idempotency-Replayed" in answer.headers for answer in said) == 19
+
+
+async def test_what_could_not_be_done_again_is_answered_as_it_was(world: World) -> None:
     path, wish = f"{world.place}/endpoints", await world.endpoint()
     first = await world.ask("POST", path, wish, headers=KEY)
-    monkeypatch.setattr(answers, "before", nothing_yet)
+    await world.database.execute("DELETE FROM gpus")
     again = await world.ask("POST", path, wish, headers=KEY)
     assert (again.status, again.body) == (201, first.body)
 

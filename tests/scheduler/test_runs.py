@@ -144,6 +144,7 @@ async def test_what_fails_is_tried_again_as_often_as_was_asked(stage, scheduler,
     await turns(scheduler)
     found = await row(stage, job)
     assert (found["state"], found["attempt"], found["retries"]) == ("running", 2, 0)
+    assert found["exit_code"] is None  # that was of the first try
     driver.end(Replica(job, 2), 4)
     await turns(scheduler)
     found = await row(stage, job)

@@ -10,7 +10,8 @@ WITH given AS (
     UPDATE jobs
        SET state = 'starting', granted = given.copies, grants = grants + 1,
            held = CASE WHEN gpu_count > 0 THEN given.copies ELSE 0 END,
-           reason = '', waits = '{}', placed_at = now(), end_told_at = NULL, changed_at = now()
+           reason = '', exit_code = NULL, waits = '{}', placed_at = now(), end_told_at = NULL,
+           changed_at = now()
       FROM given
      WHERE jobs.id = given.job
        AND jobs.attempt = given.attempt
