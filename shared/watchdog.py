@@ -55,8 +55,8 @@ class _Watch(threading.Thread):
             turned, still = self.turned, time.monotonic() - self.turned
             if still > self._limit and turned != told:
                 told = turned
-                self._telemetry.stalls.inc()
                 log.error("nothing has moved for %.1f s; it stands at\n%s", still, self._where())
+                self._telemetry.stalls.inc()  # what is counted has been told
 
     def _where(self) -> str:
         frame = sys._current_frames().get(self._watched)

@@ -37,7 +37,7 @@ def told(error: Exception) -> tuple[Problem, Mapping[str, str]] | None:
             return problem("invalid", 422, title, str(error), *error.errors), {}
         case Transient():
             return problem("unavailable", 503, "Try again in a moment"), RETRY
-        case asyncpg.DataError():
+        case asyncpg.DataError() | asyncpg.ProgramLimitExceededError():
             return problem("invalid", 422, "The request is not valid"), {}
         case web.HTTPException():
             return _of(error)

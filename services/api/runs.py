@@ -36,6 +36,8 @@ SERIES_LOCK = sql(__package__, "series_lock")
 OURS: Final = "SLIPWAY_"
 TEXT: Final = 131_000
 """Bytes of a script or variable: Linux takes 128 KiB of one, with what is put around it."""
+WRITTEN: Final = 32 << 20
+"""Bytes that all jobs of an array may have of what they do: each has its own copy."""
 NO_OUTPUTS: Final = "outputs are not kept on this target: write them somewhere else"
 
 
@@ -94,7 +96,7 @@ async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
         deployment=found.deployment_name,
         endpoints=(found.definition.endpoint(job.endpoint),),
         target=job.target,
-        called=job.name,
+        called=job.name.removesuffix(f"/{job.series}"),
         highest=await scheduling.highest(call.database, project.owner),
         of=JobId(job.id) if found.deployment is None else None,
     )
@@ -110,6 +112,7 @@ async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -
     await _check_gpus(call, endpoint, ground.target)
     _check_length(lines(asked.command))
     run = Run(lines=lines(asked.command), timeout=asked.timeout, variables=asked.variables)
+    _check_array(run, asked.array)
 
     async def write(connection: Connection) -> Answer:
         if ground.of is not None:
@@ -203,6 +206,11 @@ def _endpoint(endpoints: Sequence[Endpoint], asked: NewRun) -> Endpoint:
 def _check_length(script: Sequence[str]) -> None:
     if sum(len(line.encode()) + 1 for line in script) > TEXT:
         raise Invalid("command", f"is more than {TEXT} bytes long: put it into a file of the code")
+
+
+def _check_array(run: Run, count: int) -> None:
+    if (most := WRITTEN // len(msgspec.json.encode(run))) < count:
+        raise Invalid("array", f"must be at most {most} of a command and variables so long")
 
 
 def _gpus(asked: NewRun) -> Gpus:

@@ -14,13 +14,15 @@ from shared.lifecycle import State
 
 MOST: Final = 1_000  # jobs of one series
 Line = Annotated[str, Meta(min_length=1, max_length=10_000)]
+GpuTypeName = Annotated[str, Meta(min_length=1, max_length=63)]
 Text = Annotated[str, Meta(min_length=1, max_length=100_000)]
 
 
 class RunGpus(Ask, frozen=True, kw_only=True):
     """In place of what the endpoint asks for."""
 
-    types: tuple[str, ...] = ()  # in order of preference; empty: any
+    types: Annotated[tuple[GpuTypeName, ...], Meta(max_length=50)] = ()
+    """In order of preference; empty: any."""
     count: Annotated[int, Meta(ge=0, le=10_000)] = 1
     max_price: Annotated[float, Meta(ge=0)] | None = None  # per GPU and hour
 

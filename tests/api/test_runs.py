@@ -26,6 +26,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"command": "true", "variables": {"LONG": "x" * 131_072}}, "variables.LONG"),
     ({"command": "true", "gpus": {"types": ["h100"]}}, "gpus.types"),
     ({"command": "true", "scheduling": {"priority": "high"}}, "scheduling.priority"),
+    ({"command": "true", "gpus": {"types": ["t4", "x" * 64]}}, "gpus.types"),
+    ({"command": "true", "gpus": {"types": ["t4"] * 51}}, "gpus.types"),
+    ({"command": "x" * 90_000, "array": 1_000}, "array"),  # each has its own copy of it
     ({"command": "true", "more": 1}, ""),
 ]
 
@@ -112,6 +115,18 @@ async def test_gpus_are_the_endpoints_unless_others_are_asked_for(world: World) 
     assert (row["gpu_types"], row["gpu_count"], row["max_price"]) == (["a100", "t4"], 1, 2.0)
 
 
+async def test_other_gpus_have_no_price_of_the_endpoints(world: World) -> None:
+    await world.gpus(t4=2, a100=1)
+    wish = await world.endpoint("classify")
+    wish["resources"] = {"gpu_types": ["t4"], "gpu_count": 1, "max_price": 9}
+    lone = (await world.made(f"{world.place}/endpoints", wish))["id"]
+    await world.database.execute("UPDATE versions SET state = 'ready'")
+    path, prices = f"/v1/jobs/{lone}/runs", "SELECT max_price FROM jobs WHERE series = $1"
+    for asked, price in (({"gpus": {"types": ["a100"]}}, None), ({}, 9.0)):
+        made = await world.made(path, {"command": "true", **asked})
+        assert await world.database.value(prices, made["id"]) == price
+
+
 async def test_a_type_that_is_asked_for_twice_is_asked_for_once(world: World) -> None:
     await world.gpus(t4=2, a100=1)
     wish = {"types": ["t4", "A100", "T4"]}
@@ -137,6 +152,8 @@ async def test_a_job_without_a_deployment_has_commands_run_in_its_image(world: W
     assert made["deployment"] is None
     assert made["name"] == f"classify/{made['id']}"
     assert made["counts"] == {"queued": 1}
+    again = await world.made(f"/v1/jobs/{made['jobs'][0]['id']}/runs", {"command": "true"})
+    assert again["name"] == f"classify/{again['id']}"
 
 
 async def test_what_is_terminated_has_no_image_left_to_run_commands_in(world: World) -> None:

@@ -264,7 +264,7 @@ async def test_images_on_a_base_are_as_the_specification_wants_them(site: Site) 
         assert base.reference.endswith(f"@{said}")
 
 
-CALL = "import predict; print(predict.predict('a wonderful film')['label'])"
+CALL = "import predict; assert predict.predict('a wonderful film')['label'] == 'positive'"
 
 
 async def test_containerd_runs_an_example(site: Site, tmp_path: Path) -> None:
@@ -273,5 +273,5 @@ async def test_containerd_runs_an_example(site: Site, tmp_path: Path) -> None:
     where = str(reference(built).at(image))
     async with containerd(tmp_path / "containerd") as engine:
         await engine.pull(where)
-        said = await engine.run(where, "python3", "-c", CALL)
-    assert said.splitlines()[-1] == "positive"
+        # by its exit code: now and then `ctr` loses what a container says (containerd#5741)
+        await engine.run(where, "python3", "-c", CALL)

@@ -29,8 +29,8 @@ WITH version AS ( -- stays as it is until the transaction ends
      WHERE version.state <> 'failed'
      ORDER BY place
         ON CONFLICT DO NOTHING
-    RETURNING id, series, place, name, state, reason, attempt, exit_code, endpoint, target, run,
-              created_at
+    RETURNING id, series, place, name, state, reason, attempt, exit_code, endpoint, target,
+              CASE WHEN place = 0 THEN run END AS run, created_at
 ), announced AS (
     INSERT INTO events (type, project, source, subject, data)
     SELECT fact.type, $2, $3, made.id, fact.data

@@ -1,7 +1,8 @@
--- The jobs of a series, in their order.
+-- The jobs of a series, in their order. What they do is told with the first alone, as it is long.
 -- $1 series  $2 its owner (null: any)
 SELECT jobs.id, jobs.series, jobs.place, jobs.name, jobs.state, jobs.reason, jobs.attempt,
-       jobs.exit_code, jobs.endpoint, jobs.target, jobs.run, jobs.created_at,
+       jobs.exit_code, jobs.endpoint, jobs.target, jobs.created_at,
+       CASE WHEN jobs.place = 0 THEN jobs.run END AS run,
        projects.owner, projects.name AS project, deployments.name AS deployment,
        versions.name AS version_name
   FROM jobs

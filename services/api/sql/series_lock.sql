@@ -5,5 +5,5 @@ SELECT jobs.id, jobs.state, jobs.attempt
   JOIN projects ON projects.seq = jobs.project
  WHERE jobs.series = $1
    AND ($2::text IS NULL OR projects.owner = $2)
- ORDER BY jobs.place
+ ORDER BY jobs.id -- as others do who hold many
    FOR UPDATE OF jobs;

@@ -1,16 +1,16 @@
 -- What the queue is read by, and what is remembered of those who have to end.
 
--- Jobs of one wish are after the same GPUs. There are sixteen of them for each owner and class, so
+-- Jobs of one wish are after the same GPUs. There are 64 of them for each owner and class, so
 -- that nobody can have more first jobs than that: wishes that differ may share a number.
 ALTER TABLE jobs
     ADD COLUMN wish smallint GENERATED ALWAYS AS (
         (hash_array(gpu_types) # hashint4(gpu_count) # hashint4(copies)
-         # hashfloat8(coalesce(max_price, -1))) & 15) STORED,
+         # hashfloat8(coalesce(max_price, -1))) & 63) STORED,
     ADD COLUMN give_way_to text, -- the job that it was warned for
     ADD COLUMN end_told_at timestamptz; -- when its owner was told that the present attempt must end
 
--- The price at most was found in its version alone until now; whoever inserts a job, of whichever
--- release, has it beside the job from here on.
+-- The price at most was found in its version alone until now; whoever inserts an endpoint's job, of
+-- whichever release, has it beside the job from here on.
 CREATE FUNCTION priced(version text, endpoint text) RETURNS double precision LANGUAGE sql STABLE AS $$
     SELECT (given -> 'gpus' ->> 'max_price')::float8
       FROM versions, jsonb_array_elements(versions.definition -> 'endpoints') AS given
@@ -21,7 +21,7 @@ $$;
 CREATE OR REPLACE FUNCTION own_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.owner := (SELECT owner FROM projects WHERE seq = NEW.project);
-    IF NEW.max_price IS NULL AND NEW.gpu_count > 0 THEN
+    IF NEW.max_price IS NULL AND NEW.gpu_count > 0 AND NEW.kind = 'endpoint' THEN
         NEW.max_price := priced(NEW.version, NEW.endpoint);
     END IF;
     RETURN NEW;
