@@ -28,7 +28,7 @@ OURS = (
     " AND (state = 'idle' OR pid = pg_backend_pid())"
 )
 SIZE = 10  # of a pool
-BUNCH, STAY = 60, 4  # that are asked at once, and those of them that are not cancelled
+BUNCH, STAY = 16, 2  # that are asked at once, and those of them that are not cancelled
 
 
 async def test_D03_when_every_connection_is_taken_work_is_refused_soon(
@@ -75,14 +75,14 @@ async def test_D05_ten_thousand_cancellations_lose_no_connection_and_mix_up_no_a
     await asyncio.gather(*(database.execute("SELECT pg_sleep(0.01)") for _ in range(SIZE)))
 
     async def ask(tag: int) -> int:
-        return int(await database.value("SELECT $1::int FROM pg_sleep(0.0005)", tag))
+        return int(await database.value("SELECT $1::int FROM pg_sleep(0.002)", tag))
 
     cancelled = 0
     for first in range(0, 10**9, BUNCH):
         tags = range(first, first + BUNCH)
         asked = [asyncio.create_task(ask(tag)) for tag in tags]
         for one in asked[STAY:]:
-            clock.call_later(chance.uniform(0, 0.006), one.cancel)
+            clock.call_later(chance.uniform(0, 0.004), one.cancel)
         told = await asyncio.gather(*asked, return_exceptions=True)
         cancelled += sum(isinstance(each, asyncio.CancelledError) for each in told)
         whole = [(tag, each) for tag, each in zip(tags, told, strict=True) if isinstance(each, int)]
