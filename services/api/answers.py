@@ -80,15 +80,22 @@ async def once(
     database: Database, key: Key | None, write: Callable[[Connection], Awaitable[Answer]]
 ) -> Answer:
     """`write` in a transaction, which comes to nothing if the same request has been answered: that
-    `first` tells."""
-    async with database.transaction() as connection:
+    `first` tells. `write` does nothing else, since it is done anew when it collides with others."""
+
+    async def work(connection: Connection) -> Answer:
         answer = await write(connection)
         if key is not None:
-            kept = answer.encoded() if answer.keep else UNTOLD
-            values = (key.owner, key.text, key.request, answer.status, kept)
-            if await connection.fetchval(ANSWER_KEEP, *values) is None:
-                raise _Kept("it was done before")
+            await _keep(connection, key, answer)
         return answer
+
+    return await database.transact(work)
+
+
+async def _keep(connection: Connection, key: Key, answer: Answer) -> None:
+    kept = answer.encoded() if answer.keep else UNTOLD
+    values = (key.owner, key.text, key.request, answer.status, kept)
+    if await connection.fetchval(ANSWER_KEEP, *values) is None:
+        raise _Kept("it was done before")
 
 
 def _same(key: Key, request: bytes, status: int, body: bytes) -> Answer:

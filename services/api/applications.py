@@ -146,7 +146,8 @@ async def remove(call: Call[NoQuery, None]) -> Answer:
     """Its name is free at once; the scheduler ends its servables."""
     project, _ = await _find(call)
     name = call.path["application"]
-    async with call.database.transaction() as connection:
+
+    async def write(connection: Connection) -> Answer:
         row = await connection.fetchrow(APPLICATION_REMOVE, project.seq, name)
         if row is None:
             raise refused.missing("application", call.path["application"])
@@ -157,4 +158,6 @@ async def remove(call: Call[NoQuery, None]) -> Answer:
             by=call.who.token,
         )
         await announce(connection, fact, project=project.seq, source=project.source)
-    return Answer(None, 204)
+        return Answer(None, 204)
+
+    return await call.once(write)

@@ -39,8 +39,7 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
         return created(jobs.view(row, call.context.router_url))
 
     if call.key is None and not call.context.builds_per_owner:  # then it is one statement
-        async with call.database.connection() as connection:
-            return await write(connection)
+        return await call.database.lend(write)
     return await call.once(write)
 
 

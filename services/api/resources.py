@@ -40,6 +40,7 @@ async def apply(call: Call[NoQuery, NewDefinitions]) -> Answer:
     made = [await _definition(call.context, each, asked, empty) for each in read.models]
 
     async def write(connection: Connection) -> Answer:
+        wrongs.clear()  # of a try before
         work = Work(
             connection=connection,
             project=project,
@@ -61,13 +62,16 @@ async def apply(call: Call[NoQuery, NewDefinitions]) -> Answer:
 
 async def rehearse(database: Database, write: Write) -> Answer:
     """What `write` would answer. Nothing of it stays."""
-    async with database.connection() as connection:
+
+    async def work(connection: Connection) -> Answer:
         transaction = connection.transaction()
         await transaction.start()
         try:
             return await write(connection)
         finally:
             await transaction.rollback()
+
+    return await database.lend(work)
 
 
 def _read(context: Context, asked: NewDefinitions) -> tuple[Documents, Wrongs]:

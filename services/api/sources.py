@@ -109,10 +109,12 @@ def _failed(reason: str) -> Invalid:
 
 
 async def _begun(context: Context, project: Project, asked: NewSource) -> SourceId:
-    async with context.database.transaction() as connection:
+    async def work(connection: Connection) -> SourceId:
         values = (project.seq, asked.url, asked.ref, asked.path, RECENT)
         found = await connection.fetchval(SOURCE_RECENT, *values)
         return SourceId(found) if found else await submit(connection, project, asked)
+
+    return await context.database.transact(work)
 
 
 async def origin(database: Database | Connection, project: int, digest: str) -> Origin | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -16,7 +17,16 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 ACQUIRE: Final = 2.0  # seconds to wait for a connection before the work counts as refused
 COMMAND: Final = 10.0  # seconds that one statement may take
+STATEMENT: Final = 15.0  # the same as PostgreSQL sees it, which ends it even if we are stopped
+IDLE: Final = 10.0  # seconds that a transaction may wait for us before PostgreSQL ends it
 CLOSE: Final = 5.0
+TRIES: Final = 3  # at a transaction that collides with others
+REST: Final = 0.05  # seconds at most between them
+
+COLLISIONS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""PostgreSQL took a transaction back whole, because others were in its way."""
+
+T = TypeVar("T")
 
 TROUBLE: Final = (
     OSError,
@@ -26,11 +36,14 @@ TROUBLE: Final = (
     asyncpg.InternalClientError,  # a statement met the end of its connection half way
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
     asyncpg.CannotConnectNowError,
+    *COLLISIONS,
 )
 """What PostgreSQL being away, full or busy looks like. It becomes Transient."""
+
+
+class Collided(Transient):
+    """The transaction was taken back whole, and may well pass the next time."""
 
 
 def _said(error: BaseException) -> str:
@@ -54,8 +67,21 @@ async def _leave(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     holds a session lock or changes a setting. asyncpg would ask the server each time."""
 
 
+async def _repeat(work: Callable[[], Awaitable[T]]) -> T:
+    """Only a collision may be repeated: after other trouble it is not known what was done."""
+    for _ in range(TRIES - 1):
+        try:
+            return await work()
+        except Collided:
+            await asyncio.sleep(random.uniform(0.2, 1.0) * REST)
+    return await work()
+
+
 class Database:
-    """A pool of connections. Errors of the server or the way to it are raised as Transient."""
+    """A pool of connections. Errors of the server or the way to it are raised as Transient.
+
+    What collides is raised as Collided: by what is repeated, when it has collided `TRIES` times.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
@@ -74,8 +100,8 @@ class Database:
                 server_settings={
                     "application_name": "slipway",
                     "jit": "off",  # our statements are done before they would be compiled
-                    "idle_in_transaction_session_timeout": "10000",
-                    "statement_timeout": "15000",
+                    "idle_in_transaction_session_timeout": f"{IDLE * 1000:.0f}",
+                    "statement_timeout": f"{STATEMENT * 1000:.0f}",
                 },
             )
         except TROUBLE as error:
@@ -95,6 +121,8 @@ class Database:
         try:
             async with self._pool.acquire(timeout=ACQUIRE) as connection:
                 yield connection
+        except COLLISIONS as error:
+            raise Collided(f"PostgreSQL: {_said(error)}") from error
         except TROUBLE as error:
             raise Transient(f"PostgreSQL: {_said(error)}") from error
 
@@ -103,18 +131,35 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    async def lend(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `work` answers, which is begun anew when it collides, up to `TRIES` times in all.
+
+        It is one statement or one transaction, and leaves nothing behind when that is taken back.
+        """
+
+        async def once() -> T:
+            async with self.connection() as connection:
+                return await work(connection)
+
+        return await _repeat(once)
+
+    async def transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """`lend`, and a transaction around all that `work` does."""
+
+        async def once() -> T:
+            async with self.transaction() as connection:
+                return await work(connection)
+
+        return await _repeat(once)
+
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        async with self.connection() as connection:
-            return await connection.fetch(query, *values)
+        return await self.lend(lambda connection: connection.fetch(query, *values))
 
     async def row(self, query: str, *values: Any) -> asyncpg.Record | None:
-        async with self.connection() as connection:
-            return await connection.fetchrow(query, *values)
+        return await self.lend(lambda connection: connection.fetchrow(query, *values))
 
     async def value(self, query: str, *values: Any) -> Any:
-        async with self.connection() as connection:
-            return await connection.fetchval(query, *values)
+        return await self.lend(lambda connection: connection.fetchval(query, *values))
 
     async def execute(self, query: str, *values: Any) -> None:
-        async with self.connection() as connection:
-            await connection.execute(query, *values)
+        await self.lend(lambda connection: connection.execute(query, *values))

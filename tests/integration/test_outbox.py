@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from shared import outbox
 from shared.bus import Announcer
 from shared.bus.local import LocalBus
+from shared.database import listen as ears
 from shared.database.events import announce
 from shared.database.pool import Database
 from shared.errors import Transient
@@ -25,6 +28,8 @@ from shared.telemetry import FloorTelemetry
 from tests.integration.buses import Lab, Listener, LocalLab, amqp_lab, event, listening, until
 
 UNANNOUNCED = "SELECT count(*) FROM events WHERE announced_at IS NULL"
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
+LISTENS = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = 'idle'"
 LOG = "SELECT data ->> 'job' AS job FROM events WHERE position IS NOT NULL ORDER BY position"
 
 
@@ -145,6 +150,53 @@ async def test_D09_without_notifications_it_still_finds_the_work(
         await commit(database, "j2")
         await everything_announced(database)
     assert memory.heard == ["j1", "j2"]
+
+
+async def test_D09_while_nobody_can_listen_it_looks_and_then_it_listens_again(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of three counts: others run on the machine."""
+    monkeypatch.setattr(ears, "AGAIN", 0.05)
+    memory = Memory()
+
+    async def took(job: str) -> float:
+        began, told = time.monotonic(), len(memory.heard)
+        await commit(database, job)
+        await until(lambda: len(memory.heard) > told)
+        return time.monotonic() - began
+
+    async with (
+        ear(database, database_url) as (url, name),
+        running(relay(url, database, MemoryBus(memory))),
+    ):
+        await listens(database, name, 1)
+        await database.execute(f"ALTER ROLE {name} CONNECTION LIMIT 0")
+        await database.execute(CUT, name)
+        await listens(database, name, 0)
+        assert min([await took(job) for job in ("j1", "j2", "j3")]) < 2.0
+        monkeypatch.setattr(outbox, "POLL", 600.0)
+        await database.execute(f"ALTER ROLE {name} CONNECTION LIMIT -1")
+        await listens(database, name, 1)
+        for job in ("j4", "j5", "j6"):
+            await took(job)
+
+
+async def listens(database: Database, name: str, times: int) -> None:
+    async with asyncio.timeout(20):
+        while await database.value(LISTENS, name) != times:
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def ear(database: Database, database_url: str) -> AsyncIterator[tuple[str, str]]:
+    """A URL for a role of its own, which can be shut out by itself; and the role's name."""
+    name = f"ear_{uuid.uuid4().hex}"
+    await database.execute(f"CREATE ROLE {name} LOGIN")
+    try:
+        yield database_url.replace("postgres:@", f"{name}:@", 1), name
+    finally:
+        await database.execute(CUT, name)
+        await database.execute(f"DROP ROLE {name}")
 
 
 async def test_M16_a_late_commit_gets_a_later_place_and_no_reader_misses_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 
 import asyncpg
@@ -21,6 +22,13 @@ CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+
+OURS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND (state = 'idle' OR pid = pg_backend_pid())"
+)
+SIZE = 10  # of a pool
+BUNCH, STAY = 16, 2  # that are asked at once, and those of them that are not cancelled
 
 
 async def test_D03_when_every_connection_is_taken_work_is_refused_soon(
@@ -59,18 +67,34 @@ async def test_a_server_that_is_not_there_is_transient() -> None:
             pass
 
 
-async def test_D05_cancelled_work_gives_back_clean_connections(database: Database) -> None:
-    async def ask(number: int) -> None:
-        assert await database.value("SELECT $1::int FROM pg_sleep(0.002)", number) == number
+async def test_D05_ten_thousand_cancellations_lose_no_connection_and_mix_up_no_answers(
+    database: Database,
+) -> None:
+    """At any moment: while work waits for a connection, in the middle of a statement, or after."""
+    chance, clock = random.Random(5), asyncio.get_running_loop()
+    await asyncio.gather(*(database.execute("SELECT pg_sleep(0.01)") for _ in range(SIZE)))
 
-    for round in range(30):
-        asked = [asyncio.create_task(ask(round * 10 + n)) for n in range(8)]
-        await asyncio.sleep(0.001 * (round % 4))
-        for one in asked[:5]:
-            one.cancel()
-        done = await asyncio.gather(*asked, return_exceptions=True)
-        assert [one for one in done[5:] if one is not None] == []
-    await asyncio.gather(*(ask(n) for n in range(10)))
+    async def ask(tag: int) -> int:
+        return int(await database.value("SELECT $1::int FROM pg_sleep(0.002)", tag))
+
+    cancelled = 0
+    for first in range(0, 10**9, BUNCH):
+        tags = range(first, first + BUNCH)
+        asked = [asyncio.create_task(ask(tag)) for tag in tags]
+        for one in asked[STAY:]:
+            clock.call_later(chance.uniform(0, 0.004), one.cancel)
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        cancelled += sum(isinstance(each, asyncio.CancelledError) for each in told)
+        whole = [(tag, each) for tag, each in zip(tags, told, strict=True) if isinstance(each, int)]
+        assert [tag for tag, _ in whole] == [each for _, each in whole]
+        assert told[:STAY] == [*tags[:STAY]]
+        if cancelled >= 10_000:
+            break
+    pool = database._pool
+    assert (pool.get_size(), pool.get_idle_size()) == (SIZE, SIZE)
+    assert await database.value(OURS) == SIZE
+    tags = range(2 * SIZE)
+    assert await asyncio.gather(*(ask(tag) for tag in tags)) == [*tags]
 
 
 async def test_json_goes_in_and_comes_back(database: Database) -> None:

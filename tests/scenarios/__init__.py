@@ -103,10 +103,16 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/api/test_guard.py::test_a_database_that_is_away",
     ),
     "D03": ("tests/integration/test_pool.py::test_D03",),
-    "D04": ("tests/scenarios/test_database.py::test_D04",),
+    "D04": (
+        "tests/scenarios/test_database.py::test_D04",
+        "tests/api/test_database.py::test_D04",
+    ),
     "D05": ("tests/integration/test_pool.py::test_D05",),
     "D06": ("tests/scenarios/test_database.py::test_D06",),
-    "D07": ("tests/scenarios/test_database.py::test_D07",),
+    "D07": (
+        "tests/scenarios/test_database.py::test_D07",
+        "tests/api/test_database.py::test_D07",
+    ),
     "D08": ("tests/scenarios/test_database.py::test_D08",),
     "D09": (
         "tests/integration/test_pool.py::test_D09",
