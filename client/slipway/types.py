@@ -189,6 +189,7 @@ class Job(Struct, frozen=True, kw_only=True):
     name: str
     kind: str = "endpoint"
     state: str
+    status: str | None = None  # of an endpoint of its own: its state in proxiML's words
     reason: str = ""  # why it waits, or why it failed
     attempt: int = 1
     restarts: int = 0
@@ -202,6 +203,7 @@ class Job(Struct, frozen=True, kw_only=True):
     gpu_types: list[str] = []
     gpu_count: int = 0  # for each copy
     gpus: list[str] = []  # held now
+    disk_size: int | None = None  # GiB that an endpoint of its own was given
     price_per_hour: float = 0.0
     spent: Decimal = Decimal(0)  # in its life so far
     priority: str = "normal"

@@ -12,6 +12,7 @@ import msgspec
 from services.api import cursor, refused, urls
 from services.api.answer import Answer
 from services.api.call import Call
+from services.api.formats import proximl
 from services.api.money import money
 from services.api.paging import limit, page
 from services.api.sample import sample
@@ -51,11 +52,17 @@ def view(row: asyncpg.Record, router: str) -> Job:
     values = dict(row)
     running = row["state"] == State.RUNNING and row["kind"] == "endpoint"
     told = {
+        "status": proximl.STATUS[State(row["state"])] if _is_proximl(row) else None,
         "url": _url(row, router) if running else None,
         "priority": named(row["priority"]),
         "spent": money(row["cost"]),
     }
     return msgspec.convert(values | told, Job)
+
+
+def _is_proximl(row: asyncpg.Record) -> bool:
+    """Endpoints of their own have come in no other format."""
+    return row["kind"] == "endpoint" and row["deployment"] is None and row["model"] is None
 
 
 def _url(row: asyncpg.Record, router: str) -> str:

@@ -69,6 +69,18 @@ Cohort = Annotated[
     ),
 ]
 Role = Literal["admin", "write", "read"]
+JobStatus = Literal[
+    "new",
+    "waiting for data/model download",
+    "waiting for resources",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "finished",
+    "failed",
+    "removed",
+]
 
 PATTERNS: Final = {
     repr(meta.pattern): meta.description
@@ -340,6 +352,7 @@ class Job(Give, frozen=True, kw_only=True):
     name: str
     kind: Literal["endpoint", "batch"]
     state: State
+    status: JobStatus | None  # of an endpoint of its own: its state in proxiML's words
     reason: str  # why it waits, or why it failed
     attempt: int
     restarts: int
@@ -356,6 +369,7 @@ class Job(Give, frozen=True, kw_only=True):
     gpu_types: list[str]
     gpu_count: int  # for each copy
     gpus: list[str]  # held now
+    disk_size: int | None  # GiB that an endpoint of its own was given
     price_per_hour: float  # of those
     spent: Decimal  # in its life so far, to the millionth
     priority: Priority

@@ -48,6 +48,22 @@ async def test_a_verb_in_a_state(
         assert said.problem == "job-state"
 
 
+async def test_an_endpoint_of_its_own_tells_its_state_in_its_formats_words_and_its_disk(
+    world: World,
+) -> None:
+    body = await world.endpoint(disk_size=12)
+    made = await world.made(f"{world.place}/endpoints", body)
+    assert (made["state"], made["status"], made["disk_size"]) == ("submitted", "new", 12)
+    await world.put_state(made["id"], "queued")
+    shown = (await world.ask("GET", f"/v1/jobs/{made['id']}")).body
+    assert (shown["status"], shown["disk_size"]) == ("waiting for resources", 12)
+    (listed,) = (await world.ask("GET", "/v1/jobs?state=queued")).body["items"]
+    assert listed == shown
+    of_deployment, *_ = (await world.version())["jobs"].values()
+    other = (await world.ask("GET", f"/v1/jobs/{of_deployment}")).body
+    assert (other["status"], other["disk_size"]) == (None, None)
+
+
 async def test_a_refusal_says_what_to_do_instead(world: World) -> None:
     made = await job(world)
     await world.put_state(made, "failed")

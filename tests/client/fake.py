@@ -448,6 +448,7 @@ class Fake:
             "name": name,
             "kind": "endpoint",
             "state": "building",
+            "status": None,
             "reason": "",
             "attempt": 1,
             "restarts": 0,
@@ -461,6 +462,7 @@ class Fake:
             "gpu_types": [],
             "gpu_count": 0,
             "gpus": [],
+            "disk_size": None,
             "price_per_hour": 0.0,
             "url": None,
             "created_at": now(),
@@ -483,6 +485,8 @@ class Fake:
         made = self._job(asked["name"], f"v{len(self.versions) + len(self.jobs)}e", None, "x")
         made["target"], made["copies"] = target, copies
         made["routes"] = entry.get("routes", [])
+        made["status"] = "waiting for data/model download"
+        made["disk_size"] = asked["resources"].get("disk_size", 10)
         made["gpu_types"] = [t for t in asked["resources"]["gpu_types"] if t != "cpu"]
         made["gpu_count"] = len(made["gpu_types"]) and asked["resources"].get("gpu_count", 1)
         return answer(made, 201)

@@ -69,11 +69,14 @@ async def test_an_endpoint_is_created_reviewed_and_shown(
         "endpoint", "create", "churn", "--path", code, "--file", routes, "--review"
     )
     assert (reviewed.code, reviewed.out.startswith("This job will start")) == (0, True)
-    made = await run("endpoint", "create", "churn", "--path", code, "--route", json.dumps(ROUTE))
+    ask = ("endpoint", "create", "churn", "--path", code, "--disk", "12")
+    made = await run(*ask, "--route", json.dumps(ROUTE))
     assert made.code == 0
     assert "name     churn\n" in made.out
+    assert "\ndisk     12 GiB\n" in made.out
     again = await run("job", "churn", "--json")
-    assert again.json["name"] == "churn"
+    assert (again.json["name"], again.json["disk_size"]) == ("churn", 12)
+    assert f"\nstatus   {again.json['status']}\n" in made.out
     refused = await run("endpoint", "create", "x", "--path", code, "--start-command", "x", "--gpu-type", "cpu", "--gpu-count", "5", "--review")  # fmt: skip
     assert refused.code == 1
     assert "resources.gpu_count: " in refused.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.api.formats.proximl import STATUS
 from shared.events import (
     FACTS,
     GpuFact,
@@ -16,6 +17,7 @@ from shared.events import (
     VersionFact,
 )
 from shared.lifecycle import HOLDING, LIVE, MOVES, OVER, State, diagram
+from tests.docs.commands import table
 
 
 def reachable(start: State) -> set[State]:
@@ -68,5 +70,22 @@ def test_live_and_over_do_not_overlap() -> None:
     assert set(LIVE).isdisjoint(OVER)
 
 
+def page(request: pytest.FixtureRequest) -> str:
+    return (request.config.rootpath / "docs/lifecycle.md").read_text()
+
+
 def test_the_picture_in_the_docs_is_the_table(request: pytest.FixtureRequest) -> None:
-    assert diagram() in (request.config.rootpath / "docs/lifecycle.md").read_text()
+    assert diagram() in page(request)
+
+
+def test_the_moves_in_the_docs_are_the_table(request: pytest.FixtureRequest) -> None:
+    rows = table(page(request), "fact", "from", "to", "what moves it")
+    assert [row[:3] for row in rows] == [
+        [f"`{fact.__name__}`", ", ".join(each for each in State if each in move.sources), move.to]
+        for fact, move in MOVES.items()
+    ]
+
+
+def test_each_state_is_in_the_docs_with_the_word_of_proximl(request: pytest.FixtureRequest) -> None:
+    rows = table(page(request), "state", "proxiML says", "what it is")
+    assert [row[:2] for row in rows] == [[f"`{state}`", STATUS[state]] for state in State]

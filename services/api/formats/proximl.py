@@ -10,7 +10,7 @@ import msgspec
 
 from services.api.formats import checks
 from services.api.formats.checks import Wrongs, short
-from services.api.types import NewEndpoint, NewEntry, NewEnvironment, NewResources
+from services.api.types import JobStatus, NewEndpoint, NewEntry, NewEnvironment, NewResources
 from shared import packages
 from shared.blobs import DIGEST
 from shared.endpoint import (
@@ -28,6 +28,7 @@ from shared.endpoint import (
     Scheduling,
     gpu_type,
 )
+from shared.lifecycle import State
 
 PORT: Final = 80
 MOST_GPUS: Final = 4
@@ -44,6 +45,21 @@ TYPES: Final[dict[str, ParameterType]] = {
     "array": "list",
     "object": "dict",
 }
+STATUS: Final[dict[State, JobStatus]] = {
+    State.SUBMITTED: "new",
+    State.BUILDING: "waiting for data/model download",
+    State.QUEUED: "waiting for resources",
+    State.STARTING: "starting",
+    State.RUNNING: "running",
+    State.STOPPING: "stopping",
+    State.STOPPED: "stopped",
+    State.FINISHED: "finished",
+    State.FAILED: "failed",
+    State.TERMINATED: "removed",
+    State.PURGED: "removed",
+}
+"""The words that proxiML's users know. Its own jobs wait for resources before the download, ours
+after it: they have their image by then, and start as soon as there are GPUs."""
 _TYPES: Final = 50
 _ROUTES: Final = 100
 _PARAMETERS: Final = 100

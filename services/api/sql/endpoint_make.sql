@@ -30,5 +30,6 @@ SELECT seq, id, owner, $3::text AS project, name, kind, state, reason, attempt, 
        NULL::text AS application, endpoint, target, copies, 0 AS copies_running, gpu_types,
        gpu_count, created_at, changed_at, queued_at, placed_at, priority, preemptible, gang,
        run_at_most, start_by, give_way_at, purge_at, series, place, retries, exit_code,
-       outputs_size, '{}'::text[] AS gpus, 0::float8 AS price_per_hour, 0::numeric AS cost
+       outputs_size, ($5::jsonb #>> '{endpoints,0,disk_gib}')::integer AS disk_size,
+       '{}'::text[] AS gpus, 0::float8 AS price_per_hour, 0::numeric AS cost
   FROM made;

@@ -97,6 +97,8 @@ SELECT jobs.seq, jobs.id, projects.owner, projects.name AS project, jobs.name, j
        jobs.give_way_at, jobs.purge_at, jobs.series, jobs.place, jobs.retries, jobs.exit_code,
        CASE WHEN jobs.state NOT IN ('terminated', 'purged') THEN jobs.outputs_size END
            AS outputs_size,
+       CASE WHEN versions.deployment IS NULL AND jobs.kind = 'endpoint'
+            THEN (versions.definition #>> '{endpoints,0,disk_gib}')::integer END AS disk_size,
        ARRAY(SELECT gpu FROM allocations
               WHERE allocations.job = jobs.id AND released_at IS NULL ORDER BY gpu) AS gpus,
        (SELECT coalesce(sum(price) FILTER (WHERE released_at IS NULL), 0)

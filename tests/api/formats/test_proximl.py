@@ -11,6 +11,7 @@ from services.api.formats import proximl
 from services.api.types import NewEndpoint, ServingOptions
 from shared.endpoint import Command, Endpoint, Gpus, Parameter, Route, Routes, Serving
 from shared.errors import Invalid
+from shared.lifecycle import State
 
 DIGEST = "sha256:" + "0" * 64
 ROUTE: dict[str, Any] = {
@@ -47,6 +48,30 @@ def test_it_may_have_to_give_way_when_either_part_says_so(said: str) -> None:
     if said == "scheduling":
         fields[said] = {"preemptible": True}
     assert proximl.endpoint(body(**fields)).scheduling.preemptible
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        ("submitted", "new"),
+        ("building", "waiting for data/model download"),
+        ("queued", "waiting for resources"),
+        ("starting", "starting"),
+        ("running", "running"),
+        ("stopping", "stopping"),
+        ("stopped", "stopped"),
+        ("finished", "finished"),
+        ("failed", "failed"),
+        ("terminated", "removed"),
+        ("purged", "removed"),
+    ],
+)
+def test_each_state_has_the_word_that_users_of_the_format_know(state: str, word: str) -> None:
+    assert proximl.STATUS[State(state)] == word
+
+
+def test_no_state_is_without_a_word() -> None:
+    assert set(proximl.STATUS) == set(State)
 
 
 def test_an_endpoint_has_no_outputs() -> None:
