@@ -5,6 +5,11 @@ the session ends, however it ended. With the lock begins a new epoch of the targ
 written for the target in an older one is refused where it is written (see epoch.py). Who loses that
 connection, or learns that a newer epoch has begun, begins nothing new, finishes what is in hand and
 stands by again; a late one that knows of neither does no harm.
+
+A leader asks for the epoch again and again, as long as anything of it is in hand. PostgreSQL ends a
+session in which nothing is asked for SILENCE seconds: one that stands still, or whose machine or
+network is gone, holds up its target for no longer. That goes by one clock, the server's, and says
+only when another may begin: what the first one writes later is refused by its epoch.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ TAKE = sql(__package__, "take_epoch")
 EPOCH = sql(__package__, "epoch")
 
 ANSWER: Final = 5.0  # seconds in which PostgreSQL must answer to count as there
+SILENCE: Final = 10.0  # seconds in which a leader has to be heard of; more than a late answer takes
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +48,17 @@ class Leader:
         target: str,
         *acts: Loop,
         every: float = 1.0,
+        silence: float = SILENCE,
         epoch: Epoch | None = None,
     ) -> None:
         """`acts` begin whenever this process may act; they are told to stop when it may not.
-        `epoch` is theirs, and has the number of the new one before they begin."""
+        `epoch` is theirs, and has the number of the new one before they begin. PostgreSQL hears of
+        this process `every` so many seconds, and after `silence` another may act."""
         self._url = url
         self._target = target
         self._acts = acts
         self._every = every
+        self._silence = silence
         self._epoch = epoch or Epoch(target)
         self.acting = False
 
@@ -73,7 +82,11 @@ class Leader:
                 self._url,
                 timeout=ANSWER,
                 command_timeout=ANSWER,
-                server_settings={"application_name": f"slipway scheduler of {self._target}"},
+                server_settings={
+                    "application_name": f"slipway scheduler of {self._target}",
+                    "idle_session_timeout": f"{self._silence:g}s",
+                    "statement_timeout": f"{ANSWER:g}s",  # nobody may be left to cancel it
+                },
             )
         except TROUBLE as error:
             raise _Lost(str(error)) from error
@@ -107,12 +120,15 @@ class Leader:
         self.acting = True
         try:
             async with asyncio.TaskGroup() as group:
-                for act in self._acts:
-                    group.create_task(_until(ending, act))
-                group.create_task(self._heartbeat(session, lost, ending))
                 watch = [group.create_task(event.wait()) for event in (lost, stopping)]
-                await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
-                ending.set()
+                over = asyncio.Event()
+                group.create_task(self._heartbeat(session, lost, over))
+                async with asyncio.TaskGroup() as acting:
+                    for act in self._acts:
+                        acting.create_task(_until(ending, act))
+                    await asyncio.wait(watch, return_when=asyncio.FIRST_COMPLETED)
+                    ending.set()
+                over.set()  # not before: what is in hand is finished under the lock
                 for each in watch:
                     each.cancel()
         finally:
@@ -120,17 +136,15 @@ class Leader:
         if lost.is_set():
             raise _Lost("its lock was lost, or a newer epoch has begun")
 
-    async def _heartbeat(
-        self, session: Session, lost: asyncio.Event, ending: asyncio.Event
-    ) -> None:
-        """A connection that died in silence is noticed by asking it."""
-        while not ending.is_set():
+    async def _heartbeat(self, session: Session, lost: asyncio.Event, over: asyncio.Event) -> None:
+        """A connection that died in silence is noticed by asking it, and so is who stands still."""
+        while not over.is_set():
             try:
                 self._epoch.check(await session.fetchval(EPOCH, self._target))
             except (*TROUBLE, Deposed):
                 lost.set()
                 return
-            await pause(self._every, ending)
+            await pause(self._every, over)
 
 
 async def _until(ending: asyncio.Event, act: Loop) -> None:

@@ -14,7 +14,12 @@ PROCESS = "tests/scheduler/process"
 HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     # several schedulers, kills, pauses, and what becomes of GPUs
     "S01": (DRILL, "tests/scheduler/test_scheduler.py::test_S01"),
-    "S02": ("tests/scheduler/test_epoch.py::test_S02", SIM, DRILL),
+    "S02": (
+        "tests/scheduler/test_epoch.py::test_S02",
+        "tests/scheduler/test_leader.py::test_S02",
+        SIM,
+        DRILL,
+    ),
     "S03": ("tests/scheduler/test_scheduler.py::test_S03", SIM),
     "S04": (
         "tests/scheduler/test_scheduler.py::test_S04",
@@ -22,9 +27,11 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         SIM,
     ),
     "S05": (
+        "tests/scheduler/test_scheduler.py::test_S05",
         "tests/scheduler/kubernetes/driver/test_absence.py::test_k07",
         "tests/scheduler/kubernetes/driver/test_driver.py::test_a_pod_on_a_machine_that_is_away",
         "tests/scheduler/test_scheduler.py::test_while_its_target_is_away",
+        "tests/cluster/test_drills.py::test_the_api_server_is_away_for_two_minutes",
     ),
     "S06": (
         "tests/scheduler/test_scheduler.py::test_S06",
@@ -88,14 +95,18 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     # time, and faults of the machine
     "C01": ("tests/scenarios/test_clocks.py::test_C01", SIM),
-    "C02": (DRILL, "tests/scheduler/test_epoch.py::test_S02"),
+    "C02": (
+        DRILL,
+        "tests/scheduler/test_epoch.py::test_S02",
+        "tests/scheduler/test_leader.py::test_S02",
+    ),
     "C03": (
         "tests/scenarios/test_machine.py::test_C03",
         f"{PROCESS}/test_replica.py::test_a_status_that_can_not_be_written",
     ),
     "C04": (f"{PROCESS}/test_replica.py::test_a_status_torn_by_a_power_cut",),
     "C05": ("tests/scenarios/test_machine.py::test_C05",),
-    "C06": ("tests/shared/test_watchdog.py::test_C06",),
+    "C06": ("tests/shared/test_watchdog.py::test_C06", "tests/scheduler/test_leader.py::test_C06"),
     # the database
     "D01": ("tests/integration/test_pool.py::test_D01", SIM),
     "D02": (

@@ -3,11 +3,25 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
+import pytest
 
+from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.epoch import Epoch
-from services.scheduler.leader import Leader
+from services.scheduler.leader import SILENCE, Leader
+from services.scheduler.scheduler import Scheduler
+from tests.scheduler.stage import Stage
+from tests.scheduler.still import OPTIONS, still
+
+LEADS = "SELECT epoch, holder FROM leaders WHERE target = 'process'"
+TWICE = """
+SELECT count(*) FROM allocations AS one JOIN allocations AS other
+    ON one.gpu = other.gpu AND one.seq < other.seq
+   AND one.held_at < coalesce(other.released_at, 'infinity')
+   AND other.held_at < coalesce(one.released_at, 'infinity')
+"""
 
 
 class Act:
@@ -33,10 +47,17 @@ class Act:
         self.changed.clear()
 
 
+@pytest.fixture
+async def stage(database):
+    stage = Stage(database)
+    await stage.prepare()
+    return stage
+
+
 @asynccontextmanager
-async def leading(url, act, epoch=None):
+async def leading(url, act, epoch=None, silence=SILENCE):
     stopping = asyncio.Event()
-    leader = Leader(url, "process", act, every=0.05, epoch=epoch)
+    leader = Leader(url, "process", act, every=0.05, epoch=epoch, silence=silence)
     task = asyncio.create_task(leader.loop(stopping))
     try:
         yield leader
@@ -121,3 +142,98 @@ async def test_who_learns_of_a_newer_epoch_stops_acting_though_it_has_the_lock(
         await act.began()
     assert (act.most, act.times) == (1, 2)
     assert await database.value("SELECT epoch FROM leaders") == 3
+
+
+async def test_who_was_told_to_stop_keeps_the_lock_until_what_it_has_in_hand_is_done(database_url):
+    told, done, next_one = asyncio.Event(), asyncio.Event(), Act()
+
+    async def slow(stopping):
+        await stopping.wait()
+        told.set()
+        await done.wait()
+
+    stopping = asyncio.Event()
+    first = Leader(database_url, "process", slow, every=0.05, silence=2.0)
+    task = asyncio.create_task(first.loop(stopping))
+    while not first.acting:
+        await asyncio.sleep(0.01)
+    stopping.set()
+    await told.wait()
+    async with leading(database_url, next_one):
+        await asyncio.sleep(3.0)  # for longer than PostgreSQL waits for a word of the first
+        assert (first.acting, next_one.times) == (True, 0)
+        done.set()
+        await next_one.began()
+        await task
+
+
+async def until(told, wanted):
+    async with asyncio.timeout(60):
+        while not wanted(await told()):
+            await asyncio.sleep(0.02)
+
+
+async def leads(database, process):
+    """Waits until that one does; the number of its epoch."""
+    await until(
+        lambda: database.row(LEADS), lambda row: row["holder"].endswith(f" {process.process.pid}")
+    )
+    return (await database.row(LEADS))["epoch"]
+
+
+async def test_S02_one_that_stops_after_it_chose_is_followed_by_another_and_writes_nothing_late(
+    database_url, database, stage
+):
+    await stage.has(t4=3)
+    first, second = [await stage.job(gpus=3) for _ in "ab"]
+    async with still(database_url, 1.0, "stop") as late:
+        assert await late.says() == "chosen"
+        await late.stopped()
+        was = await leads(database, late)
+        await database.execute("UPDATE jobs SET priority = 100 WHERE id = $1", second)
+        epoch = Epoch("process")
+        scheduler = Scheduler(
+            database, FakeDriver(), target="process", options=OPTIONS, epoch=epoch
+        )
+        async with leading(database_url, partial(scheduler.act, every=0.1), epoch):
+            await until(lambda: stage.state(second), lambda state: state == "running")
+            before = await stage.facts(first)
+            late.wake()
+            assert await late.says() == "placed 0 of 1"
+            assert epoch.number == was + 1
+            assert (await stage.state(first), await stage.state(second)) == ("queued", "running")
+            assert await stage.facts(first) == before
+            assert {held.job for held in (await stage.held()).values()} == {second}
+        assert await leads(database, late) == was + 2, "it stood for election anew"
+        assert await database.value(TWICE) == 0
+        assert await late.end() == 0
+
+
+async def test_C06_one_that_is_held_up_keeps_its_lead_for_a_while_and_then_is_refused(
+    database_url, database, stage
+):
+    other = Act()
+    await stage.has(t4=2)
+    async with still(database_url, 3.0, "block", "block") as held_up:
+        job = await stage.job(gpus=1)
+        assert await held_up.says() == "chosen"
+        was = await leads(database, held_up)
+        async with leading(database_url, other):
+            await asyncio.sleep(1.0)  # less than PostgreSQL waits for it
+            held_up.unblock()
+            assert await held_up.says() == "placed 1 of 1"
+            await until(lambda: stage.state(job), lambda state: state == "running")
+            assert (other.times, await leads(database, held_up)) == (0, was)
+
+            late = await stage.job(gpus=1)
+            assert await held_up.says() == "chosen"
+            await other.began()
+            assert (await database.row(LEADS))["epoch"] == was + 1
+            before = await stage.facts(late)
+            held_up.unblock()
+            assert await held_up.says() == "placed 0 of 1"
+            # nobody else had that GPU, so it is the epoch that refused it
+            assert (await stage.state(late), await stage.facts(late)) == ("queued", before)
+        assert await leads(database, held_up) == was + 2
+        await until(lambda: stage.state(late), lambda state: state == "running")
+        assert await held_up.end() == 0

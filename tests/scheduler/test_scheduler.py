@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -450,6 +451,45 @@ async def test_it_acts_on_news_and_finishes_when_told_to_stop(stage, scheduler, 
     async with asyncio.timeout(5):
         await acting
     assert list(driver.workloads) == [Replica(job, 1)]
+
+
+@pytest.mark.parametrize("over", [JobStopping, JobFailed])
+async def test_S05_the_gpus_of_what_is_cut_off_are_given_to_nobody_until_its_stop_is_proven(
+    stage, database, scheduler, driver, monkeypatch, over
+):
+    await stage.has(t4=1)
+    bystander = await running(stage, scheduler)
+    holder = await running(stage, scheduler, gpus=1)
+    second = await stage.job(gpus=1)
+    tries = []
+
+    async def unheard(replica, grace):
+        tries.append(replica)
+        raise Transient("its machine does not answer")
+
+    async def away():
+        raise Transient("the target does not answer")
+
+    await stage.say(over(job=holder, **({"reason": "x"} if over is JobFailed else {})))
+    state = await stage.state(holder)
+    for _ in range(2):  # the second knows nothing of what the first was told
+        scheduler = Scheduler(database, driver, target="process", options=AT_ONCE)
+        for name, trouble in (("stop", unheard), ("observe", away)):
+            with monkeypatch.context() as patched:
+                patched.setattr(driver, name, trouble)
+                for _ in range(3):
+                    with suppress(Transient):
+                        await scheduler.turn()
+                    await scheduler.settle()
+                    await stage.later(holder, 60.0)
+            assert await stage.held() == {"process/t4-0": Replica(holder, 1)}
+            assert (await stage.state(holder), await stage.state(second)) == (state, "queued")
+    assert (set(tries), len(driver.starts)) == ({Replica(holder, 1)}, 2)
+    assert await stage.state(bystander) == "running"
+    await turns(scheduler)
+    assert driver.stops == [Replica(holder, 1)]
+    assert await stage.held() == {"process/t4-0": Replica(second, 1)}
+    assert await stage.state(second) == "running"
 
 
 async def test_while_its_target_is_away_it_says_so_and_decides_nothing(

@@ -21,9 +21,6 @@ from benchmarks.drill.scheduler import one
 from shared.database.pool import Database
 
 HOLDER: Final = "SELECT holder FROM leaders"
-LOCKS: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
-"""
 
 
 class Crowd:
@@ -44,8 +41,8 @@ class Crowd:
     async def trouble(
         self, calm: asyncio.Event, rng: random.Random, some: Callable[[], Awaitable[None]]
     ) -> None:
-        """kill -9, and standing still for longer than the lock is held, whenever `some` has been
-        done between."""
+        """kill -9, and standing still, as often as not for so long that another acts, whenever
+        `some` has been done between."""
         while True:
             await some()
             await asyncio.sleep(rng.uniform(0.0, 0.3))
@@ -74,14 +71,11 @@ class Crowd:
         await self._add()
 
     async def _pause(self, process: BaseProcess, seconds: float) -> None:
-        """PostgreSQL takes it for dead half way, so that another acts when it comes back."""
         self.done["paused"] += 1
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
         try:
-            await asyncio.sleep(seconds / 2)
-            await self._database.fetch(LOCKS)
-            await asyncio.sleep(seconds / 2)
+            await asyncio.sleep(seconds)
         finally:
             os.kill(process.pid, signal.SIGCONT)
 

@@ -25,6 +25,7 @@ from shared.run import every, run
 from tests.simulation.plants import PLANTS
 
 TARGET: Final = "process"
+SILENCE: Final = 1.5  # seconds: about half of the pauses are longer
 PRICES: Final = {"t4": 0.5, "a100": 2.0}
 OPTIONS: Final = Options(
     policy=Policy(drain=0.0),
@@ -45,6 +46,7 @@ async def act(url: str, socket: Path) -> None:
             every(5.0, gpus.refresh),
             partial(scheduler.act, every=0.2),
             every=0.2,
+            silence=SILENCE,
             epoch=epoch,
         )
         await run(leader.loop)
