@@ -17,4 +17,5 @@ LENGTH = 12  # 60 bits: a billion things collide with a chance of one in two
 
 def new(prefix: str) -> str:
     """`j` and twelve letters: `j7x0k2m4q9tzd`. The prefix tells a person what it names."""
-    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    chance = secrets.token_bytes(LENGTH)  # of each byte its lowest five bits
+    return prefix + "".join([ALPHABET[byte & 31] for byte in chance])

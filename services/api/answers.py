@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
+import asyncpg
 import msgspec
 
 from services.api import refused
@@ -30,6 +31,7 @@ ANSWERS_FORGET = sql(__package__, "answers_forget")
 
 FORM: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
+ANSWERS: Final = "answers_pkey"  # by which each key has one answer
 UNTOLD: Final = b"untold"  # stands for an answer that must not be kept
 T = TypeVar("T")
 
@@ -91,10 +93,26 @@ async def once(
     return await database.transact(work)
 
 
+async def once_told(write: Awaitable[T]) -> T:
+    """`write`, which keeps its answer by a statement of its own that has the columns of `kept`."""
+    try:
+        return await write
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != ANSWERS:
+            raise
+        raise _Kept("it was done before") from None
+
+
+def kept(key: Key | None, answer: Answer) -> tuple[object, ...]:
+    """Owner, key, hash of the request, status and body; of nulls when there is no key."""
+    if key is None:
+        return (None,) * 5
+    body = answer.encoded() if answer.keep else UNTOLD
+    return key.owner, key.text, key.request, answer.status, body
+
+
 async def _keep(connection: Connection, key: Key, answer: Answer) -> None:
-    kept = answer.encoded() if answer.keep else UNTOLD
-    values = (key.owner, key.text, key.request, answer.status, kept)
-    if await connection.fetchval(ANSWER_KEEP, *values) is None:
+    if await connection.fetchval(ANSWER_KEEP, *kept(key, answer)) is None:
         raise _Kept("it was done before")
 
 

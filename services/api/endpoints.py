@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from services.api import jobs, refused, scheduling, source, versions
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from services.api import answers, jobs, refused, scheduling, source, versions
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.review import review
@@ -10,12 +15,13 @@ from services.api.types import NewEndpoint, NoQuery
 from shared import ids
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
-from shared.endpoint import Definition
+from shared.endpoint import Definition, Endpoint
 from shared.events import JobSubmitted, VersionSubmitted
 from shared.ids import JobId, VersionId
 
 JOB_NAMED = sql(__package__, "job_named")
 ENDPOINT_MAKE = sql(__package__, "endpoint_make")
+NOW = sql(__package__, "now")
 
 
 async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
@@ -29,39 +35,82 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     plan = await source.endpoint(
         call.context, project, target, asked, any_class=call.who.may("admin")
     )
+    at = plan.at or await call.database.value(NOW)
+    made = Made(at=at, project=project, definition=plan.definition, name=asked.name, target=target)
+    answer = created(jobs.view(made.row(), call.context.router_url))
 
     async def write(connection: Connection) -> Answer:
         await versions.admit(connection, project, call.context.builds_per_owner)
-        values = _values(project, plan.definition, asked.name, target)
-        row = await connection.fetchrow(ENDPOINT_MAKE, *values)
-        if row is None:
+        kept = answers.kept(call.key, answer)
+        if await connection.fetchval(ENDPOINT_MAKE, *made.columns(), *kept) is None:
             raise _conflict()
-        return created(jobs.view(row, call.context.router_url))
+        return answer
 
-    if call.key is None and not call.context.builds_per_owner:  # then it is one statement
-        return await call.database.lend(write)
-    return await call.once(write)
+    within = call.database.transact if call.context.builds_per_owner else call.database.lend
+    return await answers.once_told(within(write))
 
 
-def _values(project: Project, definition: Definition, name: str, target: str) -> tuple[object, ...]:
-    """The parameters of endpoint_make.sql."""
-    version, job, (endpoint,) = VersionId(ids.new("v")), JobId(ids.new("j")), definition.endpoints
-    wish = endpoint.gpus
-    submitted = VersionSubmitted(version=version, name=job, deployment=None)
-    fact = JobSubmitted(
-        job=job,
-        name=name,
-        version=version,
-        endpoint=endpoint.name,
-        gpu_types=wish.types,
-        gpu_count=wish.count,
-    )
-    return (
-        *(version, project.seq, project.name, project.source, definition),
-        *(job, name, endpoint.name, target, wish.types, wish.count, endpoint.copies),
-        *scheduling.columns(endpoint),
-        *(submitted.type, submitted, fact.type, fact),
-    )
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A lone endpoint as it is when it has been submitted. All of it is known before it is written,
+    so that its answer can be written with it."""
+
+    at: datetime
+    project: Project
+    definition: Definition  # of one endpoint
+    name: str
+    target: str
+    job: JobId = msgspec.field(default_factory=lambda: JobId(ids.new("j")))
+    version: VersionId = msgspec.field(default_factory=lambda: VersionId(ids.new("v")))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.definition.endpoints[0]
+
+    def row(self) -> dict[str, Any]:
+        """As jobs.sql would tell it."""
+        endpoint, at = self.endpoint, self.at
+        priority, preemptible, gang, _, within, run_at_most = scheduling.columns(endpoint)
+        return {
+            **jobs.BEGUN,
+            "id": self.job,
+            "owner": self.project.owner,
+            "project": self.project.name,
+            "name": self.name,
+            "version": self.version,
+            "version_name": self.job,
+            "endpoint": endpoint.name,
+            "target": self.target,
+            "copies": endpoint.copies,
+            "gpu_types": endpoint.gpus.types,
+            "gpu_count": endpoint.gpus.count,
+            "disk_size": endpoint.disk_gib,
+            "priority": priority,
+            "preemptible": preemptible,
+            "gang": gang,
+            "run_at_most": run_at_most,
+            "start_by": None if within is None else at + timedelta(seconds=within),
+            "created_at": at,
+            "changed_at": at,
+        }
+
+    def columns(self) -> tuple[object, ...]:
+        """The parameters of endpoint_make.sql but for its answer."""
+        endpoint, wish = self.endpoint, self.endpoint.gpus
+        version = VersionSubmitted(version=self.version, name=self.job, deployment=None)
+        job = JobSubmitted(
+            job=self.job,
+            name=self.name,
+            version=self.version,
+            endpoint=endpoint.name,
+            gpu_types=wish.types,
+            gpu_count=wish.count,
+        )
+        return (
+            *(self.version, self.project.seq, self.project.source, self.definition),
+            *(self.job, self.name, endpoint.name, self.target),
+            *(wish.types, wish.count, endpoint.copies, *scheduling.columns(endpoint), self.at),
+            *(version.type, version, job.type, job),
+        )
 
 
 def _conflict() -> refused.Refused:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
@@ -47,9 +49,26 @@ SAMPLES: Final[dict[str, Any]] = {
 }
 
 
-def view(row: asyncpg.Record, router: str) -> Job:
+BEGUN: Final[dict[str, Any]] = {
+    "kind": "endpoint",
+    "state": State.SUBMITTED,
+    "reason": "",
+    "attempt": 1,
+    "restarts": 0,
+    "retries": 0,
+    "copies_running": 0,
+    "gpus": [],
+    "price_per_hour": 0.0,
+    "cost": Decimal(0),
+    **dict.fromkeys(("deployment", "model", "servable", "application", "series", "place")),
+    **dict.fromkeys(("queued_at", "placed_at", "give_way_at", "purge_at")),
+    **dict.fromkeys(("exit_code", "outputs_size")),
+}
+"""What a row of jobs.sql says of a lone endpoint with which nothing has been done yet."""
+
+
+def view(row: Mapping[str, Any], router: str) -> Job:
     """A row of jobs.sql as people see it."""
-    values = dict(row)
     running = row["state"] == State.RUNNING and row["kind"] == "endpoint"
     told = {
         "status": proximl.STATUS[State(row["state"])] if _is_proximl(row) else None,
@@ -57,15 +76,15 @@ def view(row: asyncpg.Record, router: str) -> Job:
         "priority": named(row["priority"]),
         "spent": money(row["cost"]),
     }
-    return msgspec.convert(values | told, Job)
+    return msgspec.convert({**row, **told}, Job)
 
 
-def _is_proximl(row: asyncpg.Record) -> bool:
+def _is_proximl(row: Mapping[str, Any]) -> bool:
     """Endpoints of their own have come in no other format."""
     return row["kind"] == "endpoint" and row["deployment"] is None and row["model"] is None
 
 
-def _url(row: asyncpg.Record, router: str) -> str:
+def _url(row: Mapping[str, Any], router: str) -> str:
     if row["servable"] is not None:
         return urls.servable(router, row["servable"])
     if row["deployment"] is None:
@@ -77,7 +96,7 @@ def _url(row: asyncpg.Record, router: str) -> str:
 async def read(connection: Connection, job: str, router: str) -> Job:
     row = await connection.fetchrow(JOBS, job, None, None, None, None, None, 1)
     assert row is not None
-    return view(row, router)
+    return view(dict(row), router)
 
 
 async def _list(call: Call[JobsQuery, None], project: int | None) -> Page[Job]:
@@ -87,7 +106,7 @@ async def _list(call: Call[JobsQuery, None], project: int | None) -> Page[Job]:
     before = cursor.number("jobs", query.after)
     values = (None, call.who.only, project, query.state, query.name, before)
     rows = await call.database.fetch(JOBS, *values, limit(query) + 1)
-    return page(rows, query, "jobs", "seq", lambda row: view(row, router))
+    return page(rows, query, "jobs", "seq", lambda row: view(dict(row), router))
 
 
 async def _begin(call: Call[JobsQuery, None], begins: str, project: int | None) -> Page[Job]:
@@ -115,7 +134,7 @@ async def find(call: Call[Any, Any]) -> Job:
     row = await call.database.row(JOBS, *values)
     if row is None:
         raise refused.missing("job")
-    return view(row, call.context.router_url)
+    return view(dict(row), call.context.router_url)
 
 
 async def show(call: Call[NoQuery, None]) -> Answer:

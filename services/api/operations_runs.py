@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.api import outputs, runs
+from services.api import outputs, runs, series
 from services.api.operation import Operation, get, post
 from services.api.types import Empty
 from services.api.types_runs import NewRun, Series
@@ -32,10 +32,10 @@ RUNS: Final = (
         status=201,
         refusals=(409,),
     ),
-    get(S, runs.show, "The jobs that were made at once, and how many are in which state", Series),
+    get(S, series.show, "The jobs that were made at once, and how many are in which state", Series),
     post(
         S + "/stop",
-        runs.stop,
+        series.stop,
         "Stop all of its jobs that have not ended",
         Series,
         body=Empty,
@@ -43,7 +43,7 @@ RUNS: Final = (
     ),
     post(
         S + "/terminate",
-        runs.terminate,
+        series.terminate,
         "Give all of its jobs up for good that have ended, with what they left",
         Series,
         body=Empty,

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from services.api import gpus, jobs, refused, scheduling
+from services.api import answers, gpus, jobs, refused, scheduling, series
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.formats import checks
-from services.api.types import Empty, NoQuery
+from services.api.types import NoQuery
 from services.api.types_runs import NewRun, Series, SeriesJob
 from shared import ids
 from shared.database import versions as table
-from shared.database.jobs import advance_all
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.database.versions import VersionState
 from shared.endpoint import Definition, Endpoint, Gpus, Model, Run, gpu_type
 from shared.errors import Invalid
-from shared.events import JobFact, JobQueued, JobStopping, JobSubmitted, JobTerminated
+from shared.events import JobQueued, JobSubmitted
 from shared.ids import JobId, VersionId
-from shared.lifecycle import MOVES, OVER, State
-from shared.target import CLUSTER, kind
+from shared.lifecycle import OVER, State
 
 RUN_GROUND = sql(__package__, "run_ground")
 RUN_MAKE = sql(__package__, "run_make")
-SERIES = sql(__package__, "series")
-SERIES_LOCK = sql(__package__, "series_lock")
+NOW = sql(__package__, "now")
 
 OURS: Final = "SLIPWAY_"
 TEXT: Final = 131_000
 """Bytes of a script or variable: Linux takes 128 KiB of one, with what is put around it."""
 WRITTEN: Final = 32 << 20
 """Bytes that all jobs of an array may have of what they do: each has its own copy."""
-NO_OUTPUTS: Final = "outputs are not kept on this target: write them somewhere else"
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What a command runs on. `called` is what it is called after when nobody says, and `of` the
     job whose image it is to have, where that goes with the job."""
 
+    at: datetime  # when that was looked up, by the database's clock
     version: VersionId
     version_name: str
+    state: VersionState
     deployment: str | None
     endpoints: tuple[Endpoint, ...]
     target: str
@@ -73,15 +71,17 @@ async def of_version(call: Call[NoQuery, NewRun]) -> Answer:
     if row["version"] is None:
         raise refused.missing("version")
     ground = Ground(
+        at=row["at"],
         version=VersionId(row["version"]),
         version_name=row["version_name"],
+        state=VersionState(row["state"]),
         deployment=row["deployment"],
         endpoints=msgspec.convert(row["definition"], Definition).endpoints,
         target=row["target"],
         called=f"{row['deployment']}/{row['version_name']}",
         highest=row["highest"],
     )
-    return await _make(call, project, ground)
+    return await _make(call, project, ground) or await of_version(call)
 
 
 async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
@@ -91,8 +91,10 @@ async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
     found = await table.get(call.database, VersionId(job.version))
     assert found is not None
     ground = Ground(
+        at=await call.database.value(NOW),
         version=found.id,
         version_name=found.name,
+        state=found.state,
         deployment=found.deployment_name,
         endpoints=(found.definition.endpoint(job.endpoint),),
         target=job.target,
@@ -100,11 +102,11 @@ async def of_job(call: Call[NoQuery, NewRun]) -> Answer:
         highest=await scheduling.highest(call.database, project.owner),
         of=JobId(job.id) if found.deployment is None else None,
     )
-    return await _make(call, project, ground)
+    return await _make(call, project, ground) or await of_job(call)
 
 
-async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -> Answer:
-    """All of an array are made, or none."""
+async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -> Answer | None:
+    """All of an array are made, or none. None, when the version has been built meanwhile."""
     asked, endpoint = call.body, _endpoint(ground.endpoints, call.body)
     _check_variables(asked)
     if not call.who.may("admin"):
@@ -113,20 +115,79 @@ async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -
     _check_length(lines(asked.command))
     run = Run(lines=lines(asked.command), timeout=asked.timeout, variables=asked.variables)
     _check_array(run, asked.array)
+    if ground.state == VersionState.FAILED:
+        why = "make another version"
+        raise refused.conflict("version-state", "The version could not be built", why)
+    made = Made(project=project, ground=ground, asked=asked, endpoint=endpoint, run=run)
+    answer = created(made.told())
+    values = (*made.columns(), *answers.kept(call.key, answer))
 
-    async def write(connection: Connection) -> Answer:
+    async def write(connection: Connection) -> Answer | None:
         if ground.of is not None:
             await _check_there(connection, ground.of)
-        rows = await _write(connection, project, ground, asked, endpoint, run)
-        same = {
-            "owner": project.owner,
-            "project": project.name,
-            "deployment": ground.deployment,
-            "version_name": ground.version_name,
-        }
-        return created(view([{**row, **same} for row in rows]))
+        return answer if await connection.fetchval(RUN_MAKE, *values) else None
 
-    return await call.once(write)
+    within = call.database.lend if ground.of is None else call.database.transact
+    try:
+        return await answers.once_told(within(write))
+    except asyncpg.UniqueViolationError:
+        title = "The project has a job of that name"
+        raise refused.conflict("name-taken", title, made.facts[0].name[:200]) from None
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A series as it is when it has been submitted. All of it is known before it is written, so
+    that its answer can be written with it."""
+
+    project: Project
+    ground: Ground
+    asked: NewRun
+    endpoint: Endpoint
+    run: Run
+    id: str = msgspec.field(default_factory=lambda: ids.new("s"))
+    facts: list[JobSubmitted] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        version, count = self.ground.version, self.asked.array
+        self.facts.extend(submitted(self.name, version, self.endpoint, count))
+
+    @property
+    def name(self) -> str:
+        return self.asked.name or f"{self.ground.called}/{self.id}"
+
+    def told(self) -> Series:
+        state = State.QUEUED if self.ground.state == VersionState.READY else State.SUBMITTED
+        return Series(
+            id=self.id,
+            owner=self.project.owner,
+            project=self.project.name,
+            name=self.name,
+            deployment=self.ground.deployment,
+            version_name=self.ground.version_name,
+            endpoint=self.endpoint.name,
+            target=self.ground.target,
+            command=list(self.run.lines),
+            created_at=self.ground.at,
+            counts={state: self.asked.array},
+            jobs=[
+                SeriesJob(
+                    id=fact.job, place=place, state=state, reason="", attempt=1, exit_code=None
+                )
+                for place, fact in enumerate(self.facts)
+            ],
+            notes=series.notes(self.ground.target),
+        )
+
+    def columns(self) -> tuple[object, ...]:
+        """The parameters of run_make.sql but for its answer."""
+        ground, project = self.ground, self.project
+        both = [Facts(submitted=fact, queued=JobQueued(job=fact.job)) for fact in self.facts]
+        priority, preemptible, _, *times = scheduling.columns(self.endpoint)
+        return (
+            *(both, project.seq, project.source, JobSubmitted.type, JobQueued.type),
+            *(ground.version, ground.state, ground.target, self.id, self.run, self.asked.retries),
+            *(priority, preemptible, *times, ground.at),
+        )
 
 
 async def _check_there(connection: Connection, job: JobId) -> None:
@@ -155,33 +216,6 @@ def submitted(name: str, version: VersionId, endpoint: Endpoint, count: int) -> 
         )
         for place in range(count)
     ]
-
-
-async def _write(
-    connection: Connection,
-    project: Project,
-    ground: Ground,
-    asked: NewRun,
-    endpoint: Endpoint,
-    run: Run,
-) -> list[asyncpg.Record]:
-    """The jobs of a new series, as rows of series.sql but for what they have in common."""
-    series = ids.new("s")
-    name = asked.name or f"{ground.called}/{series}"
-    facts = submitted(name, ground.version, endpoint, asked.array)
-    both = [Facts(submitted=fact, queued=JobQueued(job=fact.job)) for fact in facts]
-    types = (JobSubmitted.type, JobQueued.type)
-    values = (both, project.seq, project.source, *types, ground.version, ground.target, series)
-    priority, preemptible, _, *times = scheduling.columns(endpoint)
-    more = (run, asked.retries, priority, preemptible, *times)
-    rows = await connection.fetch(RUN_MAKE, *values, *more)
-    if rows[0]["version_state"] == VersionState.FAILED:
-        why = "make another version"
-        raise refused.conflict("version-state", "The version could not be built", why)
-    if rows[0]["id"] is None or len(rows) < asked.array:
-        taken = facts[0].name[:200]
-        raise refused.conflict("name-taken", "The project has a job of that name", taken)
-    return rows
 
 
 def _endpoint(endpoints: Sequence[Endpoint], asked: NewRun) -> Endpoint:
@@ -244,60 +278,3 @@ async def _check_gpus(call: Call[Any, NewRun], endpoint: Endpoint, target: str) 
     if error is not None:
         fields = {"gpu_types": "gpus.types", "gpu_count": "gpus.count"}
         raise Invalid(fields.get(error.field, f"gpus.{error.field}"), error.message)
-
-
-async def read(connection: Connection, series: str, only: str | None) -> Series:
-    """`only`: whose it has to be. Refused when there is none such."""
-    rows = await connection.fetch(SERIES, series, only)
-    if not rows:
-        raise refused.missing("series")
-    return view([dict(row) for row in rows])
-
-
-def view(rows: Sequence[Mapping[str, Any]]) -> Series:
-    first = rows[0]
-    same = ("owner", "project", "deployment", "version_name", "endpoint", "target")
-    values = {key: first[key] for key in same}
-    name = first["name"] if len(rows) == 1 else first["name"].rpartition("/")[0]
-    return Series(
-        **values,
-        id=first["series"],
-        name=name,
-        command=list(msgspec.convert(first["run"], Run).lines),
-        created_at=first["created_at"],
-        counts=dict(Counter(row["state"] for row in rows)),
-        jobs=[msgspec.convert(row, SeriesJob) for row in rows],
-        notes=[NO_OUTPUTS] if kind(first["target"]) == CLUSTER else [],
-    )
-
-
-async def show(call: Call[NoQuery, None]) -> Answer:
-    async with call.database.connection() as connection:
-        return Answer(await read(connection, call.path["series"], call.who.only))
-
-
-async def stop(call: Call[NoQuery, Empty]) -> Answer:
-    return await _move_all(call, JobStopping)
-
-
-async def terminate(call: Call[NoQuery, Empty]) -> Answer:
-    return await _move_all(call, JobTerminated)
-
-
-async def _move_all(
-    call: Call[NoQuery, Empty], fact: type[JobStopping] | type[JobTerminated]
-) -> Answer:
-    """Those of its jobs that can be; the others stay as they are, so that twice is once."""
-    series, only = call.path["series"], call.who.only
-
-    async def write(connection: Connection) -> Answer:
-        rows = await connection.fetch(SERIES_LOCK, series, only)
-        facts: list[JobFact] = [
-            fact(job=JobId(row["id"]), attempt=row["attempt"], by=call.who.token)
-            for row in rows
-            if State(row["state"]) in MOVES[fact].sources
-        ]
-        await advance_all(connection, facts)
-        return Answer(await read(connection, series, only))
-
-    return await call.once(write)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     definition: Definition
     stock: gpus.Stock
+    at: datetime | None = None  # when that was looked up, by the database's clock
 
 
 async def version(
@@ -109,15 +111,22 @@ async def endpoint(
     a `preview`. `any_class`: whoever asks need not heed the owner's allowance."""
     made, stock = await _fitting(context, target, asked, late=not preview)
     wish = {} if any_class else {"scheduling.priority": made.scheduling}
-    source, origin = asked.model.source_uri, None
+    source, ground = asked.model.source_uri, Ground()
     if asked.model.source_type == "git":  # which is not fetched for what is too high
         _check(await scheduling.too_high(context.database, project.owner, wish))
         source = await _code(context, project, asked.model, fetch=not preview)
     if source:
-        origin = await _ground(context, project, source, wish, preview=preview)
+        ground = await _ground(context, project, source, wish, preview=preview)
         await inspect(context, source, "model.source_uri", "")
-    definition = Definition(source=source, endpoints=(made,), origin=origin)
-    return Plan(definition=definition, stock=stock)
+    definition = Definition(source=source, endpoints=(made,), origin=ground.origin)
+    return Plan(definition=definition, stock=stock, at=ground.at)
+
+
+class Ground(msgspec.Struct, frozen=True):
+    """Where code came from, and when that was looked up, by the database's clock."""
+
+    origin: Origin | None = None
+    at: datetime | None = None
 
 
 async def _ground(
@@ -127,8 +136,8 @@ async def _ground(
     wish: Mapping[str, Scheduling],
     *,
     preview: bool,
-) -> Origin | None:
-    """Where the code came from, if it is the project's and `wish` is not above what its owner may
+) -> Ground:
+    """What the code is, if it is the project's and `wish` is not above what its owner may
     ask for. But for a `preview` it is not forgotten for a day from now."""
     row = await context.database.row(ENDPOINT_GROUND, project.seq, project.owner, source)
     assert row is not None
@@ -137,7 +146,8 @@ async def _ground(
         _check(uploads.missing(["model.source_uri"]))
     if row["stale"] and not preview:
         await uploads.keep(context.database, project.seq, {source})
-    return None if row["url"] is None else msgspec.convert(dict(row), Origin)
+    origin = None if row["url"] is None else msgspec.convert(dict(row), Origin)
+    return Ground(origin, row["at"])
 
 
 async def _fitting(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from services.api import gpus
+from services.api.context import Context
 from shared.database.jobs import PostgresJobs
 from shared.endpoint import Run
 from tests.api.conftest import World
@@ -102,6 +106,24 @@ async def test_what_is_not_built_yet_waits_for_that(world: World) -> None:
     await world.database.execute("UPDATE versions SET state = 'failed'")
     said = await world.ask("POST", path, {"endpoint": "greet", "command": "true"})
     assert (said.status, said.problem) == (409, "version-state")
+
+
+async def test_what_is_built_while_it_is_submitted_queues(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.version(name="v1")
+    looked = gpus.late_stock_of
+
+    async def built(context: Context, target: str) -> gpus.Stock:
+        """After the version was looked at, and before anything is written."""
+        await world.database.execute("UPDATE versions SET state = 'ready'")
+        return await looked(context, target)
+
+    monkeypatch.setattr(gpus, "late_stock_of", built)
+    path = f"{world.place}/deployments/mnist/versions/v1/runs"
+    made = await world.made(path, {"endpoint": "greet", "command": "true", "array": 2})
+    assert made["counts"] == {"queued": 2}
+    assert (await world.ask("GET", f"/v1/series/{made['id']}")).body == made
 
 
 async def test_gpus_are_the_endpoints_unless_others_are_asked_for(world: World) -> None:

@@ -12,7 +12,7 @@ from tests.api.conftest import World
 
 async def test_a_submission_is_answered_as_the_job_is_read(world: World) -> None:
     await world.gpus(a100=2)
-    wish = await world.endpoint(gpu_types=["a100"], gpu_count=2, max_price=2.0)
+    wish = await world.endpoint(gpu_types=["a100"], gpu_count=2, max_price=2.0, disk_size=20)
     more = {"start_within": 600, "run_at_most": 60, "preemptible": True}
     said = await world.made(f"{world.place}/endpoints", {**wish, "scheduling": more})
     assert (await world.ask("GET", f"/v1/jobs/{said['id']}")).body == said

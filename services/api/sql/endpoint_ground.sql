@@ -1,7 +1,8 @@
 -- What a lone endpoint stands on: how high its owner's jobs may be, whether its code is the project's,
--- whether that has to be noted as used again, and where it was fetched from last.
+-- whether that has to be noted as used again, where it was fetched from last, and what time it is.
 -- $1 project  $2 owner  $3 digest of the code
-SELECT (SELECT highest FROM allowances WHERE owner = $2) AS highest,
+SELECT now() AS at,
+       (SELECT highest FROM allowances WHERE owner = $2) AS highest,
        uploads.digest IS NOT NULL AS there,
        coalesce(uploads.used_at < now() - interval '1 hour', true) AS stale,
        origin.*

@@ -1,8 +1,8 @@
 -- What a command runs on: a version by its name or by an alias's, where the jobs of its deployment run,
--- and how high its owner's may be. No row: there is no such deployment; no version: no such version.
+-- how high its owner's may be, and what time it is. No row: there is no such deployment; no version: no such version.
 -- $1 project  $2 owner  $3 name of the deployment  $4 name or alias of the version
-SELECT deployments.name AS deployment, deployments.target,
-       versions.id AS version, versions.name AS version_name, versions.definition,
+SELECT now() AS at, deployments.name AS deployment, deployments.target,
+       versions.id AS version, versions.name AS version_name, versions.state, versions.definition,
        (SELECT highest FROM allowances WHERE owner = $2) AS highest
   FROM deployments
   LEFT JOIN LATERAL (
