@@ -27,7 +27,8 @@ PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,199}|\*")
 
 def application(context: Context, metrics: Metrics) -> web.Application:
     app = web.Application(middlewares=[metrics.measure, guard])
-    for operation in OPERATIONS:
+    for operation in sorted(OPERATIONS, key=lambda operation: not operation.direct):
+        # one path after the other is tried, so what comes most often is first
         app.router.add_route(operation.method, operation.path, _handler(operation, context))
     hydrosphere.add(app, context)
     openapi = msgspec.json.encode(document(OPERATIONS))
