@@ -10,6 +10,7 @@ import struct
 import msgspec
 import pytest
 
+from tests.api.claims import ALL, actions, apply
 from tests.api.conftest import Said, World
 from tests.integration.buses import until
 
@@ -42,12 +43,13 @@ BUSY = (
 )
 
 
-async def plant(world: World, times: int, code: str, trigger: str = STATEMENT) -> None:
-    """Let what is inserted into jobs and uploads collide so often."""
-    for table in ("jobs", "uploads"):
-        await world.database.execute(f"DROP TRIGGER IF EXISTS planted ON {table}")
-        call = f"EXECUTE FUNCTION collide({times}, '{code}')"
-        await world.database.execute(f"{trigger.format(table)} {call}")
+async def plant(
+    world: World, table: str, times: int, code: str = "40001", trigger: str = STATEMENT
+) -> None:
+    """Let what is inserted into the table collide so often."""
+    await world.database.execute(f"DROP TRIGGER IF EXISTS planted ON {table}")
+    call = f"EXECUTE FUNCTION collide({times}, '{code}')"
+    await world.database.execute(f"{trigger.format(table)} {call}")
     await world.database.execute("ALTER SEQUENCE tries RESTART")
 
 
@@ -77,12 +79,12 @@ async def test_D07_what_collides_is_done_anew_a_few_times_and_then_told(
 
     for number, headers in enumerate(({}, {KEY: "one"})):
         before = await written(world)
-        await plant(world, 1_000, code, trigger)
+        await plant(world, "jobs", 1_000, code, trigger)
         told = await ask(f"told-{number}", headers)
         assert (told.status, told.problem, await tries(world)) == (503, "unavailable", 3)
         assert int(told.headers["Retry-After"]) > 0
         assert await written(world) == before
-        await plant(world, 2, code, trigger)
+        await plant(world, "jobs", 2, code, trigger)
         done = await ask(f"told-{number}", headers)
         assert (done.status, await tries(world)) == (201, 3)
         assert await written(world) == {name: count + 1 for name, count in before.items()}
@@ -90,19 +92,36 @@ async def test_D07_what_collides_is_done_anew_a_few_times_and_then_told(
 
 async def test_D07_a_statement_by_itself_is_done_anew_as_well(world: World) -> None:
     await world.database.execute(TRIES)
-    await plant(world, 2, "40001")
+    await plant(world, "uploads", 2)
     digest = await world.upload(b"weights")
     kept = "SELECT count(*) FROM uploads WHERE digest = $1"
     assert (await tries(world), await world.database.value(kept, digest)) == (3, 1)
-    await plant(world, 1_000, "40001")
+    await plant(world, "uploads", 1_000)
     said = await world.ask("POST", f"{world.place}/uploads", data=b"others")
     assert (said.status, said.problem, await tries(world)) == (503, "unavailable", 3)
+
+
+async def test_D07_definitions_that_collide_are_applied_as_if_they_had_not(world: World) -> None:
+    await world.database.execute(TRIES)
+    told = []
+    for dry_run in (True, False):
+        await plant(world, "events", 2)
+        told.append(actions(await apply(world, *ALL, dry_run=dry_run)))
+        assert await tries(world) >= 3
+    assert told[0] == told[1]
+    before = await written(world)
+    assert (before["versions"], before["submitted_versions"]) == (3, 3)
+    await plant(world, "events", 2)
+    said = await world.ask("DELETE", f"{world.place}/applications/claims")
+    assert (said.status, await tries(world)) == (204, 3)
+    removed = "SELECT count(*) FROM events WHERE type = 'slipway.application.removed.v1'"
+    assert await world.database.value(removed) == 1
 
 
 async def test_D07_other_trouble_is_not_done_anew(world: World) -> None:
     """It isn't known whether that was done."""
     await world.database.execute(TRIES)
-    await plant(world, 1_000, "57P01")  # as when an operator ends the session
+    await plant(world, "uploads", 1_000, "57P01")  # as when an operator ends the session
     said = await world.ask("POST", f"{world.place}/uploads", data=b"weights")
     assert (said.status, await tries(world)) == (503, 1)
 
