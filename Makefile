@@ -43,14 +43,14 @@ bench-kubernetes: $(READY) ## 300 endpoints at once on a real API server with a 
 bench-gateway: $(READY) ## what the gateway adds to a prediction, beside grpcio alone
 	@$(RUN) -m benchmarks gateway
 
-bench-scheduler: $(READY) ## admissions from 100,000, a published trace beside Kueue's figures, submissions, a million listed
+bench-scheduler: $(READY) ## admissions from 100,000, Kueue's trace, submissions, a million listed; fails where less is met than was asked
 	@$(RUN) -m benchmarks scheduler scheduler-api --submissions 20000
 
 drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill
 
-drill-scheduler: $(READY) ## gives 100,000 GPUs by five schedulers that are killed and stopped, with a referee
-	@$(RUN) -m benchmarks.drill.scheduler
+drill-scheduler: $(READY) ## gives 100,000 GPUs by five schedulers that are killed and stopped, with a referee (RECORD=file: its figures)
+	@$(RUN) -m benchmarks.drill.scheduler $(if $(RECORD),--record $(RECORD))
 
 drill-kubernetes: $(READY) ## ten minutes with an API server that misbehaves once a second, and checks the outcome
 	@$(RUN) -m benchmarks.drill.kubernetes --seconds 600

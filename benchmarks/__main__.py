@@ -1,18 +1,23 @@
-"""`make bench`: how fast the main job is, each figure beside its anchor in the same run."""
+"""`make bench`: how fast the main job is, each figure beside its anchor in the same run.
+
+Exits with 1 when a figure is not as was asked for.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks import first_answer, gateway, images, memory, routing, submissions
 from benchmarks.scheduler import api as scheduler_api
 from benchmarks.scheduler import measure as scheduler
-from benchmarks.table import Figure, show
+from benchmarks.table import Figure, missed, show
 from tests.acceptance.platform import embedded
 
 # a thousand versions wait here for a builder that is meant to be slower
@@ -70,7 +75,7 @@ async def of_platform(home: Path, asked: argparse.Namespace) -> list[Figure]:
         return figures + await submissions.measure(platform, asked.submissions)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--submissions", type=int, default=1000)
@@ -81,11 +86,13 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=100_000, help="jobs, of admissions")
     parser.add_argument("--processes", type=int, default=2, help="of the API, for submissions")
     parser.add_argument("--listed", type=int, default=1_000_000, help="jobs, of which pages show")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     if unknown := sorted({*asked.parts} - {*PARTS}):
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    show(asyncio.run(bench(asked)))
+    figures = asyncio.run(bench(asked))
+    show(figures)
+    return 1 if missed(figures) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.hammer import Run
 from benchmarks.scheduler import api, doors, listing, submissions
+from benchmarks.table import missed
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +36,19 @@ async def test_what_was_answered_is_in_the_tables(tmp_path: Path) -> None:
     assert len(told.endpoints.latencies) == len(told.commands.latencies) == 12
     assert told.kept == 2 * (12 + submissions.WARM) + submissions.ARRAYS * submissions.ARRAY
     assert told.processor > 0
+
+
+def test_submissions_that_are_too_few_or_too_slow_are_told() -> None:
+    def told(run: Run, jobs: int = 1) -> list[str]:
+        return [figure.ours for figure in missed(api.submitted("jobs", run, jobs, ""))]
+
+    assert told(Run(1.0, [0.05] * 1_000)) == []
+    assert told(Run(1.0, [0.05] * 999)) == ["999/s"]
+    assert told(Run(1.0, [0.04] * 980 + [0.06] * 20)) == ["40 and 60 ms"]
+    assert told(Run(1.0, [0.2] * 4), jobs=250) == []
+    assert told(Run(1.0, [0.2] * 3), jobs=250) == ["750/s"]
+
+
+def test_one_page_that_is_too_slow_is_told() -> None:
+    assert missed([api.page("all", 1_000_000, [0.01, 0.05])]) == []
+    assert len(missed([api.page("all", 1_000_000, [0.01, 0.051])])) == 1

@@ -44,13 +44,21 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/scheduler/test_inventory.py::test_S09",
         "tests/scheduler/test_health.py::test_S09",
     ),
-    "S10": ("tests/scheduler/queue/test_reserved.py::test_who_passes",),
+    "S10": (
+        "tests/scheduler/queue/test_reserved.py::test_who_passes",
+        "tests/scheduler/queue/test_time.py::test_a_big_job_starts_by_its_reserved_start",
+        "tests/scheduler/queue/test_time.py::test_without_known_ends_nobody_who_came_later",
+    ),
     "S11": (
         "tests/scheduler/queue/test_reserved.py::test_of_two_that_fit_half",
         "tests/integration/test_jobs.py::test_S11",
     ),
     "S12": (DRILL, "tests/scheduler/test_scheduler.py::test_S12"),
-    "S13": ("tests/benchmarks/test_scheduler.py::test_admissions_go_on",),
+    "S13": (
+        "tests/benchmarks/test_scheduler.py::test_admissions_go_on",
+        "tests/benchmarks/test_scheduler.py::test_a_replay_ends_every_job",
+        "tests/benchmarks/test_scheduler.py::test_S13",
+    ),
     "S14": ("tests/scheduler/queue/test_reserved.py::test_what_can_never_fit",),
     "S15": (
         "tests/scheduler/test_scheduler.py::test_S15",

@@ -30,6 +30,7 @@ from shared.events import (
 from shared.ids import JobId
 from tests.scheduler.stage import IMAGE, Stage, metadata
 
+ROUNDS = 200
 AT_ONCE = Options(policy=Policy(drain=0.0), again_after=0.0, router_url="http://router")
 ANY_EVENT = Event(
     id="e1",
@@ -360,13 +361,15 @@ async def test_S06_a_new_scheduler_restarts_nothing_that_runs(stage, database, s
 
 
 async def test_S12_a_stop_that_races_a_start_leaves_nothing(stage, scheduler, driver):
+    """At each moment of a turn. Of these rounds some tens meet the job between its place and its
+    start; the simulation's seeds count hundreds, and `make drill-scheduler` ten thousand."""
     await stage.has(t4=1)
-    for moment in range(40):
+    raced = 0
+    for moment in range(ROUNDS):
         job = await stage.job(gpus=1, types=["t4"])
 
         async def stop(job=job, moment=moment):
-            for _ in range(moment % 10):
-                await asyncio.sleep(0)
+            await asyncio.sleep(moment % 20 / 1000)
             assert await stage.say(JobStopping(job=job))
 
         await asyncio.gather(turns(scheduler, 1 + moment % 3), stop())
@@ -374,6 +377,9 @@ async def test_S12_a_stop_that_races_a_start_leaves_nothing(stage, scheduler, dr
         assert await stage.state(job) == "stopped"
         assert driver.workloads == {}
         assert await stage.held() == {}
+        facts = await stage.facts(job)
+        raced += facts[facts.index("stopping") - 1] == "placed"
+    assert raced >= ROUNDS / 20
 
 
 async def test_S01_schedulers_at_once_never_share_a_gpu(stage, database, driver):

@@ -73,17 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         PLANTS[asked.plant]()
     logging.disable(logging.CRITICAL)
     seeds = range(asked.first, (asked.last or asked.first) + 1)
-    began, broken, placed = time.process_time(), 0, 0
+    began, broken, placed, raced = time.process_time(), 0, 0, 0
     with server(asked.server) as url:
         for verdict in many(seeds, url, SQL.get(asked.plant, "")):
             placed += verdict.placed
+            raced += verdict.raced
             broken += bool(verdict.wrong)
             report(verdict, trace=asked.trace)
             if broken and asked.first_only:
                 break
     spent = time.process_time() - began
     print(
-        f"{len(seeds)} seeds, {placed} GPUs given, {broken} seeds broken; {spent:.1f} s of Python"
+        f"{len(seeds)} seeds, {placed} GPUs given, {raced} stops raced a start, "
+        f"{broken} seeds broken; {spent:.1f} s of Python"
     )
     return 1 if broken else 0
 

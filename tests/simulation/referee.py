@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from shared.events import FACTS, GpuReleased, JobFact, JobPlaced, JobScaled
+from shared.events import FACTS, GpuReleased, JobFact, JobPlaced, JobScaled, JobStopping
 from shared.ids import JobId
 from shared.lifecycle import FINISHED, MOVES, OVER, STOPPED, SUBMITTED, State
 from tests.simulation.target import Use
 
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
 ENDED: Final = {STOPPED, FINISHED, State.FAILED, *OVER}
 SECOND: Final = timedelta(seconds=1)
 
@@ -68,11 +69,40 @@ def judge(record: Record) -> list[str]:
     return [
         *_jobs(record),
         *_moves(record),
-        *_shared(record.uses),
-        *_leaked(record),
+        *overlaps(record),
+        *leaks(record),
         *_given(record),
         *_covered(record),
     ]
+
+
+def overlaps(record: Record) -> list[str]:
+    """Where two had one GPU at a time: as it ran, and as the table says."""
+    return [*_shared(record.uses), *_held_twice(record)]
+
+
+def leaks(record: Record) -> list[str]:
+    """What is held or runs when all has ended."""
+    return list(_leaked(record))
+
+
+def races(said: Sequence[Said]) -> int:
+    """Stops that were asked while their job had its place and had not started."""
+    starting: set[str] = set()
+    met = 0
+    for each in said:
+        kind = FACTS.get(each.type)
+        if kind is JobPlaced:
+            starting.add(each.subject)
+        elif kind in MOVES:
+            met += kind is JobStopping and each.subject in starting
+            starting.discard(each.subject)
+    return met
+
+
+def placed(said: Sequence[Said]) -> set[str]:
+    """Jobs that ever had a place."""
+    return {each.subject for each in said if each.type == JobPlaced.type}
 
 
 def _jobs(record: Record) -> Iterator[str]:
@@ -119,6 +149,19 @@ def _shared(uses: Sequence[Use]) -> Iterator[str]:
                     f"{gpu} was reached by {before.replica} and from {after.since:.3f} s on by"
                     f" {after.replica}, too"
                 )
+
+
+def _held_twice(record: Record) -> Iterator[str]:
+    if record.jumped:
+        return
+    by_gpu: dict[str, list[Held]] = defaultdict(list)
+    for held in record.held:
+        by_gpu[held.gpu].append(held)
+    for gpu, rows in by_gpu.items():
+        ordered = sorted(rows, key=lambda held: (held.held_at, held.released_at or NEVER))
+        for before, after in pairwise(ordered):
+            if before.released_at is None or after.held_at < before.released_at:
+                yield f"{gpu} was held by {before.job} and by {after.job}, too"
 
 
 def _leaked(record: Record) -> Iterator[str]:

@@ -13,6 +13,7 @@ from shared.events import (
     GpuReleased,
     JobPlaced,
     JobQueued,
+    JobScaled,
     JobStarted,
     JobStopped,
     JobStopping,
@@ -20,7 +21,7 @@ from shared.events import (
 from shared.ids import JobId
 from shared.lifecycle import State
 from tests.simulation.clock import BEGINS
-from tests.simulation.referee import Held, Record, Row, Said, judge
+from tests.simulation.referee import Held, Record, Row, Said, judge, leaks, overlaps, placed, races
 from tests.simulation.target import Use
 
 JOB = JobId("j1")
@@ -137,3 +138,27 @@ def test_a_hold_that_no_event_tells_is_told():
     assert any(
         "2 intervals are in the table, and 1 in the log" in x for x in judge(record(held=more))
     )
+
+
+def test_a_gpu_that_the_table_gave_to_two_at_once_is_told():
+    twice = [held(1.0, 7.0), held(6.9, 8.0, JobId("j2"))]
+    assert "g0 was held by j1 and by j2, too" in overlaps(record(held=twice))
+    after = [held(1.0, 7.0), held(7.0, 8.0, JobId("j2"))]
+    assert overlaps(record(held=after)) == []
+
+
+def test_leaks_are_what_is_held_and_what_runs_when_all_has_ended():
+    assert leaks(record()) == []
+    assert len(leaks(record(held=[held(1.0, None)], uses=[use(1.5, None)]))) == 2
+
+
+def test_a_race_is_a_stop_between_a_jobs_place_and_its_start():
+    assert races([said(at, fact) for at, fact in LIFE]) == 0
+    assert races(without(JobStarted)) == 1
+    assert races(without(JobPlaced)) == 0
+    other = [said(0.0, JobPlaced(job=JobId("j2"))), *without(JobPlaced)]
+    assert races(other) == 0
+    assert placed(other) == {"j2"}
+    moved = JobScaled(job=JOB, copies=2)
+    warned = [said(1.0, LIFE[1][1]), said(1.1, moved), said(1.2, JobStopping(job=JOB))]
+    assert races(warned * 2) == 2

@@ -50,6 +50,11 @@ def test_a_broken_seed_says_how_it_is_run_again_and_breaks_again(postgres_url):
     assert _wrong(again) == _wrong(said)
 
 
+def test_the_mistakes_that_cost_most_are_among_those_that_are_planted():
+    assert {"index-dropped", "epoch-ignored", "acknowledged-before-commit"} <= PLANTS.keys()
+    assert TOLD.keys() == PLANTS.keys()
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_planted_mistake_is_caught(postgres_url, plant):
     code, said = simulated(postgres_url, 1, 100, "--first-only", "--plant", plant)

@@ -43,7 +43,7 @@ from tests.simulation.plan import (
     Vanish,
 )
 from tests.simulation.process import COUNT, LOOK, TARGET, Faults, Process
-from tests.simulation.referee import Held, Record, Row, Said, judge
+from tests.simulation.referee import Held, Record, Row, Said, judge, races
 from tests.simulation.target import Machines
 
 CALM: Final = 400.0  # seconds in which what is wanted has to come about
@@ -69,6 +69,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     wrong: list[str]
     trace: list[str]
     placed: int  # how often GPUs were given
+    raced: int  # stops that met a job between its place and its start
 
     @property
     def digest(self) -> str:
@@ -114,6 +115,7 @@ class World:
             wrong=[*self._wrong, *self._server.wrong, *judge(record)],
             trace=self._trace,
             placed=len(record.held),
+            raced=races(record.said),
         )
 
     # what happens

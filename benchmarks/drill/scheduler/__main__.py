@@ -3,6 +3,9 @@
 Owners stop jobs at any moment and start them again, and what runs vanishes. A referee keeps its own
 record of who could have reached which GPU, in the process that plays the target, and compares it
 with what was written down: nothing may overlap, nothing may be left, and every move has its event.
+It goes on until every job had a place, so many GPUs were given and so many stops have met a job
+between its place and its start, and fails when it ran out of time before that. `--record FILE`
+keeps its figures.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -23,6 +26,7 @@ import msgspec
 
 from benchmarks.drill.scheduler.crowd import Crowd
 from benchmarks.drill.scheduler.owners import Owners, Standing
+from benchmarks.drill.scheduler.tally import Tally, short, tally
 from benchmarks.drill.scheduler.target import Target
 from services.scheduler.driver import Gpu
 from shared.database.embedded import postgres
@@ -31,7 +35,7 @@ from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.ids import JobId
 from tests.simulation.plants import PLANTS, SQL
-from tests.simulation.referee import Held, Record, Row, Said, judge
+from tests.simulation.referee import Held, Record, Row, Said
 from tests.simulation.target import Machines
 
 SAID = sql("tests.simulation", "said")
@@ -44,20 +48,24 @@ SIZES: Final = [1, 4, 8, 2, 16, 8, 4, 16]  # GPUs that jobs want, as far as a ma
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     allocations: int
+    races: int
     jobs: int
+    largest: int
     gpus: int
     schedulers: int
     between: int
     seed: int
     plant: str | None
     patience: float
+    within: float
+    record: str | None
 
 
 class Drill:
     def __init__(self, asked: Asked, database: Database, crowd: Crowd, machines: Machines) -> None:
         self._asked = asked
         self._database = database
-        self._crowd = crowd
+        self.crowd = crowd
         self._machines = machines
         self._given = False  # all that was asked for
         self._rng = random.Random(asked.seed)
@@ -65,17 +73,20 @@ class Drill:
         self._began = datetime.now(UTC) - timedelta(seconds=asyncio.get_running_loop().time())
 
     async def run(self) -> Record:
-        per_node = self._asked.gpus // NODES
+        largest = min(self._asked.largest, self._asked.gpus // NODES)
         jobs = await self.owners.submit(
-            self._asked.jobs, [size for size in SIZES if size <= per_node]
+            self._asked.jobs, [size for size in SIZES if size <= largest]
         )
         calm = asyncio.Event()
-        await self._crowd.start()
+        await self.crowd.start()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._crowd.trouble(calm, self._rng, self._some))
+            group.create_task(self.crowd.trouble(calm, self._rng, self._some))
             group.create_task(self._vanish(calm))
-            group.create_task(self.owners.meddle(calm, 0.05))
-            await self._until_given()
+            group.create_task(self.owners.meddle(calm, 0.2))
+            with suppress(TimeoutError):  # what is missing by then is for the tally to tell
+                async with asyncio.timeout(self._asked.within):
+                    await self._until_given()
+                    await self._until_raced()
             self._given = True
             calm.set()
         await self._settle()
@@ -83,11 +94,27 @@ class Drill:
 
     async def _until_given(self) -> None:
         last = time.monotonic()
-        while (standing := await self.owners.standing()).given < self._asked.allocations:
+        while True:
+            standing = await self.owners.standing()
+            if standing.given >= self._asked.allocations and not standing.unplaced:
+                return
             if time.monotonic() - last > 15.0:
                 last = time.monotonic()
-                print(f"  {standing.given} allocations", flush=True)
+                print(
+                    f"  {standing.given} allocations, {standing.unplaced} jobs had no place yet",
+                    flush=True,
+                )
             await asyncio.sleep(0.5)
+
+    async def _until_raced(self) -> None:
+        """It is counted anew each time, so the more there is to count, the less often."""
+        while True:
+            began = time.monotonic()
+            raced = await self.owners.raced()
+            if raced >= self._asked.races:
+                return
+            print(f"  {raced} stops raced a start", flush=True)
+            await asyncio.sleep(max(0.5, 20 * (time.monotonic() - began)))
 
     async def _some(self) -> None:
         """Returns when some more GPUs have been given, so that what is slow is not stood still."""
@@ -153,7 +180,6 @@ async def scene(asked: Asked, home: Path, url: str) -> AsyncIterator[Drill]:
                 yield Drill(asked, database, crowd, machines)
             finally:
                 await crowd.end()
-                print(", ".join(f"{what} {count} times" for what, count in crowd.done.items()))
 
 
 async def drill(asked: Asked) -> int:
@@ -163,28 +189,45 @@ async def drill(asked: Asked) -> int:
         with postgres(home / "data") as url:
             async with scene(asked, home, url) as work:
                 record = await work.run()
-            wrong = judge(record)
-    seconds = time.monotonic() - began
-    attempts = len({(held.job, held.attempt) for held in record.held})
-    print(
-        f"{len(record.held)} allocations to {attempts} attempts of {len(record.accepted)} jobs, "
-        f"{work.owners.raced} stops raced a start, {len(record.said)} events, in {seconds:.0f} s"
+    told = tally(
+        record,
+        work.crowd.done,
+        seed=asked.seed,
+        planted=asked.plant,
+        schedulers=asked.schedulers,
+        gpus=asked.gpus,
+        seconds=time.monotonic() - began,
     )
-    print("\n".join(f"  ✗ {line}" for line in wrong[:20]))
-    print(f"{len(wrong)} rules broken" if wrong else "every rule held")
-    return 1 if wrong else 0
+    if asked.record:
+        Path(asked.record).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
+    return report(told, short(told, allocations=asked.allocations, races=asked.races))
+
+
+def report(told: Tally, missing: Sequence[str]) -> int:
+    print(
+        f"{told.allocations} allocations to {told.attempts} attempts of {told.placed} of "
+        f"{told.jobs} jobs, {told.races} stops raced a start, {told.kills} kills, "
+        f"{told.pauses} pauses, {told.events} events, in {told.seconds:.0f} s"
+    )
+    print("\n".join(f"  ✗ {line}" for line in [*missing, *told.wrong[:20]]))
+    print(f"{len(told.wrong)} rules broken" if told.wrong else "every rule held")
+    return 1 if told.wrong or missing else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make drill-scheduler", description=__doc__)
     parser.add_argument("--allocations", type=int, default=100_000, help="GPUs to be given in all")
+    parser.add_argument("--races", type=int, default=10_000, help="stops that race a start")
     parser.add_argument("--jobs", type=int, default=1_000)
+    parser.add_argument("--largest", type=int, default=max(SIZES), help="GPUs of one job")
     parser.add_argument("--gpus", type=int, default=256)
     parser.add_argument("--schedulers", type=int, default=5)
     parser.add_argument("--between", type=int, default=200, help="GPUs given between two troubles")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="replays the choices")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="a mistake that must be caught")
     parser.add_argument("--patience", type=float, default=120.0, help="seconds to settle")
+    parser.add_argument("--within", type=float, default=7_200.0, help="seconds for all of that")
+    parser.add_argument("--record", metavar="FILE", help="keep its figures there, as JSON")
     given = parser.parse_args(arguments)
     print(f"drill: seed {given.seed}, planted: {given.plant}", flush=True)
     return asyncio.run(drill(msgspec.convert(vars(given), Asked)))
