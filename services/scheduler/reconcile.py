@@ -239,6 +239,8 @@ def _failed(work: Work, seen: Observed) -> RecordFailed | None:
 def _over(work: Work, seen: Observed) -> RecordEnded:
     code = seen.exit_code
     reason = "" if code == 0 else _ended(code).rstrip(",")
+    if code is None and seen.reason:  # its target ended it, and says why
+        reason = seen.reason
     return RecordEnded(replica=work.replica, exit_code=code, reason=reason)
 
 
