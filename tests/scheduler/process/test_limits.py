@@ -64,6 +64,7 @@ async def test_L04_each_ends_alone_and_its_neighbour_answers_on(tight: Target) -
 
     seen = await tight.until(hog.replica, Phase.CRASHING)
     assert seen.reason == "its server needed more than the 200 MiB of memory that it may"
+    assert (seen.exit_code, seen.failures > 0) == (None, True)
     seen = await tight.until(bomb.replica, Phase.CRASHING)
     assert seen.reason == "its server had more than the 40 processes that it may"
     seen = await tight.until(file.replica, Phase.BROKEN)  # what it wrote would be there again

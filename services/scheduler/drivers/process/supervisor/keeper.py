@@ -71,8 +71,7 @@ class Keeper:
         if self._stopping.is_set():
             return
         reason = self._reason(code, "the command") if code or self._over else ""
-        told = None if self._over else code  # its own doing, else
-        self._report(phase="finished", exit_code=told, reason=reason, since=None)
+        self._report(phase="finished", exit_code=self._own(code), reason=reason, since=None)
         while self._untold and not self._stopping.is_set():  # the disk is full: see _settle
             await self._wait(1.0)
 
@@ -128,6 +127,10 @@ class Keeper:
                 family.signal_all(signal.SIGKILL, self._spec.isolated)
             await asyncio.sleep(limits.EVERY)
 
+    def _own(self, code: int) -> int | None:
+        """The exit code of an end that was not our doing."""
+        return None if self._over else code
+
     def _reason(self, code: int, what: str = "its server") -> str:
         if self._over is not None:
             return limits.reason(self._over, self._spec.limits, what)
@@ -150,7 +153,7 @@ class Keeper:
         self._report(
             phase=phase,
             reason=reason if code else self._status.get("reason", ""),
-            exit_code=code,
+            exit_code=self._own(code),
             restarts=self._ends.restarts,
             failures=self._ends.failures,
         )
@@ -158,7 +161,7 @@ class Keeper:
     async def _break(self, code: int, reason: str) -> None:
         self._forward.closed = True
         failures = self._ends.failures
-        self._report(phase="broken", reason=reason, exit_code=code, failures=failures)
+        self._report(phase="broken", reason=reason, exit_code=self._own(code), failures=failures)
         await self._stopping.wait()
 
     async def _wait(self, delay: float) -> None:
