@@ -70,7 +70,7 @@ def _key(digest: str) -> str:
 class Blobs:
     def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
         self._store = store
-        self._folder = folder  # where the store is one on this machine
+        self.folder = folder  # where the store is one on this machine
 
     @classmethod
     def open(cls, url: str) -> Blobs:
@@ -170,18 +170,18 @@ class Blobs:
         found = await self._head(digest)
         if found is None or found.at >= before:
             return False
-        if self._folder is not None:
+        if self.folder is not None:
             with translate(_ERRORS):
-                return await asyncio.to_thread(_remove, self._folder, _key(digest), before)
+                return await asyncio.to_thread(_remove, self.folder, _key(digest), before)
         with translate(_ERRORS), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, _key(digest))
         return True
 
     async def sweep(self, before: datetime) -> int:
         """Remove what puts left that were cut short before then; how many."""
-        if self._folder is not None:
+        if self.folder is not None:
             with translate(_ERRORS):
-                return await asyncio.to_thread(_sweep, self._folder / INCOMING, before)
+                return await asyncio.to_thread(_sweep, self.folder / INCOMING, before)
         strays = 0
         with translate(_ERRORS):
             async for page in obstore.list(self._store, f"{INCOMING}/"):

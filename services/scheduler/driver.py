@@ -94,7 +94,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     drift: str = ""  # what somebody else changed about it, for a person; `start` puts it right
     restarts: int = 0  # how often its server was started again
     failures: int = 0  # ends with an exit code other than 0 in a row, without 10 s of life between
-    exit_code: int | None = None  # of the last end; negative: the signal
+    exit_code: int | None = None  # of the last end; negative: the signal; None: see `reason`
     reason: str = ""  # one line for a person
     since: datetime | None = None  # of this life of its server
 

@@ -26,7 +26,8 @@ from services.scheduler import (
 from services.scheduler.applications import Applications
 from services.scheduler.autoscaler import Autoscaler
 from services.scheduler.driver import Driver, Gpu, Tidy
-from services.scheduler.drivers import Settings, open_driver
+from services.scheduler.drivers import Process, Settings, open_driver
+from services.scheduler.drivers.limits import Limits
 from services.scheduler.epoch import Epoch
 from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
@@ -81,6 +82,7 @@ WAKE = (
 """The facts after which there may be something to do."""
 
 Seconds = Annotated[float, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=0)]
 
 PURGE_EVERY: Final = 60.0
 TIDY_EVERY: Final = 300.0
@@ -90,6 +92,11 @@ class Config(cluster.Config, frozen=True, kw_only=True):
     scheduler_port: int = 8082  # 0: no door
     slipway_home: str = ".slipway"
     target: str = "process"
+    replica_memory: Bytes = 0  # of a process that asks for no limit; 0: as much as there is
+    replica_disk: Bytes = Limits().disk
+    replica_files: Annotated[int, Meta(ge=0)] = Limits().files
+    replica_processes: Annotated[int, Meta(ge=0)] = Limits().processes
+    plain_for_all: bool = False  # several owners' processes, where nothing keeps them apart
     container_socket: str = ""  # of the container target's engine: a path or a URL
     docker_host: str = ""  # the same, as Docker's own tools know it
     container_gpus: Literal["given", "counted"] = "given"  # counted: containers are given none
@@ -213,12 +220,22 @@ def _opening(
         docker_host=config.docker_host,
         gives_gpus=config.container_gpus == "given",
         credentials=credentials,
+        process=Process(limits=_limits(config), plain_for_all=config.plain_for_all),
     )
     if kind(config.target) == CLUSTER:
         told = cluster.kubernetes(config, config.target, config.stop_grace)
         settings = msgspec.structs.replace(settings, kubernetes=told)
     home = Path(config.slipway_home).absolute()
     return open_driver(config.target, home, floor.blobs, settings)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        memory=config.replica_memory,
+        disk=config.replica_disk,
+        files=config.replica_files,
+        processes=config.replica_processes,
+    )
 
 
 async def _end_all(driver: Driver, grace: float) -> None:

@@ -231,20 +231,21 @@ def _failed(work: Work, seen: Observed) -> RecordFailed | None:
         return RecordFailed(replica=work.replica, reason=reason, quote=not seen.reason)
     if seen.phase is Phase.CRASHING and seen.failures >= LOOP:
         times = _COUNTS.get(seen.failures, str(seen.failures))
-        reason = f"crash loop: {_ended(seen.exit_code)} {times} times in a row"
+        reason = f"crash loop: {_ended(seen)} {times} times in a row"
         return RecordFailed(replica=work.replica, reason=reason)
     return None
 
 
 def _over(work: Work, seen: Observed) -> RecordEnded:
     code = seen.exit_code
-    reason = "" if code == 0 else _ended(code).rstrip(",")
+    reason = "" if code == 0 else _ended(seen).rstrip(",")
     return RecordEnded(replica=work.replica, exit_code=code, reason=reason)
 
 
-def _ended(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "ended"
+def _ended(seen: Observed) -> str:
+    exit_code = seen.exit_code
+    if exit_code is None:  # its target ended it, and says why
+        return f"{seen.reason}," if seen.reason else "ended"
     if exit_code in KILLED:
         return "killed (SIGKILL), perhaps for want of memory,"
     if exit_code < 0:

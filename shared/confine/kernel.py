@@ -45,6 +45,12 @@ def _checked(result: int, what: str) -> None:
         raise OSError(number, os.strerror(number), what)
 
 
+def release() -> tuple[int, int]:
+    """Of Linux."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
+
+
 def unshare(flags: int) -> None:
     _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
 

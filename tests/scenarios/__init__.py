@@ -77,25 +77,33 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     "L02": (
         f"{PROCESS}/test_replica.py::test_grandchildren_in_sessions_of_their_own",
         f"{PROCESS}/test_run.py::test_what_it_leaves_running_ends_with_it",
+        "tests/scheduler/test_drivers.py::test_L02",
     ),
     "L03": (
         f"{PROCESS}/test_replica.py::test_what_ignores_sigterm_is_killed",
         f"{PROCESS}/test_replica.py::test_what_a_killed_supervisor_leaves",
     ),
-    "L04": ("tests/scheduler/container/test_walls.py::test_L04",),
+    "L04": (
+        "tests/scheduler/container/test_walls.py::test_L04",
+        f"{PROCESS}/test_limits.py::test_L04",
+    ),
     "L05": ("tests/scenarios/test_life.py::test_L05",),
     "L06": (
+        f"{PROCESS}/test_replica.py::test_L06",
         f"{PROCESS}/test_replica.py::test_two_listen_on_one_port",
         "tests/acceptance/test_embedded.py::test_a_taken_port_is_named",
     ),
     "L07": ("tests/scheduler/test_scheduler.py::test_S07", SIM),
     "L08": (
+        f"{PROCESS}/test_tenants.py::test_L08",
         f"{PROCESS}/test_replica.py::test_the_platforms_things_are_out_of_sight",
         f"{PROCESS}/test_replica.py::test_the_machines_files_cannot_be_changed",
     ),
     "L09": (
         "tests/scheduler/container/test_lines.py::test_L09",
         f"{PROCESS}/test_output.py::test_a_flood_is_dropped_and_counted",
+        f"{PROCESS}/test_replica.py::test_L09",
+        "tests/scheduler/test_logs.py::test_a_line_is_kept_as_a_person_may_read_it",
     ),
     "L10": (
         "tests/scheduler/test_inventory.py::test_L10",

@@ -162,10 +162,12 @@ class Target:
 
 
 @asynccontextmanager
-async def target(kind: Kind, home: Path, bed: Bed | None = None) -> AsyncIterator[Target]:
+async def target(
+    kind: Kind, home: Path, bed: Bed | None = None, **settings: Any
+) -> AsyncIterator[Target]:
     """Open one, and at the end stop what runs there and see that nothing is left of it."""
     blobs = Blobs.open(f"file:{home / 'blobs'}")
-    async with opened(kind, home, blobs, bed) as driver:
+    async with opened(kind, home, blobs, bed, **settings) as driver:
         yield Target(kind, driver, blobs, home, bed)
         for replica in await driver.observe():
             await driver.stop(replica, 0)
@@ -173,15 +175,15 @@ async def target(kind: Kind, home: Path, bed: Bed | None = None) -> AsyncIterato
 
 
 def opened(
-    kind: Kind, home: Path, blobs: Blobs, bed: Bed | None = None
+    kind: Kind, home: Path, blobs: Blobs, bed: Bed | None = None, **settings: Any
 ) -> AbstractAsyncContextManager[Driver]:
-    """A container needs a `bed`."""
+    """A container needs a `bed`; the `settings` are those of processes."""
     if kind == "fake":
         return FakeDriver.open()
     if kind == "container":
         assert bed is not None
         return open_container(home, bed.url)
-    return open_process(home, blobs, isolation=kind)
+    return open_process(home, blobs, isolation=kind, **settings)
 
 
 def leftovers(home: Path) -> list[int]:

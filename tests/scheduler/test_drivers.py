@@ -136,3 +136,14 @@ async def test_a_start_that_nobody_waits_for_is_finished(on: Target) -> None:
         await starting
     await on.started(work)
     await on.until(work.replica, Phase.READY)
+
+
+async def test_L02_a_grandchild_that_holds_its_output_delays_no_stop(on: Target) -> None:
+    held = "trap '' TERM; while :; do sleep 600; done"
+    work = await on.shell(f'(setsid sh -c "{held}" &); (sh -c "{held}" &); sleep 600')
+    await on.started(work)
+    await on.until(work.replica, Phase.READY)
+    grace = 1.0
+    async with asyncio.timeout(grace + 5):
+        await on.driver.stop(work.replica, grace)
+    assert await on.driver.observe() == {}

@@ -12,9 +12,9 @@ import signal
 import socket
 from typing import NoReturn
 
-from shared.confine import egress, kernel
+from shared.confine import cgroups, egress, kernel
 
-from . import cgroups, root
+from . import root
 from .spec import HANDED, Ended, Spec, packed
 from .watch import EVERY, Watch
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from shared.confine import egress, kernel
+from shared.confine import cgroups, egress, kernel
 
-from . import cgroups, gates, ids, inside
+from . import gates, ids, inside
 from .spec import Ended, Spec, packed, spec
 from .spec import ended as heard
 

@@ -11,6 +11,7 @@ import msgspec
 
 from services.scheduler.driver import Driver
 from services.scheduler.drivers.fake import FakeDriver
+from services.scheduler.drivers.limits import Limits
 from shared import target as targets
 from shared.blobs import Blobs
 from shared.endpoint import Resources
@@ -42,6 +43,13 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True):
     """Where the cluster enforces none: say so, or let nothing start. `unasked`: do not look."""
 
 
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target of this machine's processes is told."""
+
+    limits: Limits = Limits()  # of whoever asks for none
+    plain_for_all: bool = False  # where nothing keeps owners apart, replicas of all of them start
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What some targets are told beside what all of them get."""
 
@@ -49,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     docker_host: str = ""
     gives_gpus: bool = True  # to containers; else they are only counted
     credentials: Credentials = msgspec.field(default_factory=Credentials)  # for registries
+    process: Process = Process()
     kubernetes: Kubernetes = Kubernetes()
 
 
@@ -56,10 +65,16 @@ Opener = Callable[[Path, Blobs, Settings], AbstractAsyncContextManager[Driver]]
 """Takes the platform's folder, the images, and settings; closing it leaves what runs running."""
 
 
-def _process(home: Path, blobs: Blobs, _: Settings) -> AbstractAsyncContextManager[Driver]:
+def _process(home: Path, blobs: Blobs, settings: Settings) -> AbstractAsyncContextManager[Driver]:
     from services.scheduler.drivers.process import open_process  # only Linux can
 
-    return open_process(home, blobs)
+    return open_process(
+        home,
+        blobs,
+        hidden=[blobs.folder] if blobs.folder else [],
+        limits=settings.process.limits,
+        plain_for_all=settings.process.plain_for_all,
+    )
 
 
 def _container(home: Path, _: Blobs, settings: Settings) -> AbstractAsyncContextManager[Driver]:

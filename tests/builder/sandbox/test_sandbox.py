@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from services.builder.sandbox import cgroups, ids, run, watch
+from services.builder.sandbox import ids, run, watch
 from services.builder.sandbox.spec import Ended, Ids, Limits, Place, Spec
 from services.builder.sandbox.watch import usage
+from shared.confine import cgroups
 
 SYSTEM = {"PATH": os.defpath}
 USUAL = Limits(seconds=30)
@@ -156,7 +157,7 @@ async def test_limits_hold_without_control_groups(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, users: Ids, line: str, limits: Limits, how: str
 ) -> None:
     """The program is told of another root of control groups, where there are none."""
-    without = "import services.builder.sandbox.cgroups as g; g.ROOT = '/nowhere'; "
+    without = "import shared.confine.cgroups as g; g.ROOT = '/nowhere'; "
     monkeypatch.setattr(run, "PROGRAM", run.PROGRAM.replace("from", f"{without}from", 1))
     assert (await yard.run(line, users=users, limits=limits)).how == how
 
@@ -177,7 +178,7 @@ def test_leftover_groups_of_dead_sandboxes_are_removed() -> None:
 def test_what_is_counted_is_what_lies_below(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_deleted", lambda: ())  # of who runs this
+    monkeypatch.setattr(watch, "deleted", lambda _: ())  # of who runs this
     handle = os.open(tmp_path, os.O_RDONLY)
     try:
         (tmp_path / "a").mkdir()

@@ -74,6 +74,7 @@ async def test_L09_a_flood_is_bounded_and_what_is_missing_is_told(on: Target, be
         "yes 0123456789012345678901234567890123456789 | head -c 60000000; sleep 600"
     )
     await on.started(work)
+    before = memory("VmRSS", afresh=True)
     at, told = 0, ""
     async with asyncio.timeout(60):
         while not told:
@@ -86,3 +87,13 @@ async def test_L09_a_flood_is_bounded_and_what_is_missing_is_told(on: Target, be
     assert "were dropped: more output than is kept" in told
     kept = sum(file.stat().st_size for file in (on.home / "containers").rglob("*.jsonl"))
     assert kept < KEPT
+    assert memory("VmHWM") - before < 64 << 20
+
+
+def memory(kind: str, *, afresh: bool = False) -> int:
+    """Bytes that this process has, or had at most since that was asked afresh."""
+    if afresh:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(f"{kind}:"))
+    return int(line.split()[1]) << 10

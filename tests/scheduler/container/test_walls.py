@@ -90,13 +90,16 @@ async def test_L04_who_takes_too_much_memory_is_killed_alone(on: Target) -> None
 
 
 async def test_L04_a_fork_bomb_ends_with_its_container(on: Target, bed: Bed) -> None:
+    neighbour = await on.serving(job="neighbour")
+    address = await on.started(neighbour)
     work = await on.shell("bomb() { bomb | bomb & }; bomb 2>/dev/null; echo lit; sleep 600")
     await on.started(work)
     await on.texts(work.replica, 1)
     limit = (await bed.container(on.home, work.replica))["HostConfig"]["PidsLimit"]
     assert limit == 4096
+    assert json.loads(await get(address, "/hello")) == "hello"
     await on.driver.stop(work.replica, 0.5)
-    assert await on.driver.observe() == {}
+    assert list(await on.driver.observe()) == [neighbour.replica]
 
 
 async def test_a_limit_that_the_storage_can_not_keep_is_said_and_left_out(

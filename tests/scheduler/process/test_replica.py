@@ -6,12 +6,15 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from services.scheduler.driver import Phase, Started
 from services.scheduler.drivers.process import alive, launch
+from services.scheduler.drivers.process.supervisor.output import KEPT, SEGMENT
 from tests.scheduler.targets import Target, get, leftovers
 
 CODE = "/valohai/code"
@@ -25,6 +28,16 @@ door.bind(("127.0.0.1", int(os.environ["PORT"])))
 print("bound", flush=True)
 while not os.path.exists("listen"): time.sleep(0.01)
 door.listen()
+while True: door.accept()[0].close()
+"""
+# finds its port free, waits until told to go on, and then takes it
+CAREFUL = """
+import os, socket, time
+place = ("127.0.0.1", int(os.environ["PORT"]))
+with socket.socket() as trial: free = trial.connect_ex(place) != 0
+print("free" if free else "taken", flush=True)
+while not os.path.exists("go"): time.sleep(0.01)
+door = socket.create_server(place)
 while True: door.accept()[0].close()
 """
 ONE_EACH = """
@@ -277,3 +290,42 @@ async def test_the_machines_files_cannot_be_changed(apart: Target) -> None:
     )
     await apart.started(work)
     assert await apart.texts(work.replica, 1) == ["kept"]
+
+
+async def test_L06_a_port_that_is_grabbed_between_check_and_bind_is_told_and_had_later(
+    on: Target,
+) -> None:
+    work = await on.made("python", "careful.py", code={"careful.py": CAREFUL})
+    await on.started(work)
+    assert await on.texts(work.replica, 1) == ["free"]
+    with socket.create_server(("127.0.0.1", work.endpoint.port)):
+        (on.home / "replicas" / str(work.replica) / f"image{CODE}/go").touch()
+        if on.kind == "plain":  # elsewhere the port is its own
+            seen = await on.until(work.replica, Phase.CRASHING)
+            assert seen.exit_code == 1
+            lines = await on.driver.logs(work.replica, 0)
+            assert any("Address already in use" in line.text for line in lines)
+    await on.until(work.replica, Phase.READY)
+
+
+async def test_L09_output_without_end_costs_its_supervisor_no_memory(on: Target) -> None:
+    work = await on.shell(
+        "yes 0123456789012345678901234567890123456789 | head -c 100000000;"
+        "head -c 100000000 /dev/zero; touch over; sleep 600"  # that was a line without end
+    )
+    await on.started(work)
+    folder = on.home / "replicas" / str(work.replica)
+    async with asyncio.timeout(60):
+        while not (folder / f"image{CODE}/over").exists():
+            await asyncio.sleep(0.1)
+    processes = [process for process in (alive.supervisor(folder), alive.init(folder)) if process]
+    assert processes
+    assert all(peak(process) < 64 << 20 for process in processes)
+    assert sum(file.stat().st_size for file in (folder / "log").iterdir()) < KEPT + 2 * SEGMENT
+
+
+def peak(process: int) -> int:
+    """The most memory, in bytes, that a process ever had."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) << 10

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.scheduler.drivers.limits import Limits
 from services.scheduler.drivers.process.spec import PLACES, environment, plain
 from shared.image import ContainerConfig
 from tests.scheduler.images import workload
@@ -38,7 +39,12 @@ def test_without_a_device_it_sees_none() -> None:
 
 def test_without_mounts_paths_into_the_image_are_rewritten() -> None:
     told = plain(
-        CONFIG, workload("sha256:0"), platform={}, root=Path("/h/r/image"), socket="/s.sock"
+        CONFIG,
+        workload("sha256:0"),
+        platform={},
+        root=Path("/h/r/image"),
+        socket="/s.sock",
+        limits=Limits(),
     )
     assert told.argv[2] == (
         "cd /h/r/image/valohai/code && python /h/r/image/slipway/runtime/wsgi.py"
@@ -57,13 +63,17 @@ def test_a_models_folder_is_rewritten_for_models_alone() -> None:
     model = msgspec.structs.replace(
         work, endpoint=msgspec.structs.replace(work.endpoint, format="hydrosphere")
     )
-    told = plain(config, model, platform={}, root=Path("/h/r/image"), socket="/s.sock")
+    told = plain(
+        config, model, platform={}, root=Path("/h/r/image"), socket="/s.sock", limits=Limits()
+    )
     assert told.argv[1] == "/h/r/image/slipway/runtime/model_server.py"
     assert told.cwd == "/h/r/image/model/files"
     assert told.env["MODEL_DIR"] == "/h/r/image/model"
     assert told.env["PYTHONPATH"] == "/h/r/image/model/files/src"
     assert told.env["OTHER"] == "/models:/valohai"
-    others = plain(config, work, platform={}, root=Path("/h/r/image"), socket="/s.sock")
+    others = plain(
+        config, work, platform={}, root=Path("/h/r/image"), socket="/s.sock", limits=Limits()
+    )
     assert others.env["MODEL_DIR"] == "/model"
 
 

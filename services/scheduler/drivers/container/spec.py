@@ -13,6 +13,7 @@ from services.scheduler.driver import Replica, Workload
 from services.scheduler.drivers import command
 from services.scheduler.drivers.container import init
 from services.scheduler.drivers.container.engine import ImageConfig, Kind
+from services.scheduler.drivers.limits import MB, PROCESSES, disk_asked
 from services.scheduler.drivers.outputs import FOLDER
 from shared.endpoint import Readiness, Resources
 from shared.ids import JobId
@@ -30,8 +31,6 @@ RUN: Final = "dev.slipway.run"
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATH: Final = f"{PYTHON}/bin:{HOME}/.local/bin:{SYSTEM}:/slipway/bin"
 
-PIDS: Final = 4096
-MB: Final = 1 << 20
 LOG: Final = 8  # MB of a container's log that the engine keeps, at most twice
 LOGGERS: Final[Mapping[Kind, str]] = {"docker": "json-file", "podman": "k8s-file"}
 
@@ -166,7 +165,7 @@ def body(
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
-            "PidsLimit": PIDS,
+            "PidsLimit": PROCESSES,
             "LogConfig": {"Type": LOGGERS[place.kind], "Config": log(place.kind)},
             "DeviceRequests": device_requests(devices, place.kind),
             **limits(workload.endpoint.resources),
@@ -198,9 +197,7 @@ def limits(resources: Resources) -> dict[str, Any]:
 
 def disk(workload: Workload) -> dict[str, Any]:
     """What it may write, where it has a limit; not every storage can hold to one."""
-    most = workload.endpoint.resources.disk.max
-    if most is None and workload.endpoint.disk_gib is not None:
-        most = workload.endpoint.disk_gib * 1024
+    most = disk_asked(workload)
     return {"StorageOpt": {"size": f"{round(most)}m"}} if most is not None else {}
 
 

@@ -32,6 +32,7 @@ from services.scheduler.drivers.process import alive, collect, graves, logbook
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.stage import Stage
+from services.scheduler.drivers.process.tenant import Tenant
 from shared.address import UNIX, Address
 from shared.database.logs import Line
 from shared.errors import Invalid, Permanent, Transient, translate
@@ -56,13 +57,22 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class ProcessDriver:
-    def __init__(self, home: Path, sockets: Path, stage: Stage, launcher: Launcher) -> None:
+    def __init__(
+        self,
+        home: Path,
+        sockets: Path,
+        stage: Stage,
+        launcher: Launcher,
+        tenant: Tenant | None = None,
+    ) -> None:
+        """With a `tenant`, other owners' replicas are refused."""
         self.changed = asyncio.Event()
         self._home = home
         self._replicas = home / "replicas"
         self._sockets = sockets
         self._stage = stage
         self._launcher = launcher
+        self._tenant = tenant
         self._locks: dict[Replica, asyncio.Lock] = {}
         self._starting: set[Replica] = set()
         self._tasks: set[asyncio.Task[Started | Refused]] = set()
@@ -146,6 +156,8 @@ class ProcessDriver:
             self._starting.add(replica)
             try:
                 with translate({OSError: Transient}):  # no space, too many files
+                    if self._tenant and (why := self._tenant.refuses(workload.project)):
+                        return Refused(why)
                     return await self._start(workload, folder)
             except (Permanent, Invalid) as error:
                 return Refused(f"its image can't be used: {error}")

@@ -11,14 +11,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from services.scheduler.drivers.limits import Limits
 from services.scheduler.drivers.process import launch
 from services.scheduler.drivers.process.driver import ProcessDriver
 from services.scheduler.drivers.process.rubbish import PARTS, delete
 from services.scheduler.drivers.process.stage import Stage
+from services.scheduler.drivers.process.tenant import Tenant
 from shared.blobs import Blobs
 from shared.errors import Permanent
 
 Isolation = Literal["auto", "namespaces", "plain"]
+USUAL: Final = Limits()
 SHORT: Final = Path("/tmp")
 ABANDONED: Final = 3600.0  # seconds
 
@@ -30,20 +33,31 @@ async def open_process(
     *,
     isolation: Isolation = "auto",
     hidden: Sequence[Path] = (),
+    limits: Limits = USUAL,
+    plain_for_all: bool = False,
     platform: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[ProcessDriver]:
     """A driver whose replicas live in `home`, which no replica sees, nor any folder of `hidden`.
 
     Opening a home again finds what runs there. `auto` takes namespaces where they are permitted.
+    Without them it starts replicas of one owner alone, unless it is `plain_for_all`.
     """
     home = home.resolve()
     for name in ("replicas", "layers", PARTS):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     isolated = await _isolated(home, isolation)
     sockets = _socket_folder(home)
-    stage = Stage(home, blobs, isolated=isolated, hidden=[home, *hidden], platform=platform)
+    stage = Stage(
+        home,
+        blobs,
+        isolated=isolated,
+        hidden=[home, *hidden],
+        limits=limits,
+        platform=platform,
+    )
     launcher = launch.Launcher()
-    driver = ProcessDriver(home, sockets, stage, launcher)
+    tenant = None if isolated or plain_for_all else Tenant(home)
+    driver = ProcessDriver(home, sockets, stage, launcher, tenant)
     await asyncio.to_thread(_sweep, home)
     await asyncio.to_thread(launcher.warm)
     watching = asyncio.create_task(driver.watch())

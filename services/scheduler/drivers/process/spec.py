@@ -11,6 +11,7 @@ import msgspec
 
 from services.scheduler.driver import Workload
 from services.scheduler.drivers.command import command, readiness
+from services.scheduler.drivers.limits import Limits
 from shared.image import CODE, ENDPOINT, HOME, MODEL, PYTHON, ContainerConfig
 
 LINKS: Final = "/slipway/bin"
@@ -43,6 +44,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     hidden: Sequence[str] = ()
     links: Mapping[str, str] = {}
     once: bool = False
+    limits: Limits
 
 
 def environment(
@@ -77,6 +79,7 @@ def isolated(
     fresh: Path,
     hidden: Sequence[Path],
     socket: str,
+    limits: Limits,
 ) -> Spec:
     """For namespaces: the image's folders are at their own places."""
     return Spec(
@@ -87,6 +90,7 @@ def isolated(
         readiness=readiness(workload),
         once=workload.run is not None,
         isolated=True,
+        limits=limits,
         socket=socket,
         trees=[*((str(tree), False) for tree in trees), (str(fresh), True)],
         hidden=[str(path) for path in hidden],
@@ -101,6 +105,7 @@ def plain(
     platform: Mapping[str, str],
     root: Path,
     socket: str,
+    limits: Limits,
 ) -> Spec:
     """Without namespaces: the image is in the folder `root`, and paths into it are rewritten."""
 
@@ -118,5 +123,6 @@ def plain(
         readiness=readiness(workload),
         once=workload.run is not None,
         isolated=False,
+        limits=limits,
         socket=socket,
     )

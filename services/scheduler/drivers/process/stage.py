@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from services.scheduler.driver import Workload
+from services.scheduler.drivers.limits import Limits, limited
 from services.scheduler.drivers.outputs import FOLDER as OUTPUTS
 from services.scheduler.drivers.process import launch, spec
 from services.scheduler.drivers.process.layers import Layers, is_shared
@@ -34,6 +35,7 @@ class Stage:
         *,
         isolated: bool,
         hidden: Sequence[Path],
+        limits: Limits,
         platform: Mapping[str, str],
     ) -> None:
         self._home = home
@@ -41,6 +43,7 @@ class Stage:
         self._layers = Layers(home, blobs)
         self._isolated = isolated
         self._hidden = hidden
+        self._limits = limits
         self._platform = platform
 
     async def fill(self, folder: Path, workload: Workload, final: Path, socket: str) -> None:
@@ -75,12 +78,21 @@ class Stage:
         fresh: Path,
         socket: str,
     ) -> spec.Spec:
+        limits = limited(workload, self._limits)
         if not self._isolated:
-            return spec.plain(config, workload, platform=self._platform, root=fresh, socket=socket)
+            return spec.plain(
+                config,
+                workload,
+                platform=self._platform,
+                root=fresh,
+                socket=socket,
+                limits=limits,
+            )
         return spec.isolated(
             config,
             workload,
             platform=self._platform,
+            limits=limits,
             python=launch.interpreter(),
             trees=shared,
             fresh=fresh,

@@ -12,24 +12,31 @@ import os
 import random
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from . import backoff, family, ready
+from shared.confine.cgroups import Group
+
+from . import backoff, family, limits, ready
 from .forward import Forward
 from .output import Output
 from .spawn import spawn
 from .spec import Spec
 
 CHUNK = 1 << 16
+NEVER = "its server said that it can never start (exit code 78)"
 BETWEEN = 10.0  # seconds that a ready server may be between two lives and still count as ready
 
 
 class Keeper:
-    def __init__(self, spec: Spec, folder: int, log: int, forward: Forward) -> None:
+    def __init__(self, spec: Spec, folder: int, log: int, forward: Forward, group: Group) -> None:
         self._spec = spec
         self._folder = folder
+        self._group = group
+        self._watch = limits.Watch(spec, folder, group)
+        self._over: limits.Limit | None = None  # at which this life was ended
         self._forward = forward
         self._output = Output(log)
         self._pipes = {"stdout": os.pipe(), "stderr": os.pipe()}
@@ -48,9 +55,11 @@ class Keeper:
         for stream, (out, _) in self._pipes.items():
             os.set_blocking(out, False)
             loop.add_reader(out, self._take, stream)
-        settling = loop.create_task(self._settle())
+        beside = (self._settle(), self._hold(self._watch.crowded), self._hold(self._watch.filled))
+        tasks = [loop.create_task(each) for each in beside]
         await (self._once() if self._spec.once else self._keep())
-        settling.cancel()
+        for task in tasks:
+            task.cancel()
         await self._alone(0)
         self._drain()
 
@@ -61,8 +70,8 @@ class Keeper:
         self._output.end_lines()
         if self._stopping.is_set():
             return
-        reason = backoff.reason(code, "the command") if code else ""
-        self._report(phase="finished", exit_code=code, reason=reason, since=None)
+        reason = self._reason(code, "the command") if code or self._over else ""
+        self._report(phase="finished", exit_code=self._own(code), reason=reason, since=None)
         while self._untold and not self._stopping.is_set():  # the disk is full: see _settle
             await self._wait(1.0)
 
@@ -75,8 +84,11 @@ class Keeper:
                 return
             following = backoff.after(self._ends, code, lived)
             self._ends = following.ends
+            if self._over in limits.LASTING:
+                await self._break(code, self._reason(code))
+                return
             if isinstance(following, backoff.Never):
-                await self._break(code)
+                await self._break(code, self._output.complaint or NEVER)
                 return
             delay = following.delay * random.uniform(0.75, 1.25)
             self._between(code, delay)
@@ -86,16 +98,19 @@ class Keeper:
         """One life of the server: its exit code and how long it lasted."""
         self._ended = asyncio.get_running_loop().create_future()
         self._forward.new_life()
+        self._over = None
         began = time.monotonic()
-        self._process = spawn(self._spec, self._pipes["stdout"][1], self._pipes["stderr"][1])
+        out, err = (self._pipes[stream][1] for stream in ("stdout", "stderr"))
+        self._process = spawn(self._spec, out, err, self._group)
         self._report(since=datetime.now(UTC).isoformat())
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._await_ready())
         code = await self._ended
         lived = time.monotonic() - began
         watching.cancel()
         self._process = 0
         if not self._stopping.is_set():  # what a life leaves behind must not hold the port
             await self._alone(signal.SIGKILL)
+        self._over = self._over or self._watch.refused()
         return code, lived
 
     async def _alone(self, number: int) -> None:
@@ -104,7 +119,24 @@ class Keeper:
             await asyncio.sleep(0.005)
             self._reap()
 
-    async def _watch(self) -> None:
+    async def _hold(self, exceeded: Callable[[], Awaitable[limits.Limit]]) -> None:
+        """Who comes to a limit is killed, with all that it started."""
+        while True:
+            with suppress(OSError):  # too many open files: it is looked at again
+                self._over = await exceeded()
+                family.signal_all(signal.SIGKILL, self._spec.isolated)
+            await asyncio.sleep(limits.EVERY)
+
+    def _own(self, code: int) -> int | None:
+        """The exit code of an end that was not our doing."""
+        return None if self._over else code
+
+    def _reason(self, code: int, what: str = "its server") -> str:
+        if self._over is not None:
+            return limits.reason(self._over, self._spec.limits, what)
+        return backoff.reason(code, what)
+
+    async def _await_ready(self) -> None:
         try:
             await asyncio.wait_for(ready.wait(self._spec), BETWEEN)
         except TimeoutError:
@@ -114,23 +146,22 @@ class Keeper:
         self._report(phase="ready", reason="")
 
     def _between(self, code: int, delay: float) -> None:
-        reason = backoff.reason(code)
+        reason = self._reason(code)
         if code != 0 or delay:
             self._output.say(f"{reason}; starting it again in {delay:.1f} s")
         phase = self._status["phase"] if code == 0 else "crashing"
         self._report(
             phase=phase,
             reason=reason if code else self._status.get("reason", ""),
-            exit_code=code,
+            exit_code=self._own(code),
             restarts=self._ends.restarts,
             failures=self._ends.failures,
         )
 
-    async def _break(self, code: int) -> None:
+    async def _break(self, code: int, reason: str) -> None:
         self._forward.closed = True
-        reason = self._output.complaint or "its server said that it can never start (exit code 78)"
         failures = self._ends.failures
-        self._report(phase="broken", reason=reason, exit_code=code, failures=failures)
+        self._report(phase="broken", reason=reason, exit_code=self._own(code), failures=failures)
         await self._stopping.wait()
 
     async def _wait(self, delay: float) -> None:

@@ -24,7 +24,7 @@ import traceback
 from contextlib import suppress
 from typing import NoReturn
 
-from shared.confine import egress, kernel
+from shared.confine import cgroups, egress, kernel
 
 from . import family, namespaces, root
 from .forward import BACKLOG, Forward
@@ -105,10 +105,11 @@ def _supervise(folder: str, tell: int) -> int:
             return 0
         _detach(folder)
         spec = read(folder)
-        if spec.isolated:
-            _isolated(folder, spec, tell)
-        else:
-            _plain(folder, spec, tell)
+        group = cgroups.open_group(spec.limits.memory, spec.limits.processes)
+        try:
+            (_isolated if spec.isolated else _plain)(folder, spec, tell, group)
+        finally:
+            group.close()
     except OSError as error:
         traceback.print_exc()
         os.write(tell, str(error).encode())
@@ -129,16 +130,16 @@ def _detach(folder: str) -> None:
         os.dup2(source, target)
 
 
-def _plain(folder: str, spec: Spec, tell: int) -> None:
+def _plain(folder: str, spec: Spec, tell: int, group: cgroups.Group) -> None:
     kernel.adopt_orphans()
     signal.signal(signal.SIGQUIT, _kill_and_leave)
     listener, doors = _listen(spec.socket), _doors(folder)
     os.write(tell, STARTED)
     os.close(tell)
-    asyncio.run(_keep(spec, doors, listener))
+    asyncio.run(_keep(spec, doors, listener, group))
 
 
-def _isolated(folder: str, spec: Spec, tell: int) -> None:
+def _isolated(folder: str, spec: Spec, tell: int, group: cgroups.Group) -> None:
     listener = _listen(spec.socket)
     news, ready = os.pipe()
     theirs, ours = socket.socketpair()
@@ -156,7 +157,7 @@ def _isolated(folder: str, spec: Spec, tell: int) -> None:
         kernel.allow_low_ports()
         os.write(ready, STARTED)
         os.close(ready)
-        asyncio.run(_keep(spec._replace(env=env), doors, listener))
+        asyncio.run(_keep(spec._replace(env=env), doors, listener, group))
 
     process = namespaces.start(init, ready)
     os.close(ready)
@@ -198,11 +199,13 @@ def _listen(path: str) -> socket.socket:
     return listener
 
 
-async def _keep(spec: Spec, doors: tuple[int, int], listener: socket.socket) -> None:
+async def _keep(
+    spec: Spec, doors: tuple[int, int], listener: socket.socket, group: cgroups.Group
+) -> None:
     """The innermost part: here the server's processes are children of this one."""
     forward = Forward(spec.port)
     await forward.open(listener)
-    await Keeper(spec, *doors, forward).run()
+    await Keeper(spec, *doors, forward, group).run()
 
 
 def _kill_and_leave(*_: object) -> NoReturn:

@@ -15,6 +15,7 @@ from shared.confine import kernel
 from .spec import Spec
 
 OWN = frozenset(("proc", "sys", "dev", "tmp", "run"))  # of `/`: not simply the machine's
+ROOM = "256m"  # for what is written into `/` itself, which is memory
 BIND = kernel.MS_BIND | kernel.MS_REC
 
 
@@ -30,11 +31,11 @@ def build(folder: str, spec: Spec) -> None:
     """Make it and enter it. The caller has a mount and a PID namespace of its own."""
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_SLAVE)
     new = os.path.join(folder, "root")
-    kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+    kernel.mount("tmpfs", new, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"mode=755,size={ROOM}")
     trees = [Tree("/", False, machine=True)]
     trees += [Tree(path, writable) for path, writable in spec.trees]
     _merge(new, trees, top=True)
-    _own_folders(folder, new)
+    _own_folders(folder, new, spec.limits.memory)
     for path in spec.hidden:
         if os.path.isdir(new + path):
             kernel.mount("tmpfs", new + path, "tmpfs", kernel.MS_RDONLY, "mode=555,size=4k")
@@ -82,7 +83,7 @@ def _bind(tree: Tree, target: str) -> None:
         kernel.read_only(target)
 
 
-def _own_folders(folder: str, new: str) -> None:
+def _own_folders(folder: str, new: str, memory: int) -> None:
     os.mkdir(f"{new}/proc")
     kernel.mount("proc", f"{new}/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     for name in ("sys", "dev"):
@@ -90,7 +91,8 @@ def _own_folders(folder: str, new: str) -> None:
         kernel.mount(f"/{name}", f"{new}/{name}", flags=BIND)
     kernel.read_only(f"{new}/sys")
     if os.path.isdir(f"{new}/dev/shm"):
-        kernel.mount("tmpfs", f"{new}/dev/shm", "tmpfs", kernel.MS_NOSUID, "mode=1777")
+        size = f",size={memory}" if memory else ""  # else half of the machine's
+        kernel.mount("tmpfs", f"{new}/dev/shm", "tmpfs", kernel.MS_NOSUID, f"mode=1777{size}")
     os.makedirs(f"{new}/run", 0o755, exist_ok=True)
     os.makedirs(f"{new}/tmp", exist_ok=True)
     kernel.mount(f"{folder}/tmp", f"{new}/tmp", flags=kernel.MS_BIND)

@@ -1,7 +1,7 @@
 """Limits that the kernel keeps for a whole tree of processes, where we may set them.
 
 Both generations of control groups are used as they are found. Where there are none that we may
-write, `watch.py` alone looks after memory and processes, from inside.
+write, somebody has to look now and then (`used.py`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from .spec import End
+Limit = Literal["memory", "processes"]
 
 NAME = "slipway-"
 ROOT = "/sys/fs/cgroup"
-SPARE = 32  # processes beside the command's own: enough to see that there are too many
-EVENTS: tuple[tuple[str, str, End], ...] = (
+SPARE = 32  # processes beyond the limit: enough to see that there are too many
+EVENTS: tuple[tuple[str, str, Limit], ...] = (
     ("memory.events", "oom_kill", "memory"),
     ("memory.oom_control", "oom_kill", "memory"),
     ("pids.events", "max", "processes"),
@@ -24,25 +24,37 @@ EVENTS: tuple[tuple[str, str, End], ...] = (
 
 
 class Group(NamedTuple):
-    """Folders of one tree of processes: one for each controller that keeps a limit."""
+    """Folders of one tree of processes: one for each controller that keeps a limit.
+
+    They are open, too, so that a process can join where they have no path any more.
+    """
 
     folders: tuple[str, ...]
+    handles: tuple[int, ...]
     keeps_memory: bool
 
     def add(self, process: int) -> None:
-        for folder in self.folders:
-            _write(f"{folder}/cgroup.procs", str(process))
+        """0 is whoever calls."""
+        for handle in self.handles:
+            _write("cgroup.procs", str(process), handle)
 
-    def exceeded(self) -> End | None:
-        """Whether the kernel refused memory or a process: killed for it, or could not be made."""
-        for name, event, end in EVENTS:
-            for folder in self.folders:
-                if _numbers(f"{folder}/{name}").get(event, 0) > 0:
-                    return end
-        return None
+    def refused(self) -> dict[Limit, int]:
+        """How often the kernel refused memory or a process: killed for it, or could not be made."""
+        found: dict[Limit, int] = {}
+        for name, event, limit in EVENTS:
+            for handle in self.handles:
+                times = _numbers(name, handle).get(event, 0)
+                found[limit] = max(times, found.get(limit, 0))
+        return found
+
+    def exceeded(self) -> Limit | None:
+        """Whether it ever did."""
+        return next((limit for limit, times in self.refused().items() if times), None)
 
     def close(self) -> None:
         """Of a tree that has ended; the kernel may take a moment to see it."""
+        for handle in self.handles:
+            os.close(handle)
         for folder in self.folders:
             for _ in range(200):
                 try:
@@ -56,7 +68,8 @@ class Group(NamedTuple):
 
 
 def open_group(memory: int, processes: int) -> Group:
-    """A group with these limits, as far as they can be set. Leftovers of dead sandboxes go."""
+    """A group with these limits, as far as they can be set; 0 is none. What is left of groups whose
+    maker is dead goes."""
     wanted = {
         "memory": {
             "memory.max": memory,
@@ -66,9 +79,12 @@ def open_group(memory: int, processes: int) -> Group:
         },
         "pids": {"pids.max": processes + SPARE},
     }
+    asked = {"memory": memory, "pids": processes}
     made: dict[str, str] = {}
     for controller, parent in _parents().items():
         _sweep(parent)
+        if not asked[controller]:
+            continue
         folder = f"{parent}/{NAME}{os.getpid()}"
         with suppress(OSError):
             os.mkdir(folder)
@@ -80,7 +96,9 @@ def open_group(memory: int, processes: int) -> Group:
         else:
             with suppress(OSError):
                 os.rmdir(folder)
-    return Group(tuple(dict.fromkeys(made.values())), "memory" in made)
+    folders = tuple(dict.fromkeys(made.values()))
+    handles = tuple(os.open(folder, os.O_PATH | os.O_DIRECTORY) for folder in folders)
+    return Group(folders, handles, "memory" in made)
 
 
 def _parents() -> dict[str, str]:
@@ -105,20 +123,24 @@ def _sweep(parent: str) -> None:
                 os.rmdir(f"{parent}/{name}")
 
 
-def _write(path: str, text: str) -> bool:
-    if not os.path.exists(path):
-        return False
+def _write(path: str, text: str, folder: int | None = None) -> bool:
+    """False where there is no such file, or it does not take that."""
     try:
-        with open(path, "w") as file:
-            file.write(text)
+        file = os.open(path, os.O_WRONLY, dir_fd=folder)
     except OSError:
         return False
+    try:
+        os.write(file, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(file)
     return True
 
 
-def _numbers(path: str) -> dict[str, int]:
+def _numbers(path: str, folder: int) -> dict[str, int]:
     try:
-        with open(path) as file:
+        with os.fdopen(os.open(path, os.O_RDONLY, dir_fd=folder)) as file:
             words = [line.split() for line in file]
     except OSError:
         return {}
