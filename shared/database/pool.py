@@ -24,13 +24,18 @@ TROUBLE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a statement met the end of its connection half way
-    asyncpg.InsufficientResourcesError,
+    asyncpg.InsufficientResourcesError,  # a full disk is one
+    asyncpg.PostgresIOError,
     asyncpg.OperatorInterventionError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.CannotConnectNowError,
 )
 """What PostgreSQL being away, full or busy looks like. It becomes Transient."""
+
+
+class Busy(Transient):
+    """Every connection is at work, and none came free in time: what is asked takes too long."""
 
 
 def _said(error: BaseException) -> str:
@@ -91,17 +96,43 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """One connection for a few statements. Raises Transient when none is free in time."""
+        """One connection for a few statements. Raises Busy, which is Transient, when none is free
+        in time."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE) as connection:
+            connection = await self._free()
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
         except TROUBLE as error:
             raise Transient(f"PostgreSQL: {_said(error)}") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        """A connection whose statements are done together, or not at all. A server that does not
+        answer one of them is left at once: to take them back would be to wait for it once more,
+        and it does so when it finds us gone."""
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except TimeoutError:
+                connection.terminate()
+                raise
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
+
+    async def _free(self) -> Connection:
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE)
+        except TimeoutError as error:
+            pool = self._pool
+            if pool.get_size() == pool.get_max_size() and not pool.get_idle_size():
+                raise Busy("no connection to the database is free") from error
+            raise
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
