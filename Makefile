@@ -46,7 +46,7 @@ bench-gateway: $(READY) ## what the gateway adds to a prediction, beside grpcio 
 bench-scheduler: $(READY) ## admissions from 100,000, Kueue's trace, submissions, a million listed; fails where less is met than was asked
 	@$(RUN) -m benchmarks scheduler scheduler-api --submissions 20000
 
-drill: $(READY) ## kills every service and the broker at random moments, and checks the outcome
+drill: $(READY) ## kills every service, the broker and the database at random moments, and checks the outcome
 	@$(RUN) -m benchmarks.drill
 
 drill-scheduler: $(READY) ## gives 100,000 GPUs by five schedulers that are killed and stopped, with a referee (RECORD=file: its figures)

@@ -1,4 +1,5 @@
-"""`make drill`: kill -9 of every service and the broker at random moments, while jobs come in.
+"""`make drill`: kill -9 of every service, the broker and the database at random moments, while jobs
+come in.
 
 Afterwards: every accepted job has ended as it had to, every event of the log has reached a
 subscriber, and no two replicas ever held one GPU. Exits with 1 and says what was broken otherwise.

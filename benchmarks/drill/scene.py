@@ -1,4 +1,5 @@
-"""The drill's stage: four services, a broker and a subscriber, each of which can be killed."""
+"""The drill's stage: four services, a broker, a database and a subscriber, each of which can be
+killed."""
 
 from __future__ import annotations
 
@@ -21,11 +22,13 @@ from shared.bus.amqp import open_amqp
 from shared.errors import Transient
 from shared.events import Event
 from tests.acceptance.platform import SERVICES, Platform, distributed
+from tests.postmaster import Postmaster
 from tests.servers import Rabbit
 
 GPUS: Final = 3
 BROKER: Final = "broker"
-VICTIMS: Final = (*SERVICES, BROKER)
+DATABASE: Final = "database"
+VICTIMS: Final = (*SERVICES, BROKER, DATABASE)
 
 ENDED = "SELECT id, state, reason FROM jobs"
 COLLISIONS = f"SELECT subject, text FROM logs WHERE text LIKE '{COLLISION}%'"
@@ -72,6 +75,7 @@ class Scene:
     def __init__(self, platform: Platform, broker: Rabbit) -> None:
         self.platform = platform
         self.broker = broker
+        self.postmaster = Postmaster(platform.home / "postgres")
         self.kills: dict[str, int] = dict.fromkeys(VICTIMS, 0)
         self._held: set[str] = set()  # dead on purpose for a moment
 
@@ -81,6 +85,10 @@ class Scene:
         if victim == BROKER:
             await asyncio.to_thread(self.broker.kill)
             await asyncio.to_thread(self.broker.restart)
+            return
+        if victim == DATABASE:
+            await asyncio.to_thread(self.postmaster.crash)
+            await asyncio.to_thread(self.postmaster.start)
             return
         self._held.add(victim)
         await self.platform.kill(victim)

@@ -68,10 +68,12 @@ async def first(
     database: Database, key: Key | None, work: Callable[[], Awaitable[T]]
 ) -> T | Answer:
     """What `work` answers; or what the same request was answered before, if `work` fails, perhaps
-    because that was done."""
+    because that was done. Of trouble nothing is known: to look would be to wait for it again."""
     try:
         return await work()
-    except PlatformError:
+    except PlatformError as error:
+        if isinstance(error, Transient) and not isinstance(error, _Kept):
+            raise
         said = await before(database, key)
         if said is None:
             raise

@@ -13,6 +13,7 @@ from services.api.metrics import Metrics
 from services.api.routes import application
 from shared import config, http, service, target
 from shared.config import Misconfigured
+from shared.database.pool import Busy
 from shared.errors import Invalid, Transient
 from shared.git import Trusted
 from shared.run import Loop, every
@@ -56,6 +57,8 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
     async def ready() -> str | None:
         try:
             await floor.database.value("SELECT 1")
+        except Busy as error:
+            return str(error)
         except Transient:
             return "no database"
         return None

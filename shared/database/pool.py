@@ -34,7 +34,8 @@ TROUBLE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a statement met the end of its connection half way
-    asyncpg.InsufficientResourcesError,
+    asyncpg.InsufficientResourcesError,  # a full disk is one
+    asyncpg.PostgresIOError,
     asyncpg.OperatorInterventionError,
     asyncpg.CannotConnectNowError,
     *COLLISIONS,
@@ -44,6 +45,10 @@ TROUBLE: Final = (
 
 class Collided(Transient):
     """The transaction was taken back whole, and may well pass the next time."""
+
+
+class Busy(Transient):
+    """Every connection is at work, and none came free in time: what is asked takes too long."""
 
 
 def _said(error: BaseException) -> str:
@@ -117,19 +122,36 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """One connection for a few statements. Raises Transient when none is free in time."""
+        """One connection for a few statements. Raises Busy, which is Transient, when none is free
+        in time."""
+        had = False
         try:
             async with self._pool.acquire(timeout=ACQUIRE) as connection:
+                had = True
                 yield connection
         except COLLISIONS as error:
             raise Collided(f"PostgreSQL: {_said(error)}") from error
         except TROUBLE as error:
+            if not had and isinstance(error, TimeoutError) and self._at_work():
+                raise Busy("no connection to the database is free") from error
             raise Transient(f"PostgreSQL: {_said(error)}") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection whose statements are done together, or not at all. A server that does not
+        answer one of them is left at once: to take them back would be to wait for it once more,
+        and it does so when it finds us gone."""
         async with self.connection() as connection, connection.transaction():
-            yield connection
+            try:
+                yield connection
+            except TimeoutError:
+                connection.terminate()
+                raise
+
+    def _at_work(self) -> bool:
+        """Whether there are as many connections as there may be, and none has nothing to do."""
+        pool = self._pool
+        return pool.get_size() == pool.get_max_size() and not pool.get_idle_size()
 
     async def lend(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """What `work` answers, which is begun anew when it collides, up to `TRIES` times in all.

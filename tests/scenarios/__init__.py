@@ -9,6 +9,7 @@ from typing import Final
 
 DRILL = "tests/acceptance/test_drill.py::test_S01_S12"
 SIM = "tests/simulation/test_seeds_one.py::test_every_rule_holds_from_seed"
+OUTAGE = "tests/acceptance/test_outages.py::test"
 PROCESS = "tests/scheduler/process"
 
 HELD_BY: Final[dict[str, tuple[str, ...]]] = {
@@ -112,6 +113,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     # time, and faults of the machine
     "C01": ("tests/scenarios/test_clocks.py::test_C01", SIM),
     "C02": (
+        f"{OUTAGE}_D02_C02",
         DRILL,
         "tests/scheduler/test_epoch.py::test_S02",
         "tests/scheduler/test_leader.py::test_S02",
@@ -121,15 +123,16 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         f"{PROCESS}/test_replica.py::test_a_status_that_can_not_be_written",
     ),
     "C04": (f"{PROCESS}/test_replica.py::test_a_status_torn_by_a_power_cut",),
-    "C05": ("tests/scenarios/test_machine.py::test_C05",),
+    "C05": (f"{OUTAGE}_C05", "tests/scenarios/test_machine.py::test_C05"),
     "C06": ("tests/shared/test_watchdog.py::test_C06", "tests/scheduler/test_leader.py::test_C06"),
     # the database
-    "D01": ("tests/integration/test_pool.py::test_D01", SIM),
+    "D01": (f"{OUTAGE}_D01", "tests/integration/test_pool.py::test_D01", SIM),
     "D02": (
+        f"{OUTAGE}_D02_C02",
         "tests/integration/test_pool.py::test_D02",
         "tests/api/test_guard.py::test_a_database_that_is_away",
     ),
-    "D03": ("tests/integration/test_pool.py::test_D03",),
+    "D03": (f"{OUTAGE}_D03", "tests/integration/test_pool.py::test_D03"),
     "D04": (
         "tests/scenarios/test_database.py::test_D04",
         "tests/api/test_database.py::test_D04",
@@ -140,7 +143,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/scenarios/test_database.py::test_D07",
         "tests/api/test_database.py::test_D07",
     ),
-    "D08": ("tests/scenarios/test_database.py::test_D08",),
+    "D08": (f"{OUTAGE}_D08", "tests/scenarios/test_database.py::test_D08"),
     "D09": (
         "tests/integration/test_pool.py::test_D09",
         "tests/integration/test_outbox.py::test_D09",
