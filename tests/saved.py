@@ -13,7 +13,7 @@ COLUMNS: Final = """
            string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS columns
       FROM information_schema.columns
       JOIN information_schema.tables USING (table_schema, table_name)
-     WHERE table_schema = 'public'
+     WHERE table_schema = current_schema()
        AND table_type = 'BASE TABLE'
        AND is_generated = 'NEVER'
      GROUP BY table_name

@@ -115,6 +115,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     "D13": (
         "tests/scheduler/test_leftovers.py::test_D13",
         "tests/acceptance/test_restore.py::test_D13",
+        SIM,
     ),
 }
 """Situation -> the tests that hold it, by file and the beginning of their names."""
