@@ -6,20 +6,21 @@ pass the job over, and the next look decides anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 
 import msgspec
 
+from services.scheduler import leftovers
 from services.scheduler.deadlines import Deadlines
 from services.scheduler.depth import in_turn
 from services.scheduler.driver import Replica
 from services.scheduler.epoch import Epoch
 from services.scheduler.metrics import Metrics
 from services.scheduler.queue.decide import decide
-from services.scheduler.queue.values import Placement, Policy
+from services.scheduler.queue.values import Placement, Policy, Waiting
 from services.scheduler.store import Snapshot, Store
-from services.scheduler.told import Line, Told
+from services.scheduler.told import Line, Told, changes
 from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.events import JobPlaced, JobScaled
@@ -51,13 +52,17 @@ class Admission:
         done = await self._deadlines.meet(over)
         self._metrics.preempted(done["give way"])
 
-    async def admit(self, snapshot: Snapshot) -> Admitted:
+    async def admit(
+        self, snapshot: Snapshot, there: Collection[Replica] = (), used: Collection[str] = ()
+    ) -> Admitted:
+        """`there` is what exists on the target, and `used` are the devices of what should not."""
         began = perf_counter()
-        decision = decide(snapshot.picture, self._policy)
+        decision = decide(leftovers.kept(snapshot.picture, used), self._policy)
         self._metrics.decided(perf_counter() - began)
         self._store.decided(snapshot, decision)
         before = {waiting.job: waiting for waiting in snapshot.picture.waiting}
-        placements = in_turn(decision.placements, before, snapshot.heads)
+        decided = in_turn(decision.placements, before, snapshot.heads)
+        placements, left = leftovers.apart(decided, there)
         started = await self._place(placements)
         for replica in started:
             self._metrics.admitted(before[replica.job].age)
@@ -67,7 +72,7 @@ class Admission:
         return Admitted(
             started=started,
             grown=sum(grown),
-            lines=self._told.lines(before, decision),
+            lines=[*self._told.lines(before, decision), *_waiting(before, left)],
             reasons=decision.reasons,
             waits=decision.waits,
         )
@@ -84,3 +89,10 @@ class Admission:
     async def _grow(self, placement: Placement) -> bool:
         fact = JobScaled(job=placement.job, attempt=placement.attempt, copies=placement.copies)
         return await self._jobs.grow(fact, placement.granted, placement.gpus)
+
+
+def _waiting(before: Mapping[JobId, Waiting], left: Sequence[Placement]) -> Iterator[Line]:
+    for each in left:
+        line = changes(before[each.job], leftovers.LEFT, before[each.job].waits)
+        if line is not None:
+            yield line

@@ -7,7 +7,7 @@ or billing. Everything it is told may be told twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -129,6 +129,12 @@ class Driver(Protocol):
 
         `observe` may tell of a moment ago, where this asks the target itself. Raises Transient
         while the target still has to act on what it was told.
+        """
+
+    async def given(self, replicas: Collection[Replica]) -> Collection[str]:
+        """The devices that any of these was started with, as long as there is anything of it.
+
+        None of a target that itself gives no GPU twice, whatever it is told.
         """
 
     async def logs(

@@ -84,6 +84,7 @@ def slots(rows: Iterable[asyncpg.Record]) -> list[Slot]:
             node=row["node"],
             price=row["price"],
             job=row["job"],
+            device=row["device"],
             unproven=row["unproven"] and row["job"] is None,
         )
         for row in rows
@@ -91,9 +92,13 @@ def slots(rows: Iterable[asyncpg.Record]) -> list[Slot]:
     ]
 
 
-def replicas(rows: Iterable[asyncpg.Record]) -> set[Replica]:
-    """Who holds GPUs, also such as are not there any more."""
-    return {Replica(row["job"], row["attempt"]) for row in rows if row["job"] is not None}
+def held(rows: Iterable[asyncpg.Record]) -> list[tuple[str, Replica]]:
+    """The devices that are held, also such as are not there any more, each with its holder."""
+    return [
+        (row["device"], Replica(row["job"], row["attempt"]))
+        for row in rows
+        if row["job"] is not None
+    ]
 
 
 def holders(rows: Iterable[asyncpg.Record]) -> dict[JobId, Holder]:

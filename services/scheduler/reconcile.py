@@ -117,15 +117,17 @@ def reconcile(
     holders: Collection[Replica],
     policy: Policy,
     nowhere: Mapping[Replica, float] = {},
+    late: Collection[Replica] = (),
 ) -> Iterator[Step]:
     """At most one step for each replica. `holders` are those with GPUs not yet released.
 
-    `nowhere` says for how long each of those that are `unready` has been so.
+    `nowhere` says for how long each of those that are `unready` has been so. Those that are `late`
+    don't start yet: something else is still where they are to run.
     """
     wanted = {work.replica for work in works}
     for work in works:
         step = _step(work, observed.get(work.replica), policy, nowhere.get(work.replica, 0.0))
-        if step is not None:
+        if step is not None and not (isinstance(step, Start) and work.replica in late):
             yield step
     for replica in sorted({*observed, *holders} - wanted):
         seen = observed.get(replica)  # one that gave way has its last requests in hand

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from services.scheduler import reconcile
+from services.scheduler import leftovers, reconcile
 from services.scheduler.admission import Admission, Admitted
 from services.scheduler.driver import Driver, Observed, Replica
 from services.scheduler.epoch import Epoch
@@ -128,22 +128,20 @@ class Scheduler:
         with self._metrics.looking():
             snapshot = await self._store.snapshot()
         self._metrics.saw(snapshot)
-        works = snapshot.works
-        admitted = await self._admission.admit(snapshot)
-        for replica in admitted.started:
-            self._begin(Start(replica=replica))
-        if admitted.started or admitted.grown:
-            self._wake.set()  # there may be more to place
+        works, holders = snapshot.works, snapshot.holders
+        used = await self._used(leftovers.unknown(observed, works, holders))
+        admitted = await self._admit(snapshot, {*observed, *busy}, used)
         await self._tell(admitted, snapshot, observed)
         await self._store.count(reconcile.restarted(works, observed))
         self._statuses.watch(works)
         nowhere = self._ages(reconcile.unready(works, observed))
+        late = leftovers.late(snapshot.held, used)
         for step in reconcile.reconcile(
-            works, observed, snapshot.holders, self._options.policy, nowhere
+            works, observed, holders, self._options.policy, nowhere, late
         ):
             if step.replica not in busy:
                 self._begin(step)
-        self._forget({*observed, *snapshot.holders, *(work.replica for work in works)})
+        self._forget({*observed, *holders, *(work.replica for work in works)})
         if self._to_purge:
             await self.purge()
 
@@ -186,6 +184,20 @@ class Scheduler:
             await self._driver.changed.wait()
             self._driver.changed.clear()
             self._wake.set()
+
+    async def _used(self, unknown: Collection[Replica]) -> Collection[str]:
+        """The devices that something unknown may be using at this moment."""
+        return await self._driver.given(unknown) if unknown else ()
+
+    async def _admit(
+        self, snapshot: Snapshot, there: Collection[Replica], used: Collection[str]
+    ) -> Admitted:
+        admitted = await self._admission.admit(snapshot, there, used)
+        for replica in admitted.started:
+            self._begin(Start(replica=replica))
+        if admitted.started or admitted.grown:
+            self._wake.set()  # there may be more to place
+        return admitted
 
     async def _tell(
         self, admitted: Admitted, snapshot: Snapshot, observed: Mapping[Replica, Observed]

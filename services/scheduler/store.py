@@ -40,8 +40,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     picture: Picture
     heads: list[Head]  # what was read of those who wait for GPUs
     works: list[Work]
-    holders: set[Replica]
+    held: list[tuple[str, Replica]]  # devices, each with its holder
     waiting: Mapping[tuple[str, int], int]  # jobs in the queue by owner and class, of late
+
+    @property
+    def holders(self) -> set[Replica]:
+        return {replica for _, replica in self.held}
 
 
 class Store:
@@ -67,16 +71,18 @@ class Store:
         ):
             self._epoch.check(await connection.fetchval(EPOCH, self.target))
             works = await connection.fetch(AT_WORK, self.target)
-            picture, heads, holders = await self._picture(connection)
+            picture, heads, held = await self._picture(connection)
         return Snapshot(
             picture=picture,
             heads=heads,
             works=msgspec.convert([dict(row) for row in works], list[Work]),
-            holders=holders,
+            held=held,
             waiting=self._owners.waiting,
         )
 
-    async def _picture(self, connection: Connection) -> tuple[Picture, list[Head], set[Replica]]:
+    async def _picture(
+        self, connection: Connection
+    ) -> tuple[Picture, list[Head], list[tuple[str, Replica]]]:
         owners = await self._owners.read(connection)
         deep = list(self._times)
         rows = await connection.fetch(
@@ -98,7 +104,7 @@ class Store:
             owners=owners,
             behind=look.behind(heads, self._owners.wanting),
         )
-        return picture, heads, look.replicas(gpus)
+        return picture, heads, look.held(gpus)
 
     def decided(self, snapshot: Snapshot, decision: Decision) -> None:
         """What was decided says how deep the queue has to be read the next time."""

@@ -148,5 +148,10 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/integration/test_pool.py::test_D09",
         "tests/integration/test_outbox.py::test_D09",
     ),
+    "D13": (
+        "tests/scheduler/test_leftovers.py::test_D13",
+        "tests/acceptance/test_restore.py::test_D13",
+        SIM,
+    ),
 }
 """Situation -> the tests that hold it, by file and the beginning of their names."""

@@ -12,6 +12,7 @@ from tests.scenarios import HELD_BY
 ROOT = Path(__file__).parents[2]
 GROUPS = {"S": 19, "L": 10, "C": 6, "D": 9}
 ALL = [f"{group}{number:02}" for group, last in GROUPS.items() for number in range(1, last + 1)]
+ALL += ["D13"]
 
 
 def test_every_situation_has_a_test():

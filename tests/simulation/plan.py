@@ -76,6 +76,17 @@ class Jump(Act, frozen=True, kw_only=True):
     seconds: float
 
 
+class Backup(Act, frozen=True, kw_only=True):
+    """Somebody saves the tables ..."""
+
+
+class Restore(Act, frozen=True, kw_only=True):
+    """... ends all schedulers, and puts the saved tables in the place of the present ones."""
+
+    back_after: float
+    forgotten: bool  # the machines don't remember any more what they have ended
+
+
 class Tell(Act, frozen=True, kw_only=True):
     """News: late, twice, or of nothing at all."""
 
@@ -95,10 +106,12 @@ def plan(seed: int) -> Plan:
     """Each seed has some kinds of trouble and not others: what always comes together hides much."""
     chance = random.Random(seed)
     gpus = _gpus(chance)
+    restore = _restore(random.Random(f"restore {seed}"))
     jobs = [_submit(chance, number) for number in range(chance.randint(3, 7))]
-    acts: list[Act] = [*jobs]
-    for job in jobs:
-        acts += _orders(chance, job)
+    orders = [order for job in jobs for order in _orders(chance, job)]
+    if restore:
+        jobs, orders = _one_copy(jobs, orders)
+    acts: list[Act] = [*jobs, *orders, *restore]
     acts += [*_kills(chance), *_pauses(chance), *_losses(chance, len(gpus))]
     acts += [Tell(at=_at(chance)) for _ in range(chance.randint(0, 6))]
     if chance.random() < 0.15:
@@ -143,14 +156,28 @@ def _submit(chance: random.Random, number: int) -> Submit:
     )
 
 
-def _orders(chance: random.Random, job: Submit) -> list[Act]:
-    orders: list[Act] = []
+def _orders(chance: random.Random, job: Submit) -> list[Order]:
+    orders: list[Order] = []
     at = job.at
     for _ in range(chance.choice((0, 1, 2, 3))):
         at = round(at + chance.uniform(0.5, CHAOS / 2), 2)
         what = chance.choice(("stop", "stop", "restart", "restart", "terminate", "1", "2", "3"))
         orders.append(Order(at=at, job=job.job, what=what))
     return orders
+
+
+def _restore(chance: random.Random) -> list[Act]:
+    if chance.random() >= 0.15:
+        return []
+    saved, back = sorted((_at(chance), _at(chance)))
+    forgotten, back_after = chance.random() < 0.5, chance.uniform(0.1, 6.0)
+    return [Backup(at=saved), Restore(at=back, back_after=back_after, forgotten=forgotten)]
+
+
+def _one_copy(jobs: list[Submit], orders: list[Order]) -> tuple[list[Submit], list[Order]]:
+    """Only a cluster runs several, and that gives no GPU twice, whatever the tables say."""
+    alone = [msgspec.structs.replace(job, copies=1, gang=False) for job in jobs]
+    return alone, [order for order in orders if not order.what.isdigit()]
 
 
 def _kills(chance: random.Random) -> list[Act]:

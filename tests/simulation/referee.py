@@ -61,6 +61,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     uses: Sequence[Use]
     began: datetime  # when the time of `uses` was 0
     jumped: bool = False  # whether the wall clock did
+    lost: tuple[float, float] | None = None  # of what began then, nobody knows any more
     exact: bool = True  # whether one statement has one time, as in virtual time
 
 
@@ -224,6 +225,8 @@ def _covered(record: Record) -> Iterator[str]:
     for held in record.held:
         holds[held.gpu, held.job, held.attempt].append(held)
     for use in record.uses:
+        if record.lost is not None and record.lost[0] <= use.since < record.lost[1]:
+            continue
         since = record.began + timedelta(seconds=use.since)
         until = None if use.until is None else record.began + timedelta(seconds=use.until)
         mine = holds[use.gpu, use.replica.job, use.replica.attempt]

@@ -28,16 +28,19 @@ from shared.events import (
     JobStopping,
     JobTerminated,
 )
+from tests.saved import Table, put_back, saved
 from tests.simulation import plan as plans
 from tests.simulation.clock import BEGINS
 from tests.simulation.line import Line, Server
 from tests.simulation.plan import (
+    Backup,
     GpuGone,
     Jump,
     Kill,
     Order,
     Pause,
     Plan,
+    Restore,
     Submit,
     Tell,
     Vanish,
@@ -88,6 +91,10 @@ class World:
         self._people = Process("people", Faults(), random.Random(f"people {plan.seed}"))
         self._database = Line(self._server, self._people).database()
         self._schedulers: list[Process] = []
+        self._processes: list[Process] = []  # all there were, in order
+        self._backup: list[Table] = []
+        self._saved_at = 0.0
+        self._lost: tuple[float, float] | None = None
         self._count = 0
         self._later: set[asyncio.Task[None]] = set()
         self._jobs: list[Submit] = []
@@ -137,6 +144,10 @@ class World:
                     self._machines.lose(replica, trace=trace)
             case GpuGone(number=number, seconds=seconds):
                 self._do(self._without(self._plan.gpus[number], seconds))
+            case Backup():
+                await self._save()
+            case Restore(back_after=seconds, forgotten=forgotten):
+                await self._restore(seconds, forgotten=forgotten)
             case Jump(seconds=seconds):
                 self._server.offset += seconds
             case Tell():
@@ -224,6 +235,27 @@ class World:
         if process.alive:
             self._spawn()
 
+    async def _save(self) -> None:
+        self._saved_at = self._loop.time()
+        async with self._server.gate:
+            self._backup = await self._server.ask(lambda session: saved(session))
+
+    async def _restore(self, seconds: float, *, forgotten: bool) -> None:
+        """What was begun since is unknown from then on, and may still be running."""
+        async with self._server.gate:
+            for process in self._processes:  # those that stand still, too
+                await process.kill()
+            self._schedulers.clear()
+            await self._server.ask(lambda session: put_back(session, self._backup))
+        rows = await self._database.fetch("SELECT id FROM jobs")
+        known = {row["id"] for row in rows}
+        self._jobs = [job for job in self._jobs if job.job in known]
+        if forgotten:
+            self._machines.ended.clear()
+        self._lost = self._saved_at, self._loop.time() + seconds
+        for _ in range(2):
+            self._do(self._back(seconds))
+
     async def _without(self, gpu: Gpu, seconds: float) -> None:
         self._machines.gpus = [each for each in self._machines.gpus if each != gpu]
         await asyncio.sleep(seconds)
@@ -245,7 +277,9 @@ class World:
         self._count += 1
         name = f"scheduler-{self._count}"
         chance = random.Random(f"{name} {self._plan.seed}")
-        self._schedulers.append(Process(name, self._faults, chance))
+        process = Process(name, self._faults, chance)
+        self._schedulers.append(process)
+        self._processes.append(process)
         self._elect()
 
     def _elect(self) -> None:
@@ -323,6 +357,7 @@ class World:
             uses=[msgspec.structs.replace(use, gpu=names[use.gpu]) for use in self._machines.uses],
             began=BEGINS,
             jumped=any(isinstance(act, Jump) for act in self._plan.acts),
+            lost=self._lost,
         )
 
     def _do(self, work: Any) -> None:

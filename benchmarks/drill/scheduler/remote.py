@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -48,6 +48,9 @@ class Remote:
     async def look(self, replica: Replica) -> Observed | None:
         return dict((await self._ask("look", replica=replica)).seen).get(replica)
 
+    async def given(self, replicas: Collection[Replica]) -> Collection[str]:
+        return (await self._ask("given", replicas=replicas)).devices
+
     async def inventory(self) -> Sequence[Gpu]:
         return (await self._ask("inventory")).gpus
 
@@ -68,10 +71,18 @@ class Remote:
         *,
         workload: Workload | None = None,
         replica: Replica | None = None,
+        replicas: Collection[Replica] = (),
         grace: float = 0.0,
     ) -> Answer:
         number = next(self._numbers)
-        call = Call(number=number, what=what, workload=workload, replica=replica, grace=grace)
+        call = Call(
+            number=number,
+            what=what,
+            workload=workload,
+            replica=replica,
+            replicas=list(replicas),
+            grace=grace,
+        )
         answered = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
             self._writer.write(msgspec.json.encode(call) + b"\n")

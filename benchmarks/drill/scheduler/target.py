@@ -72,6 +72,8 @@ class Target:
             case Call(what="look", replica=replica) if replica is not None:
                 seen = await machines.look(replica)
                 return Answer(number=number, seen=[] if seen is None else [(replica, seen)])
+            case Call(what="given"):
+                return Answer(number=number, devices=list(await machines.given(call.replicas)))
             case Call(what="inventory"):
                 return Answer(number=number, gpus=list(await machines.inventory()))
             case _:

@@ -14,6 +14,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     what: str  # a method of `Driver`
     workload: Workload | None = None
     replica: Replica | None = None
+    replicas: list[Replica] = []
     grace: float = 0.0
 
 
@@ -23,6 +24,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int
     seen: list[tuple[Replica, Observed]] = []
     gpus: list[Gpu] = []
+    devices: list[str] = []
     addresses: tuple[str, ...] = ()
     refused: str | None = None
     trouble: str | None = None

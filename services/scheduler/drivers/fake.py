@@ -9,7 +9,7 @@ until `reap`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -98,6 +98,11 @@ class FakeDriver:
     async def look(self, replica: Replica) -> Observed | None:
         await asyncio.sleep(0)
         return self._seen.get(replica)
+
+    async def given(self, replicas: Collection[Replica]) -> Collection[str]:
+        await asyncio.sleep(0)
+        there = [self.workloads[replica] for replica in replicas if replica in self.workloads]
+        return {device for work in there for device in work.devices}
 
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None

@@ -49,6 +49,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str = ""
     price: float = 0.0  # per hour
     job: JobId | None = None  # who holds it
+    device: str = ""  # what its driver calls it
     unproven: bool = False  # nobody does any more; it may be given as soon as that is proven
 
     @property

@@ -1,7 +1,7 @@
 -- The GPUs of a target that may be given, will be once their memory is proven free, or are held; each
 -- with its holder.
 -- $1 target
-SELECT gpus.id, gpus.type, gpus.node, gpus.price, gpus.present, gpus.unproven,
+SELECT gpus.id, gpus.type, gpus.device, gpus.node, gpus.price, gpus.present, gpus.unproven,
        allocations.job, allocations.attempt
   FROM gpus
   LEFT JOIN allocations ON allocations.gpu = gpus.id AND allocations.released_at IS NULL

@@ -29,7 +29,7 @@ from services.scheduler.driver import Workload
 from services.scheduler.drivers.container import open_container
 
 async def main(home, url, work):
-    async with open_container(Path(home), url) as driver:
+    async with open_container(Path(home), url, gives_gpus=False) as driver:
         outcome = await driver.start(msgspec.json.decode(work, type=Workload))
         print(outcome.addresses[0], flush=True)
         await asyncio.sleep(600)
@@ -43,7 +43,8 @@ def blobs(home: Path) -> Blobs:
 
 
 async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(bed: Bed, tmp_path: Path) -> None:
-    work = await Target("container", FakeDriver(), blobs(tmp_path), tmp_path, bed).serving()
+    maker = Target("container", FakeDriver(), blobs(tmp_path), tmp_path, bed)
+    work = await maker.serving(devices=("3", "5"))
     starter = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", STARTER, str(tmp_path), bed.url, msgspec.json.encode(work)),
         stdout=asyncio.subprocess.PIPE,
@@ -60,8 +61,10 @@ async def test_a_killed_scheduler_leaves_its_replicas_to_the_next(bed: Bed, tmp_
         assert (seen.addresses, seen.restarts) == ((address,), 0)
         assert await on.started(work) == address
         assert await on.texts(work.replica, 1) == ["serving"]
+        assert await on.driver.given([work.replica]) == {"3", "5"}
         await on.driver.stop(work.replica, 5)
         assert await on.driver.observe() == {}
+        assert await on.driver.given([work.replica]) == set()
 
 
 async def test_S04_a_start_that_is_killed_at_any_moment_leaves_nothing_that_is_not_found_again(

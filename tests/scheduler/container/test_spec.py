@@ -157,10 +157,22 @@ def test_a_port_is_published_only_where_its_own_address_is_out_of_reach() -> Non
 
 
 def test_labels_tell_all_that_another_scheduler_needs() -> None:
-    found = spec.labels("h1", workload(DIGEST, job="j1", attempt=2, port=80), "mark")
-    assert spec.read_labels(found) == Labels(
-        replica=REPLICA, port=80, readiness="listening", mark="mark"
+    work = workload(DIGEST, job="j1", attempt=2, port=80, devices=("GPU-7", "GPU-9"))
+    assert spec.read_labels(spec.labels("h1", work, "mark")) == Labels(
+        replica=REPLICA,
+        port=80,
+        readiness="listening",
+        mark="mark",
+        devices=("GPU-7", "GPU-9"),
     )
+
+
+def test_a_container_without_gpus_or_from_before_they_were_labelled_has_no_devices() -> None:
+    found = spec.labels("h1", workload(DIGEST), "mark")
+    for labels in (found, {k: v for k, v in found.items() if k != spec.DEVICES}):
+        read = spec.read_labels(labels)
+        assert read is not None
+        assert read.devices == ()
 
 
 @pytest.mark.parametrize(

@@ -76,13 +76,16 @@ async def test_closing_a_driver_leaves_its_replicas_running(kind: Kind, tmp_path
     blobs = Blobs.open(f"file:{tmp_path / 'blobs'}")
     async with opened(kind, tmp_path, blobs) as first:
         one = Target(kind, first, blobs, tmp_path)
-        work = await one.serving()
+        work = await one.serving(devices=("3", "5"))
         address = await one.started(work)
         before = await one.until(work.replica, Phase.READY)
     assert leftovers(tmp_path) != []
     async with target(kind, tmp_path) as on:
         assert (await on.driver.observe())[work.replica] == before
         assert json.loads(await get(address, "/hello")) == "hello"
+        assert await on.driver.given([work.replica]) == {"3", "5"}
+        await on.driver.stop(work.replica, 5)
+        assert await on.driver.given([work.replica]) == set()
 
 
 async def test_two_drivers_on_one_home_start_a_replica_once(kind: Kind, tmp_path: Path) -> None:

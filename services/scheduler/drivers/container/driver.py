@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, closing, suppress
 from pathlib import Path
 from typing import Final
@@ -91,6 +91,11 @@ class ContainerDriver:
 
     async def look(self, replica: Replica) -> Observed | None:
         return (await self.observe()).get(replica)
+
+    async def given(self, replicas: Collection[Replica]) -> Collection[str]:
+        read = [spec.read_labels(each.labels or {}) for each in await self._listed()]
+        ours = [labels for labels in read if labels is not None and labels.replica in replicas]
+        return {device for labels in ours for device in labels.devices}
 
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None

@@ -27,6 +27,7 @@ BRIDGES: Final = "slw-"
 READINESS: Final = "dev.slipway.readiness"
 MARK: Final = "dev.slipway.mark"
 RUN: Final = "dev.slipway.run"
+DEVICES: Final = "dev.slipway.devices"
 
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PATH: Final = f"{PYTHON}/bin:{HOME}/.local/bin:{SYSTEM}:/slipway/bin"
@@ -48,6 +49,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     readiness: Readiness
     mark: str
     run: bool = False  # it runs to an end, and has no address
+    devices: tuple[str, ...] = ()  # of the GPUs that it was given
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ def labels(platform: str, workload: Workload, mark: str) -> dict[str, str]:
         READINESS: command.readiness(workload),
         MARK: mark,
         RUN: str(workload.run is not None).lower(),
+        DEVICES: ",".join(workload.devices),
     }
 
 
@@ -90,6 +93,7 @@ def read_labels(found: Mapping[str, str]) -> Labels | None:
                 "readiness": found[READINESS],
                 "mark": found[MARK],
                 "run": found.get(RUN, "false"),
+                "devices": tuple(filter(None, found.get(DEVICES, "").split(","))),
             },
             Labels,
             strict=False,

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from services.scheduler.drivers.outputs import FOLDER, together
 from services.scheduler.drivers.process import alive, collect, graves, logbook
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
+from services.scheduler.drivers.process.spec import Spec
 from services.scheduler.drivers.process.stage import Stage
 from services.scheduler.drivers.process.tenant import Tenant
 from shared.address import UNIX, Address
@@ -106,6 +107,9 @@ class ProcessDriver:
 
     async def look(self, replica: Replica) -> Observed | None:
         return (await self.observe()).get(replica)
+
+    async def given(self, replicas: Collection[Replica]) -> Collection[str]:
+        return {device for each in replicas for device in _given(self._folder(each))}
 
     async def logs(
         self, replica: Replica, after: int, seen: Mapping[str, str] | None = None
@@ -251,6 +255,15 @@ class ProcessDriver:
 
     def _lock(self, replica: Replica) -> asyncio.Lock:
         return self._locks.setdefault(replica, asyncio.Lock())
+
+
+def _given(folder: Path) -> Sequence[str]:
+    """The devices of which its supervisor was told."""
+    try:
+        told = msgspec.json.decode((folder / "spec.json").read_bytes(), type=Spec)
+    except (FileNotFoundError, msgspec.DecodeError):  # stopped, or torn by a power cut
+        return ()
+    return [device for device in told.env["CUDA_VISIBLE_DEVICES"].split(",") if device]
 
 
 def _link_lines(old: Path, new: Path) -> None:
