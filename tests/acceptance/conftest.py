@@ -20,11 +20,13 @@ from tests.beds.ground import ground
 from tests.keys import pair
 
 SETTINGS = {
-    "SLIPWAY_GPUS": "rtx3090:2,a100:1",
+    "SLIPWAY_GPUS": "rtx3090:2,a100:1,v100:4",
     "SLIPWAY_PRICES": "rtx3090:0.5",
     "STOP_GRACE": "3",
     "GATEWAY_DEADLINE": "10",
     "GATEWAY_SAMPLES": "500",
+    "GIT_PRIVATE_HOSTS": "127.0.0.1",
+    "COLLECT_EVERY": "10",
 }
 
 

@@ -1,4 +1,7 @@
-"""Endpoints as proxiML's users know them: GPUs, routes, and the whole life of a job."""
+"""Endpoints as proxiML's users know them: GPUs, routes, and the whole life of a job.
+
+What stands in quotes is a sentence of their guide; more of them are in test_life.py.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ PREDICT = """
 import os, time, pathlib
 print("model loaded", flush=True)
 def add(a, b): return {"sum": a + b}
+def subtract(from_, what): return {"left": from_ - what}
+def types(s, i, f, b, l, d): return [type(each).__name__ for each in (s, i, f, b, l, d)]
 def greet(name, loud=False): return {"said": name.upper() if loud else name}
 def slow(seconds): time.sleep(seconds); return "done"
 def where(): return {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "cwd": os.getcwd()}
@@ -39,6 +44,8 @@ def route(function, *body, positional=True):
 
 ROUTES = [
     route("add", "a:int", "b:float"),
+    {**route("subtract", "from_:int", "what:int"), "file": "predict.py"},
+    route("types", "s:str", "i:int", "f:float", "b:bool", "l:list", "d:dict", positional=False),
     route("greet", "name:str", "loud:bool", positional=False),
     route("slow", "seconds:float"),
     route("where"),
@@ -70,13 +77,49 @@ def post(http):
     return send
 
 
-async def test_routes_are_called_by_position_and_by_keyword(slipway, create, post):
+async def test_routes_direct_requests_to_model_code(slipway, create, post, http):
+    """ "Routes allow you to direct HTTP requests to your model code." A call for each sentence."""
     job = await slipway.wait_for_job((await create()).id, timeout=60)
-    assert await post(job, "/add", {"a": 1, "b": 2}) == (200, {"sum": 3.0})
+    # "Keep POST as the HTTP Verb and specify /predict as the Path."
+    assert (await post(job, "/add", {"a": 1, "b": 2}))[0] == 200
+    async with http.get(job.url + "/add") as answer:
+        assert answer.status == 405
+    # "Specify the file within the model code to use as the File Name (e.g. predict.py) and the
+    # method to call as the Function Name (e.g. predict_file)."
+    assert await post(job, "/subtract", {"from_": 5, "what": 3}) == (200, {"left": 2})
+    # "If the function is expecting positional arguments, ensure the Function Uses Positional
+    # Arguments box is checked. Ensure that the parameters are ordered within the template based on
+    # the order they should be supplied to the function."
+    assert await post(job, "/subtract", {"what": 3, "from_": 5}) == (200, {"left": 2})
+    # "If the function expects keyword arguments, the parameter name of the request body must match
+    # the argument name of the function."
     assert await post(job, "/greet", {"loud": True, "name": "x"}) == (200, {"said": "X"})
-    status, body = await post(job, "/add", {"a": "1"})
-    assert status == 422
-    assert {tuple(item["loc"]) for item in body["detail"]} == {("body", "a"), ("body", "b")}
+    # "Specify the expected Data Type for each parameter."
+    typed = {"s": "a", "i": 1, "f": 1.5, "b": True, "l": [1], "d": {"a": 1}}
+    assert await post(job, "/types", typed) == (
+        200,
+        ["str", "int", "float", "bool", "list", "dict"],
+    )
+
+
+MISMATCHES = [
+    ({"a": 1}, {"b"}),
+    ({"a": 1, "b": 2, "c": 3}, {"c"}),  # one that no argument takes
+    ({"a": "1", "b": 2}, {"a"}),
+    ({"a": 1.5, "c": 3}, {"a", "b", "c"}),
+]
+
+
+async def test_a_request_that_does_not_match_the_template_is_rejected(slipway, create, post):
+    """ "These parameters must exactly match the arguments the specified function is expecting. If a
+    request's body does not match the template, the request will be rejected."
+    """
+    job = await slipway.wait_for_job((await create()).id, timeout=60)
+    for sent, wrong in MISMATCHES:
+        status, body = await post(job, "/add", sent)
+        assert status == 422, sent
+        told = {tuple(each["loc"]) for each in body["detail"]}
+        assert told == {("body", name) for name in wrong}, sent
 
 
 async def test_a_job_waits_for_its_gpus_says_why_and_starts_when_another_stops(

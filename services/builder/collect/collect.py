@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from services.builder.collect.chore import Chore
+from services.builder.collect.leftovers import Leftovers
 from services.builder.collect.marks import Marks
 from services.builder.collect.shelves import Shelves
 from services.builder.depot import Depot
@@ -67,15 +68,17 @@ class Collector:
         self._blobs = blobs
         self._keep = keep
         self._marks = Marks(database, blobs)
+        self._leftovers = Leftovers(database, blobs, self._marks, days=keep.layers)
 
     async def collect(self) -> Collected:
         """Raises Transient when something is away; what was done until then is done."""
         now = datetime.now(UTC)
+        before = now - timedelta(days=self._keep.blobs)
         layers = await self._forget(LAYERS_FORGET, now - timedelta(days=self._keep.layers))
+        layers += await self._leftovers.forget(before)
         uploads = await self._forget(UPLOADS_FORGET, now - timedelta(days=self._keep.uploads))
         profiles = await self._forget(PROFILES_FORGET, now - HOURS)
         needed = await self._marks.needed()
-        before = now - timedelta(days=self._keep.blobs)
         blobs = size = 0
         async for found in self._blobs.kept():
             old = found.at < before and found.digest not in needed

@@ -17,6 +17,7 @@ from shared.database.sqlfile import sql
 from shared.errors import Permanent
 
 HELD = sql(__package__, "held")
+KEPT = sql(__package__, "kept")
 SAID_OF_VERSIONS = sql(__package__, "said_of_versions")
 
 NAMED: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -35,24 +36,33 @@ class Marks:
 
     async def needed(self) -> set[str]:
         """Digests. Raises Transient rather than leave one out."""
+        return await self._all(KEPT)
+
+    async def wanted(self) -> set[str]:
+        """The same, without what is there for the cache alone."""
+        return await self._all(HELD)
+
+    async def _all(self, statement: str) -> set[str]:
         found: set[str] = set()
-        ahead = await self._roots()
+        ahead = {str(row["digest"]) for row in await self._database.fetch(statement)}
+        ahead |= await self._said()
         while ahead:
             digest = ahead.pop()
             if digest not in found:
                 found.add(digest)
-                ahead |= await self._named_by(digest)
+                ahead |= await self.names(digest)
         return found
 
-    async def _roots(self) -> set[str]:
-        found = {str(row["digest"]) for row in await self._database.fetch(HELD)}
+    async def _said(self) -> set[str]:
+        found: set[str] = set()
         after = 0
         while rows := await self._database.fetch(SAID_OF_VERSIONS, after, PAGE):
             found |= named(row["said"] for row in rows)
             after = rows[-1]["seq"]
         return found
 
-    async def _named_by(self, digest: str) -> set[str]:
+    async def names(self, digest: str) -> set[str]:
+        """The digests in a blob; none when it is gone."""
         if digest in self._barren:
             return set()
         size = await self._blobs.size(digest)

@@ -31,8 +31,6 @@ from shared.service import Floor
 from tests.builder import made
 from tests.builder.test_builder import ended, running
 
-OLD = (datetime.now(UTC) - timedelta(days=90)).timestamp()
-
 
 class Attic:
     """The blobs of a test, all of which can be made old."""
@@ -43,12 +41,15 @@ class Attic:
         self.folder = folder
         self.collector = Collector(database, blobs, Keep())
 
-    async def age(self) -> None:
-        """Nothing was written or used for months."""
+    async def age(self, days: int = 90) -> None:
+        """Nothing was written or used for so long."""
+        then = (datetime.now(UTC) - timedelta(days=days)).timestamp()
         for path in self.folder.rglob("*"):
-            os.utime(path, (OLD, OLD))
+            os.utime(path, (then, then))
         for table in ("layers", "uploads"):
-            await self.database.execute(f"UPDATE {table} SET used_at = now() - '90 days'::interval")
+            await self.database.execute(
+                f"UPDATE {table} SET used_at = now() - make_interval(days => $1)", days
+            )
 
     async def upload(self, content: bytes) -> str:
         digest = await made.put(self.blobs, content)
@@ -179,6 +180,45 @@ async def test_what_an_endpoint_of_its_own_was_made_of_goes_when_its_jobs_are_ov
     await attic.database.execute("UPDATE jobs SET state = $2 WHERE id = $1", second, over)
     assert (await attic.collector.collect()).uploads == 1
     assert await attic.there() == set()
+
+
+async def test_what_the_cache_has_of_an_endpoint_goes_with_it_and_what_others_use_stays(
+    attic: Attic, workshop: Workshop, tmp_path: Path
+) -> None:
+    async def make(held: Claim, folder: Path, write: Write) -> Built:
+        return await Build(workshop, held, folder, write).run()
+
+    made_of = {"over": "tiny\n", "lives": "tiny\n"}
+    async with running(Builder(attic.database, make, tmp_path, look_every=0.05)):
+        for version, requirements in made_of.items():
+            files = {"serve.py": version, "requirements.txt": requirements}
+            definition = Definition(
+                source=await attic.upload(made.tar(files)), endpoints=(made.endpoint(),)
+            )
+            await made.submitted(attic.database, definition, version=version)
+            await ended(attic.database, version)
+    image = {version: await _image(attic, version) for version in made_of}
+    own = await _layers(attic, image["over"]) - await _layers(attic, image["lives"])
+    assert own, "its code"
+    await attic.database.execute(
+        "UPDATE jobs SET state = 'terminated', changed_at = now() - '2 days'::interval"
+        " WHERE version = 'over'"
+    )
+    assert (await attic.collector.collect()).layers == 0, "a build may have it in hand"
+    await attic.age(days=8)
+    assert (await attic.collector.collect()).layers == 2, "its code and its image"
+    assert not ({image["over"]} | own) & await attic.there()
+    assert await images.is_whole(attic.blobs, image["lives"])
+    assert await attic.database.value("SELECT count(*) FROM layers") > 0
+
+
+async def _image(attic: Attic, version: str) -> str:
+    found = await made.version(attic.database, version)
+    return str(found["images"]["greet"])
+
+
+async def _layers(attic: Attic, image: str) -> set[str]:
+    return {layer.digest for layer in (await images.read(attic.blobs, image)).layers}
 
 
 async def test_what_another_version_is_made_of_too_stays(attic: Attic) -> None:
