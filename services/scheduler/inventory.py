@@ -81,7 +81,8 @@ class Inventory:
     async def refresh(self) -> None:
         """Bring the table to what is there. Nothing is written where nothing has changed."""
         # before the look, so that what is seen of their memory is nobody's
-        idle = {row["id"] for row in await self._database.fetch(IDLE_GPUS, self._target)}
+        rested = await self._database.fetch(IDLE_GPUS, self._target)
+        idle = {row["id"]: row["unproven"] for row in rested}
         try:
             found = await self._source()
         except Silent as error:

@@ -29,6 +29,7 @@ from services.scheduler.driver import Driver, Gpu, Tidy
 from services.scheduler.drivers import Process, Settings, open_driver
 from services.scheduler.drivers.limits import Limits
 from services.scheduler.epoch import Epoch
+from services.scheduler.eraser import Eraser
 from services.scheduler.inventory import Inventory, Source
 from services.scheduler.leader import Leader
 from services.scheduler.metrics import Metrics
@@ -73,7 +74,6 @@ WAKE = (
     JobScaled,
     JobStopping,
     JobFailed,
-    JobTerminated,
     GpuReleased,
     GpuAppeared,
     GpuRestored,
@@ -84,7 +84,6 @@ WAKE = (
 Seconds = Annotated[float, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=0)]
 
-PURGE_EVERY: Final = 60.0
 TIDY_EVERY: Final = 300.0
 
 
@@ -167,6 +166,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             floor.database, target=config.target, retire=config.retire, epoch=epoch
         )
         scaler = Autoscaler(floor.database, target=config.target, epoch=epoch)
+        eraser = Eraser(floor.database, config.target)
         keeper = Retention(
             floor.database,
             target=config.target,
@@ -178,7 +178,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
             config.database_url,
             config.target,
             partial(gpus.act, every=config.inventory_every),
-            every(PURGE_EVERY, scheduler.purge),
+            eraser.act,
             *((every(TIDY_EVERY, driver.tidy),) if isinstance(driver, Tidy) else ()),
             partial(scheduler.act, every=config.look_every),
             partial(settler.act, every=config.look_every),
@@ -202,6 +202,7 @@ async def compose(config: Config, floor: Floor) -> AsyncIterator[Sequence[Loop]]
                 ("scheduler", WAKE, scheduler.on_event),
                 ("applications", applications.WAKE, settler.on_event),
                 ("inventory", (GpuReleased,), gpus.on_event),
+                ("eraser", (JobTerminated,), eraser.on_event),
             )
         )
         loops: list[Loop] = [leader.loop, *wakes]

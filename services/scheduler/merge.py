@@ -37,19 +37,20 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 def judge(
     known: Sequence[Known],
     found: Sequence[Gpu],
-    idle: Collection[str],
+    idle: Mapping[str, bool],
     lingering: Collection[str] = (),
 ) -> dict[str, tuple[bool, str]]:
     """Of each GPU whose machine says how it is: whether it is not yet proven free, and why it is
-    given to nobody. `idle` are those that nobody held before their machine was asked; `lingering`
-    were released before the last look, and not proven free by it."""
+    given to nobody. `idle` are those that nobody held before their machine was asked, and whether
+    they were unproven then; `lingering` were released before the last look, and not proven free by
+    it."""
     before = {each.row.id: each for each in known}
     judged = {}
     for gpu in found:
         if gpu.health is None:
             continue
         was = before.get(gpu.id)
-        looked = was is None or (gpu.id in idle and not was.held)
+        looked = was is None or _looked(was, idle)
         why = quarantine(
             gpu.health,
             before=was.row.quarantine if was else "",
@@ -63,6 +64,13 @@ def judge(
             unproven = False
         judged[gpu.id] = unproven, why
     return judged
+
+
+def _looked(was: Known, idle: Mapping[str, bool]) -> bool:
+    """Whether nobody had it from before the look until now. Who was proven free then and is not now
+    was given, and released, in between."""
+    id = was.row.id
+    return id in idle and not was.held and was.row.unproven == idle[id]
 
 
 def changes(

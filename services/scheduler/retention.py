@@ -19,8 +19,10 @@ from shared.database.pool import Database
 from shared.database.sqlfile import sql
 from shared.events import JobPurged, JobWarned
 from shared.ids import JobId, VersionId
+from shared.lifecycle import State
 
 PURGE_DATES = sql(__package__, "purge_dates")
+PURGE_REDATE = sql(__package__, "purge_redate")
 PURGE_WARN = sql(__package__, "purge_warn")
 PURGE_DUE = sql(__package__, "purge_due")
 PURGE_LOGS = sql(__package__, "purge_logs")
@@ -30,6 +32,7 @@ AFTER: Final = 14 * DAY
 NOTICE: Final = 3 * DAY
 LOOK_EVERY: Final = 2.0
 AT_ONCE: Final = 1_000  # rows of one statement
+BEGINNING: Final = (State.STOPPED, 0)
 STOPPED: Final = "nobody has used it since it was stopped; to keep it, restart it"
 FINISHED: Final = "it has finished long ago; to keep what it made, download that"
 
@@ -57,7 +60,7 @@ class Retention:
         self._after = after or None
         self._notice = min(notice, after)
         self._epoch = epoch or Epoch(target)
-        self._begun = False
+        self._place: tuple[State, int] | None = BEGINNING  # of the first look; None: it is done
 
     async def keep(self) -> None:
         """Look once. Raises Transient."""
@@ -68,14 +71,15 @@ class Retention:
 
     async def _date(self) -> None:
         """All of them at first, since the settings may be others than before."""
-        if self._begun and self._after is None:
-            return  # none has a date, and all would be looked at for that
-        values = (self._target, self._after, self._notice, not self._begun, AT_ONCE)
-        more = True
+        values = (self._target, self._after, self._notice)
+        while self._place is not None:
+            async with self._epoch.transaction(self._database) as connection:
+                row = await connection.fetchrow(PURGE_REDATE, *values, *self._place, AT_ONCE)
+            self._place = None if row is None else (State(row["state"]), row["seq"])
+        more = self._after is not None  # else none has a date, and all would be looked at for that
         while more:
             async with self._epoch.transaction(self._database) as connection:
-                more = len(await connection.fetch(PURGE_DATES, *values)) == AT_ONCE
-        self._begun = True
+                more = len(await connection.fetch(PURGE_DATES, *values, AT_ONCE)) == AT_ONCE
 
     async def _warn(self) -> None:
         values = (self._target, self._notice, AT_ONCE, JobWarned.type, STOPPED, FINISHED)
@@ -86,8 +90,8 @@ class Retention:
         rows = await self._database.fetch(PURGE_DUE, self._target, after, AT_ONCE)
         for due in msgspec.convert([dict(row) for row in rows], list[Due]):
             async with self._epoch.transaction(self._database) as connection:
-                gone = await advance(connection, JobPurged(job=due.job, attempt=due.attempt))
-                if gone and not due.serves_model:
+                if not await advance(connection, JobPurged(job=due.job, attempt=due.attempt)):
+                    continue
+                await connection.execute(PURGE_LOGS, self._target, [due.job])
+                if not due.serves_model:
                     await versions.forsake(connection, due.version)
-        if rows:
-            await self._database.execute(PURGE_LOGS, self._target)

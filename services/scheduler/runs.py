@@ -12,7 +12,7 @@ from shared.blobs import Blob
 from shared.database.jobs import advance
 from shared.database.pool import Connection, Database
 from shared.database.sqlfile import sql
-from shared.errors import Invalid
+from shared.errors import Invalid, Permanent
 from shared.events import JobFact, JobFailed, JobFinished, JobRetried
 
 RETRIES = sql(__package__, "run_retries")
@@ -42,7 +42,7 @@ class Runs:
             return
         try:
             kept = await self._keep(step)
-        except Invalid as error:  # the same would come of another try
+        except (Invalid, Permanent) as error:  # the same would come of another try
             await self._failed(step, clean(f"what it left can't be kept: {error}"))
             return
         fact = JobFinished(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -30,7 +31,7 @@ from services.scheduler.told import Line
 from services.scheduler.trouble import told
 from shared.database.pool import Database
 from shared.errors import Transient
-from shared.events import Event, JobTerminated
+from shared.events import Event
 from shared.run import pause
 from shared.telemetry import Telemetry
 from shared.unary.status import ask
@@ -45,6 +46,9 @@ KEEPS: Final = 4  # at once: each may send a folder of outputs
 BUNCH: Final = 0.01  # seconds in which more news may come
 OTHERS: Final = 0.25  # of the time that a look took is left to what it began
 LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
+LEAVE: Final = (
+    15.0  # seconds to finish what is in hand: longer than a stop, and no pull of an image
+)
 
 NOTHING: Final = Waits()
 
@@ -91,7 +95,6 @@ class Scheduler:
             outputs=outputs,
             epoch=epoch,
         )
-        self._to_purge = False
         self._hands = Hands(self._wake.set, first=self._options.again_after)
         self._starts = asyncio.Semaphore(STARTS)
         self._stops = asyncio.Semaphore(STOPS)
@@ -100,13 +103,13 @@ class Scheduler:
         self._asks = asyncio.Semaphore(ASKS)
         self._nowhere: dict[Replica, float] = {}  # since when nothing of it takes requests
 
-    async def on_event(self, event: Event) -> None:
+    async def on_event(self, _: Event) -> None:
         """Something happened: look soon. What it was, the tables say."""
-        self._to_purge |= event.type == JobTerminated.type
         self._wake.set()
 
     async def act(self, stopping: asyncio.Event, *, every: float = 1.0) -> None:
-        """Turn after turn until told to stop; then finish what is in hand."""
+        """Turn after turn until told to stop; then finish what is in hand, unless that takes long:
+        who acts next begins it again, and nobody does before this returns."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._shipper.loop(stopping))
@@ -115,7 +118,9 @@ class Scheduler:
                 await stopping.wait()
                 self._wake.set()
                 listening.cancel()
-            await self._hands.drain()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE):
+                    await self._hands.drain()
         finally:
             await self._hands.drop()
             await self._statuses.drop()
@@ -142,17 +147,10 @@ class Scheduler:
             if step.replica not in busy:
                 self._begin(step)
         self._forget({*observed, *holders, *(work.replica for work in works)})
-        if self._to_purge:
-            await self.purge()
 
     async def settle(self) -> None:
         """Returns when everything that was begun has ended."""
         await self._hands.drain()
-
-    async def purge(self) -> None:
-        """Forget what is kept of terminated jobs."""
-        self._to_purge = False
-        await self._store.purge_logs()
 
     async def _turns(self, stopping: asyncio.Event, every: float) -> None:
         away = every

@@ -28,7 +28,6 @@ HOLDERS = sql(__package__, "holders")
 DEVICES = sql(__package__, "devices")
 EXPLAIN = sql(__package__, "explain")
 COUNT_RESTARTS = sql(__package__, "count_restarts")
-PURGE_LOGS = sql(__package__, "purge_logs")
 LAST_LINES = sql(__package__, "last_lines")
 
 STUCK: Final = 300.0  # seconds: whoever ends for longer may never be gone, and is not waited for
@@ -153,6 +152,3 @@ class Store:
     async def last_lines(self, replica: Replica, count: int) -> list[str]:
         rows = await self._database.fetch(LAST_LINES, replica.job, replica.attempt, count)
         return [row["text"] for row in reversed(rows)]
-
-    async def purge_logs(self) -> None:
-        await self._database.execute(PURGE_LOGS, self.target)

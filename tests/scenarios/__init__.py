@@ -67,7 +67,11 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         f"{PROCESS}/test_backoff.py::test_failures_in_a_row_wait_longer",
     ),
     "S16": ("tests/scheduler/test_scheduler.py::test_S16", SIM),
-    "S17": ("tests/scenarios/test_clocks.py::test_S17", SIM),
+    "S17": (
+        "tests/scenarios/test_clocks.py::test_S17",
+        f"{PROCESS}/test_graves.py::test_S17",
+        SIM,
+    ),
     "S18": ("tests/scenarios/test_database.py::test_S18", SIM),
     "S19": ("tests/scheduler/test_deadlines.py::test_S19", SIM),
     # what runs on a machine
@@ -111,7 +115,11 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/scheduler/test_nvml.py::test_L10",
     ),
     # time, and faults of the machine
-    "C01": ("tests/scenarios/test_clocks.py::test_C01", SIM),
+    "C01": (
+        "tests/scenarios/test_clocks.py::test_C01",
+        "tests/scheduler/test_owners.py::test_C01",
+        SIM,
+    ),
     "C02": (
         f"{OUTAGE}_D02_C02",
         DRILL,

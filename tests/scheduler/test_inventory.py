@@ -306,6 +306,23 @@ async def test_S09_what_is_released_while_they_are_looked_at_is_looked_at_again(
     assert await free(stage) == ["GPU-1", "GPU-2"]
 
 
+async def test_S09_what_is_given_and_released_while_they_are_looked_at_is_looked_at_again(
+    stage, library, played
+):
+    await played().refresh()
+    ask = Nvml("process", Nvidia(library))
+
+    async def source():
+        found = await ask()
+        await stage.jobs.release(await placed(stage, "GPU-1"), 1)  # its memory may be in use now
+        return found
+
+    await Inventory(stage.database, "process", source, {}).refresh()
+    assert await free(stage) == ["GPU-2"]
+    await played().refresh()
+    assert await free(stage) == ["GPU-1", "GPU-2"]
+
+
 async def test_S09_memory_that_others_hold_keeps_a_gpu_out_from_the_first(stage, library, played):
     library.cards[0].hold(7, GIB)
     await played().refresh()

@@ -86,6 +86,19 @@ async def test_a_clock_that_is_set_back_makes_nothing_count_for_more(stage, data
     assert (await read(database, who))["ada"].used == pytest.approx(before, abs=0.02)
 
 
+@pytest.mark.parametrize("days", [-100, 100])
+async def test_C01_a_clock_that_jumps_by_thousands_of_half_lives_is_no_trouble(
+    stage, database, days
+):
+    who = Owners("process", HALF)
+    await had(stage, "process/t4-0", 10_000_000.0)
+    await read(database, who)
+    who._until = await database.value(
+        "SELECT $1::timestamptz + make_interval(days => $2)", who._until, days
+    )
+    assert (await read(database, who))["ada"].used == pytest.approx({"t4": 1.0}, abs=0.02)
+
+
 async def test_owners_with_nothing_of_their_own_are_not_told_of(stage, database):
     await stage.owner("bob")
     await database.execute("INSERT INTO allowances (owner, weight) VALUES ('bob', 3), ('ada', 1)")

@@ -4,14 +4,17 @@ set forward by dating rows back."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.scheduler.epoch import Deposed, Epoch
-from services.scheduler.retention import AFTER, DAY, NOTICE, Retention
-from shared.database.pool import Database
+from services.scheduler.retention import AFTER, DAY, NOTICE, PURGE_WARN, Retention
+from shared.database.pool import Connection, Database
+from shared.errors import Transient
 from shared.events import (
     JobFailed,
     JobFinished,
@@ -225,6 +228,54 @@ async def test_other_settings_count_from_the_next_start_on(
     await shorter.keep()
     assert await weeks.due_in(job) == 2, "no more notice than there is time"
     assert await weeks.told(job) == ["warned"]
+
+
+async def test_the_first_look_goes_page_by_page_and_goes_on_where_it_was_cut_short(
+    weeks: Weeks, retention: Retention, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [await weeks.stopped() if n % 2 else await weeks.finished() for n in range(7)]
+    await retention.keep()
+    monkeypatch.setattr("services.scheduler.retention.AT_ONCE", 2)
+    longer = Retention(database, target="process", after=30 * DAY, notice=NOTICE)
+    transaction, pages = database.transaction, 0
+
+    @asynccontextmanager
+    async def away() -> AsyncIterator[Connection]:
+        nonlocal pages
+        pages += 1
+        if pages == 3:
+            raise Transient("it is away")
+        async with transaction() as connection:
+            yield connection
+
+    monkeypatch.setattr(database, "transaction", away)
+    with pytest.raises(Transient):
+        await longer.keep()
+    assert sorted([await weeks.due_in(job) for job in jobs]) == [14] * 3 + [30] * 4
+    pages = 10
+    await longer.keep()
+    assert [await weeks.due_in(job) for job in jobs] == [30] * 7
+    assert pages == 10 + 2 + 1 + 1 + 1, "two more pages and their end, and what each look asks"
+
+
+async def test_who_is_to_be_warned_is_found_without_a_look_at_those_who_were(
+    weeks: Weeks, database: Database
+) -> None:
+    """They rest for days after it, and each look comes seconds after the one before."""
+    await weeks.stopped()
+    row = await database.row("SELECT version FROM jobs")
+    assert row is not None
+    await database.execute(
+        "INSERT INTO jobs (id, project, name, version, endpoint, target, state, purge_at,"
+        " purge_told_at) SELECT 'k' || n, 1, 'n' || n, $1, 'predict', 'process', 'stopped',"
+        " now() + interval '1 day', now() FROM generate_series(1, 3000) AS n",
+        row["version"],
+    )
+    await database.execute("ANALYZE jobs")
+    values = ("process", NOTICE, 1000, JobWarned.type, "s", "f")
+    rows = await database.fetch("EXPLAIN " + PURGE_WARN, *values)
+    plan = "\n".join(row[0] for row in rows)
+    assert "jobs_to_warn" in plan, plan
 
 
 async def test_looking_twice_writes_nothing_more(

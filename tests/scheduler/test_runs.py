@@ -16,7 +16,7 @@ from services.scheduler.scheduler import Scheduler
 from shared.blobs import Blobs
 from shared.database.pool import Database
 from shared.endpoint import Run
-from shared.errors import Transient
+from shared.errors import Permanent, Transient
 from shared.events import JobQueued, JobRestarted, JobStopping
 from shared.ids import JobId
 from tests.scheduler.images import image
@@ -135,6 +135,24 @@ async def test_what_leaves_too_much_fails_and_says_so(stage, scheduler, driver):
     await turns(scheduler)
     assert await stage.state(job) == "failed"
     assert "more than the 1000 bytes" in (await stage.get(job)).reason
+
+
+async def test_what_is_left_so_that_nothing_can_ever_read_it_fails_and_gives_its_gpus_back(
+    stage, scheduler, driver, monkeypatch
+):
+    await stage.has(t4=1)
+    job = await running(stage, scheduler, gpus=1)
+
+    async def outputs(*_):
+        yield b"half a tar"
+        raise Permanent("the engine's tar is damaged")
+
+    monkeypatch.setattr(driver, "outputs", outputs)
+    driver.end(Replica(job, 1))
+    await turns(scheduler)
+    found = await stage.get(job)
+    assert (found.state, await stage.held()) == ("failed", {})
+    assert found.reason == "what it left can't be kept: the engine's tar is damaged"
 
 
 async def test_what_fails_is_tried_again_as_often_as_was_asked(stage, scheduler, driver):

@@ -25,7 +25,6 @@ from shared.events import (
     JobScaled,
     JobStopped,
     JobStopping,
-    JobTerminated,
 )
 from shared.ids import JobId
 from tests.scheduler.stage import IMAGE, Stage, metadata
@@ -285,18 +284,6 @@ async def test_passing_trouble_of_the_target_passes(stage, scheduler, driver):
     assert len(driver.starts) == 1
 
 
-async def test_a_terminated_job_leaves_no_log(stage, scheduler, driver):
-    job = await running(stage, scheduler)
-    driver.say(Replica(job, 1), "secret")
-    await stage.say(JobFailed(job=job, reason="over"))
-    await turns(scheduler)
-    assert await stage.lines(job) == ["secret"]
-    await stage.say(JobTerminated(job=job))
-    await scheduler.on_event(msgspec.structs.replace(ANY_EVENT, type=JobTerminated.type))
-    await turns(scheduler, 1)
-    assert await stage.lines(job) == []
-
-
 async def test_the_last_lines_are_kept_before_the_job_is_called_stopped(stage, scheduler, driver):
     job = await running(stage, scheduler)
     driver.may_stop.clear()
@@ -496,6 +483,24 @@ async def test_S05_the_gpus_of_what_is_cut_off_are_given_to_nobody_until_its_sto
     assert driver.stops == [Replica(holder, 1)]
     assert await stage.held() == {"process/t4-0": Replica(second, 1)}
     assert await stage.state(second) == "running"
+
+
+async def test_what_takes_long_is_left_when_told_to_stop_and_begun_again_by_who_acts_next(
+    stage, scheduler, driver, monkeypatch
+):
+    """Such as the pull of an image: until it has returned nobody acts, not even itself again."""
+    monkeypatch.setattr("services.scheduler.scheduler.LEAVE", 0.1)
+    driver.may_start.clear()
+    job = await stage.job()
+    await scheduler.turn()
+    stopping = asyncio.Event()
+    stopping.set()
+    async with asyncio.timeout(20):
+        await scheduler.act(stopping)
+    assert await stage.state(job) == "starting"
+    driver.may_start.set()
+    await turns(scheduler)
+    assert (await stage.state(job), len(driver.starts)) == ("running", 1)
 
 
 async def test_while_its_target_is_away_it_says_so_and_decides_nothing(

@@ -1,6 +1,7 @@
--- The GPUs that nobody holds now, among those whose machine says how they are.
+-- The GPUs that nobody holds now, among those whose machine says how they are, and whether they are
+-- yet to be proven free: then nobody can be given them before that.
 -- $1 target
-SELECT id
+SELECT id, unproven
   FROM gpus
  WHERE target = $1
    AND checked

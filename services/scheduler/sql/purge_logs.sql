@@ -1,7 +1,10 @@
--- Forget what the terminated and purged jobs of a target printed.
--- $1 target
+-- Forget what these jobs printed, those of a target that are terminated or purged.
+-- $1 target  $2 jobs
 DELETE FROM logs
- USING jobs
- WHERE jobs.target = $1
-   AND jobs.state IN ('terminated', 'purged')
-   AND logs.subject = jobs.id;
+ WHERE subject = ANY (ARRAY(
+           SELECT id
+             FROM jobs
+            WHERE id = ANY ($2::text[])
+              AND target = $1
+              AND state IN ('terminated', 'purged')
+       ));

@@ -12,10 +12,11 @@ SELECT span.until, had.owner, had.type, had.gpus
   FROM span
   LEFT JOIN LATERAL (
        SELECT jobs.owner, gpus.type,
-              sum(power(2.0, -extract(epoch FROM span.until - least(
-                      coalesce(allocations.released_at, span.until), span.until))::float8 / $2)
-                  - power(2.0, -extract(epoch FROM span.until - greatest(
-                      allocations.held_at, span.since))::float8 / $2)) AS gpus
+              -- no power of what is farther away than its type can hold: clocks jump
+              sum(power(2.0, greatest(-1000, least(1000, -extract(epoch FROM span.until - least(
+                      coalesce(allocations.released_at, span.until), span.until))::float8 / $2)))
+                  - power(2.0, greatest(-1000, least(1000, -extract(epoch FROM span.until - greatest(
+                      allocations.held_at, span.since))::float8 / $2)))) AS gpus
          FROM allocations
          JOIN gpus ON gpus.id = allocations.gpu
          JOIN jobs ON jobs.id = allocations.job

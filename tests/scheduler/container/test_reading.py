@@ -119,6 +119,8 @@ def test_reading_on_loses_and_doubles_nothing(again: list[str], new: list[str], 
         (500, "out of memory", Transient),
         (429, "slow down", Transient),
         (900, "Cannot connect", Transient),
+        (500, "copier: stat: open /slipway/outputs: too many levels of symbolic links", Rejected),
+        (500, "evalSymlinks: too many links in /slipway/outputs", Rejected),
     ],
 )
 def test_what_an_engines_answer_means(status: int, message: str, meant: type) -> None:

@@ -84,6 +84,21 @@ def test_files_and_folders_are_kept_and_nothing_else(tmp_path: Path) -> None:
         list(collect.repack(raw, 3))  # each link is one more copy
 
 
+def test_links_that_lead_in_a_circle_are_left_out(tmp_path: Path) -> None:
+    """As `ln -s b a && ln a b` makes them."""
+    raw = tar(
+        tmp_path / "raw.tar",
+        member("outputs", tarfile.DIRTYPE),
+        member("outputs/a", tarfile.SYMTYPE, link="b"),
+        member("outputs/b", tarfile.LNKTYPE, link="outputs/a"),
+        member("outputs/c", tarfile.LNKTYPE, link="outputs/c"),
+        member("outputs/d", size=1),
+        member("outputs/e", tarfile.LNKTYPE, link="outputs/d"),
+        member("outputs/f", tarfile.LNKTYPE, link="outputs/./e"),
+    )
+    assert unpacked(b"".join(collect.repack(raw, 100))) == {"d": b"x", "e": b"x", "f": b"x"}
+
+
 async def test_how_it_ended_is_known_to_the_next_driver(bed: Bed, tmp_path: Path) -> None:
     async with target("container", tmp_path, bed) as here:
         work = await here.running('echo kept >"$SLIPWAY_OUTPUTS/file"; echo said; exit 7')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,37 +16,48 @@ HEADERS: Final = 256 << 20  # bytes that an engine's tar may have beside the fil
 
 def repack(raw: Path, most: int) -> Generator[bytes, None, None]:
     """Nothing when it is an empty folder, or none. Raises Invalid for what can't be kept."""
-    packer = Packer(most)
+    packer, files = Packer(most), dict[str, tarfile.TarInfo]()
     with translate({tarfile.TarError: Permanent}), tarfile.open(raw, "r:") as tar:
         for number, member in enumerate(tar):
             if number > 2 * MEMBERS:
                 raise Invalid(FIELD, f"are more than the {MEMBERS} files that are kept")
             path = _inside(member.name)
+            content = _content(member, files)
             if path and member.isdir():
                 at = int(member.mtime)
                 yield packer.header(Found(path=path, at=at, folder=True))
-            elif path and (member.isreg() or member.islnk()):
-                yield from _file(tar, member, path, packer)
+            elif path and content is not None:
+                yield from _file(tar, member, content, path, packer)
     yield packer.end()
 
 
+def _content(member: tarfile.TarInfo, files: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """Where its bytes are, when it is a file: a hard link is one more copy of one of `files` that
+    came before it. A link to what is no file may lead anywhere, in a circle too: it is left out."""
+    content = member if member.isreg() else None
+    if member.islnk():
+        content = files.get(posixpath.normpath(member.linkname))
+    if content is not None:
+        files[posixpath.normpath(member.name)] = content
+    return content
+
+
 def _file(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, path: str, packer: Packer
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    content: tarfile.TarInfo,
+    path: str,
+    packer: Packer,
 ) -> Iterator[bytes]:
-    """A hard link is one more copy."""
-    try:
-        content = tar.extractfile(member)
-    except KeyError:  # to what is not in the folder
-        return
-    if content is None:
-        return
-    with content:
-        size = content.seek(0, 2)
-        content.seek(0)
+    read = tar.extractfile(content)
+    assert read is not None
+    with read:
+        size = read.seek(0, 2)
+        read.seek(0)
         executable = bool(member.mode & 0o100)
         at = int(member.mtime)
         yield packer.header(Found(path=path, size=size, at=at, executable=executable))
-        while chunk := content.read(CHUNK):
+        while chunk := read.read(CHUNK):
             yield chunk
         yield padding(size)
 

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -162,7 +163,8 @@ class ContainerDriver:
 
     async def _start(self, workload: Workload) -> Started:
         replica = workload.replica
-        graves.vet(self._folder(replica))
+        vet = partial(graves.vet, self._folder(replica), time.monotonic())
+        vet()
         found = await self._maker.found(replica)
         if found is not None and found.state.over:
             await self._follow(found)  # for its last words
@@ -174,7 +176,7 @@ class ContainerDriver:
             await self._engine.remove(found.id, force=False)
             found = None
         if found is None or not found.state.running:
-            found = await self._maker.make(workload, lambda: graves.vet(self._folder(replica)))
+            found = await self._maker.make(workload, vet)
         address = found.address(workload.endpoint.port)
         if address is None and workload.run is None:
             raise Transient(f"the container of {replica} has no address yet")

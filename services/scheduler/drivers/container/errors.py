@@ -26,6 +26,8 @@ _UNFIT: Final = (
     "exec format error",
     "device driver",
     "unresolvable cdi",
+    # a run's own, in the place of the folder for outputs
+    *("too many links", "too many levels of symbolic links"),
 )
 
 

@@ -153,8 +153,8 @@ class ProcessDriver:
     async def _start_alone(self, workload: Workload) -> Started | Refused:
         replica = workload.replica
         async with self._lock(replica):
-            folder = self._folder(replica)
-            graves.vet(folder)
+            folder, began = self._folder(replica), time.monotonic()
+            graves.vet(folder, began)
             if alive.lives(folder) or self._look(replica).phase is Phase.FINISHED:
                 return self._started(workload)
             self._starting.add(replica)
@@ -162,13 +162,13 @@ class ProcessDriver:
                 with translate({OSError: Transient}):  # no space, too many files
                     if self._tenant and (why := self._tenant.refuses(workload.project)):
                         return Refused(why)
-                    return await self._start(workload, folder)
+                    return await self._start(workload, folder, began)
             except (Permanent, Invalid) as error:
                 return Refused(f"its image can't be used: {error}")
             finally:
                 self._starting.discard(replica)
 
-    async def _start(self, workload: Workload, folder: Path) -> Started:
+    async def _start(self, workload: Workload, folder: Path, began: float) -> Started:
         replica = workload.replica
         with part(self._home) as fresh:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
@@ -178,12 +178,12 @@ class ProcessDriver:
                 await self._sweep(folder)
                 _link_lines(folder / "log", fresh / "log")
                 await asyncio.to_thread(throw_away, self._home, folder)
-            graves.vet(folder)
+            graves.vet(folder, began)
             if not folder.exists():  # else it is whole, and whoever made it may be launching it
                 fresh.rename(folder)
         self._sockets.mkdir(mode=0o700, exist_ok=True)  # another that closed took it away
         trouble = await asyncio.to_thread(self._launcher.launch, folder)
-        graves.vet(folder)
+        graves.vet(folder, began)
         if trouble is not None:
             await self._end(folder, 0)
             raise Transient(f"replica {replica} can't be started: {trouble}")

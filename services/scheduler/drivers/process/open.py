@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final, Literal
 from services.scheduler.drivers.limits import Limits
 from services.scheduler.drivers.process import launch
 from services.scheduler.drivers.process.driver import ProcessDriver
-from services.scheduler.drivers.process.rubbish import PARTS, delete
+from services.scheduler.drivers.process.rubbish import PARTS, age, delete
 from services.scheduler.drivers.process.stage import Stage
 from services.scheduler.drivers.process.tenant import Tenant
 from shared.blobs import Blobs
@@ -58,7 +57,7 @@ async def open_process(
     launcher = launch.Launcher()
     tenant = None if isolated or plain_for_all else Tenant(home)
     driver = ProcessDriver(home, sockets, stage, launcher, tenant)
-    await asyncio.to_thread(_sweep, home)
+    await asyncio.to_thread(sweep, home)
     await asyncio.to_thread(launcher.warm)
     watching = asyncio.create_task(driver.watch())
     try:
@@ -95,9 +94,9 @@ def _socket_folder(home: Path) -> Path:
     return above / short
 
 
-def _sweep(home: Path) -> None:
+def sweep(home: Path) -> None:
     """What an earlier process left half made or half deleted; another may be at work beside us."""
     for folder in (home / PARTS).iterdir():
         with suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > ABANDONED:
+            if age(folder) > ABANDONED:
                 delete(folder)

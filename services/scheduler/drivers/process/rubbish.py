@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from services.scheduler.drivers.process import moment
 from shared import ids
 
 PARTS = "parts"
+
+
+def _name() -> str:
+    """It says since when it is there."""
+    return f"{ids.new('p')}.{moment.now()}"
+
+
+def age(folder: Path) -> float:
+    """Of one below PARTS, in seconds. Raises FileNotFoundError when it is gone."""
+    told = moment.since(folder.name.partition(".")[2])
+    # else nobody who is at work on it now has made it, but perhaps an earlier release
+    return time.time() - folder.stat().st_mtime if told is None else told
 
 
 @contextmanager
@@ -20,7 +34,7 @@ def part(home: Path) -> Iterator[Path]:
 
     What has not been moved by the end of the block is deleted.
     """
-    folder = home / PARTS / ids.new("p")
+    folder = home / PARTS / _name()
     folder.mkdir()
     try:
         yield folder
@@ -31,7 +45,7 @@ def part(home: Path) -> Iterator[Path]:
 
 def throw_away(home: Path, folder: Path) -> None:
     """Take `folder` out of sight at once, then delete it."""
-    grave = home / PARTS / ids.new("p")
+    grave = home / PARTS / _name()
     folder.rename(grave)
     delete(grave)
 
