@@ -99,6 +99,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     "C02": (DRILL, "tests/scheduler/test_epoch.py::test_S02"),
     "C03": (
         "tests/scenarios/test_machine.py::test_C03",
+        "tests/shared/test_blobs.py::test_C03",
         f"{PROCESS}/test_replica.py::test_a_status_that_can_not_be_written",
     ),
     "C04": (f"{PROCESS}/test_replica.py::test_a_status_torn_by_a_power_cut",),
