@@ -2,7 +2,8 @@
 
 The store is anything that obstore speaks to; a folder on this machine by default. A blob is first
 written under a name of its own and moved to its digest when it is whole, so a reader never sees a
-part, and a crash leaves only a stray under `incoming/`.
+part, and a crash leaves only a stray under `incoming/`. In a folder, what was put is on the disk
+before it is said to be: a power cut takes nothing of it back.
 
 Nothing is removed by those who write and read. Whoever collects what nobody needs relies on this:
 a blob that was put, or found there by a put, was written less than `FRESH` seconds before.
@@ -96,7 +97,7 @@ class Blobs:
                         hashed.update(chunk)
                         await writer.write(chunk)
                 digest = f"sha256:{hashed.hexdigest()}"
-                await obstore.rename_async(self._store, incoming, _key(digest))
+                await self._move(incoming, _key(digest))
         except BaseException:
             await self._drop(incoming)
             raise
@@ -106,9 +107,37 @@ class Blobs:
         digest = digest_of(content)
         found = await self._head(digest)
         if found is None or found.size != len(content) or _is_ageing(found):
+            await self._put_bytes(digest, content)
+        else:  # by somebody who may not have been told yet that it is on the disk
             with translate(_ERRORS):
-                await obstore.put_async(self._store, _key(digest), content)
+                await self._settle(_key(digest))
         return Blob(digest=digest, size=len(content))
+
+    async def _put_bytes(self, digest: str, content: bytes) -> None:
+        incoming = f"{INCOMING}/{ids.new('b')}"
+        with translate(_ERRORS):
+            if self._folder is None:
+                await obstore.put_async(self._store, _key(digest), content)
+                return
+            try:
+                await obstore.put_async(self._store, incoming, content)
+                await self._move(incoming, _key(digest))
+            except BaseException:
+                await self._drop(incoming)
+                raise
+
+    async def _move(self, incoming: str, key: str) -> None:
+        """To its place, where the store is a folder not before it is on the disk."""
+        if self._folder is not None:
+            await asyncio.to_thread(_sync, self._folder / incoming)
+        await obstore.rename_async(self._store, incoming, key)
+        await self._settle(key)
+
+    async def _settle(self, key: str) -> None:
+        if self._folder is not None:
+            place = (self._folder / key).parent
+            # each may have been made just now
+            await asyncio.to_thread(_sync, place, place.parent, self._folder)
 
     async def size(self, digest: str) -> int | None:
         """In bytes, or None when it is not here."""
@@ -199,6 +228,16 @@ class Blobs:
 
 def _is_ageing(found: Kept) -> bool:
     return found.at < datetime.now(UTC) - FRESH / 2
+
+
+def _sync(*paths: Path) -> None:
+    """Returns when a power cut takes none of them back, nor what a folder of them has."""
+    for path in paths:
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _remove(folder: Path, key: str, before: datetime) -> bool:

@@ -128,9 +128,13 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "C03": (
         "tests/scenarios/test_machine.py::test_C03",
+        "tests/shared/test_blobs.py::test_C03",
         f"{PROCESS}/test_replica.py::test_a_status_that_can_not_be_written",
     ),
-    "C04": (f"{PROCESS}/test_replica.py::test_a_status_torn_by_a_power_cut",),
+    "C04": (
+        f"{PROCESS}/test_replica.py::test_a_status_torn_by_a_power_cut",
+        f"{PROCESS}/test_run.py::test_C04",
+    ),
     "C05": (f"{OUTAGE}_C05", "tests/scenarios/test_machine.py::test_C05"),
     "C06": ("tests/shared/test_watchdog.py::test_C06", "tests/scheduler/test_leader.py::test_C06"),
     # the database

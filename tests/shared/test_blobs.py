@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -261,3 +263,47 @@ async def test_a_blob_that_lost_its_end_is_put_again(tmp_path: Path) -> None:
     path.write_bytes(b"con")
     assert await blobs.put_bytes(b"content") == blob
     assert await blobs.read(blob.digest) == b"content"
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield CONTENT
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("at", [0, 1])
+async def test_C03_what_the_disk_did_not_take_is_not_kept(
+    blobs: Blobs, folder: Path, monkeypatch: pytest.MonkeyPatch, error: int, at: int
+) -> None:
+    fsync, files = os.fsync, list[int]()
+
+    def fails(file: int) -> None:
+        files.append(stat.S_IFMT(os.fstat(file).st_mode))
+        if len(files) > at:  # its content, or the folder that has its name
+            raise OSError(error, os.strerror(error))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    for put in (blobs.put(pieces()), blobs.put_bytes(CONTENT)):
+        files.clear()
+        with pytest.raises(Transient):
+            await put
+        assert files == [stat.S_IFREG, stat.S_IFDIR][: at + 1]
+        if at == 0:
+            assert await blobs.size(DIGEST) is None
+        await blobs.remove(DIGEST, datetime.now(UTC) + timedelta(hours=1))
+    assert list((folder / "incoming").iterdir()) == []
+
+
+async def test_C03_what_was_put_is_on_the_disk_with_the_folders_that_name_it(
+    blobs: Blobs, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[int]()
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    for put in (blobs.put(pieces()), blobs.put_bytes(b"other")):
+        synced.clear()
+        kept = folder / "sha256" / (digest := (await put).digest)[7:9] / digest[7:]
+        inodes = [each.stat().st_ino for each in (kept, *kept.parents[:3])]
+        assert synced == inodes
+    synced.clear()
+    await blobs.put_bytes(b"other")  # who has put it may have been cut short before that
+    assert synced == inodes[1:]

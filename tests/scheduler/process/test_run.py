@@ -14,7 +14,7 @@ from services.scheduler.drivers import outputs
 from services.scheduler.drivers.process import alive, collect
 from services.scheduler.drivers.process.rubbish import delete
 from shared.errors import Invalid
-from tests.scheduler.targets import Target, opened, unpacked
+from tests.scheduler.targets import Target, opened, target, unpacked
 
 
 def pack(root: Path, most: int = 1 << 20) -> dict[str, bytes]:
@@ -33,6 +33,48 @@ async def test_a_run_whose_supervisor_was_killed_is_gone_and_may_begin_again(on:
     assert await on.driver.start(work) == Started()
     await on.until(work.replica, Phase.READY)
     assert await on.texts(work.replica, 1) == ["ran"]
+
+
+TORN = {
+    "empty": b"",
+    "zeros": bytes(60),
+    "cut short": b'{"phase": "finished", "exit_co',
+    "two in one": b'{"phase": "finished"}, "exit_code": 0}',
+    "no text": b'{"phase": "finished", "reason": "\xff"}',
+    "of a release to come": b'{"phase": "asleep"}',
+    "another thing": b'["finished"]',
+}
+
+
+@pytest.mark.parametrize("said", TORN.values(), ids=TORN)
+async def test_C04_a_status_that_says_nothing_is_of_one_that_is_gone_and_may_begin_again(
+    tmp_path: Path, said: bytes
+) -> None:
+    async with target("plain", tmp_path) as on:
+        work = await on.running("true")
+        folder = tmp_path / "replicas" / str(work.replica)
+        folder.mkdir()
+        (folder / "lock").touch()
+        (folder / "status.json").write_bytes(said)
+        assert (await on.driver.observe())[work.replica].phase is Phase.GONE
+        assert (await on.finished(work)).exit_code == 0
+
+
+@pytest.mark.parametrize("life", ["another", ""])
+async def test_C04_what_finished_before_the_machine_was_started_anew_is_gone(
+    on: Target, life: str
+) -> None:
+    """Nobody waited for the disk: what it left may be there by name alone."""
+    work = await on.running('echo kept >"$SLIPWAY_OUTPUTS/file"')
+    await on.finished(work)
+    folder = on.home / "replicas" / str(work.replica)
+    async with asyncio.timeout(20):
+        while alive.lives(folder):
+            await asyncio.sleep(0.01)
+    (folder / "life").write_text(life)
+    assert (await on.driver.observe())[work.replica].phase is Phase.GONE
+    await on.finished(work)
+    assert await on.outputs(work.replica) == {"file": b"kept\n"}
 
 
 async def test_many_small_files_come_in_few_pieces(apart: Target) -> None:

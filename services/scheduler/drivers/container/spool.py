@@ -104,7 +104,7 @@ def read(folder: Path) -> Life | None:
     """What is known of a replica; None when nothing is, yet, or a power cut tore it."""
     try:
         return msgspec.json.decode((folder / "life.json").read_bytes(), type=Life)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return None
 
 

@@ -28,7 +28,7 @@ from services.scheduler.driver import (
     Workload,
 )
 from services.scheduler.drivers.outputs import FOLDER, together
-from services.scheduler.drivers.process import alive, collect, graves, logbook
+from services.scheduler.drivers.process import alive, collect, graves, logbook, moment
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
 from services.scheduler.drivers.process.spec import Spec
@@ -42,6 +42,7 @@ from shared.ids import JobId
 LOOK: Final = 0.15  # seconds between two looks for changes
 SOON: Final = 0.02  # the same, for what is starting: somebody waits for it
 CHECK: Final = 0.01
+LIFE: Final = "life"  # in a replica's folder: the life of the machine in which it was made
 KILLED: Final = 10.0  # seconds after which a killed replica must be gone
 
 
@@ -172,6 +173,7 @@ class ProcessDriver:
         replica = workload.replica
         with part(self._home) as fresh:
             await self._stage.fill(fresh, workload, folder, str(self._socket(replica)))
+            (fresh / LIFE).write_text(moment.life())
             if alive.lives(folder):  # another scheduler was quicker
                 return self._started(workload)
             if (folder / "lock").exists():  # of a life that ended: its numbered lines go on
@@ -222,9 +224,9 @@ class ProcessDriver:
         living = alive.lives(folder) or replica in self._starting
         try:
             status = msgspec.json.decode((folder / "status.json").read_bytes(), type=Status)
-        except (FileNotFoundError, msgspec.DecodeError):  # not written yet, or torn by a power cut
+        except (FileNotFoundError, ValueError):  # not written yet, or torn by a power cut
             status = Status()
-        if not living and status.phase is not Phase.FINISHED:
+        if not living and (status.phase is not Phase.FINISHED or _of_before(folder)):
             status = msgspec.structs.replace(
                 status, phase=Phase.GONE, reason="its processes are gone", since=None
             )
@@ -261,9 +263,17 @@ def _given(folder: Path) -> Sequence[str]:
     """The devices of which its supervisor was told."""
     try:
         told = msgspec.json.decode((folder / "spec.json").read_bytes(), type=Spec)
-    except (FileNotFoundError, msgspec.DecodeError):  # stopped, or torn by a power cut
+    except (FileNotFoundError, msgspec.DecodeError, ValueError):  # stopped, or torn
         return ()
     return [device for device in told.env["CUDA_VISIBLE_DEVICES"].split(",") if device]
+
+
+def _of_before(folder: Path) -> bool:
+    """Whether it is of an earlier life of the machine: then nobody knows what it had written of all
+    that it left, for no one waited for the disk."""
+    with suppress(FileNotFoundError):  # of an earlier release
+        return (folder / LIFE).read_text() != moment.life()
+    return False
 
 
 def _link_lines(old: Path, new: Path) -> None:

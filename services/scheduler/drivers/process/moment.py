@@ -12,8 +12,13 @@ from typing import Final
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
+def life() -> str:
+    """Another each time that the machine is started."""
+    return BOOT.read_text().strip()
+
+
 def now() -> str:
-    return f"{_boot()}.{time.monotonic():.3f}"
+    return f"{life()}.{time.monotonic():.3f}"
 
 
 def since(moment: str) -> float | None:
@@ -23,8 +28,4 @@ def since(moment: str) -> float | None:
         seconds = time.monotonic() - float(at)
     except ValueError:
         return None
-    return seconds if boot == _boot() and seconds >= 0 else None
-
-
-def _boot() -> str:
-    return BOOT.read_text().strip()
+    return seconds if boot == life() and seconds >= 0 else None

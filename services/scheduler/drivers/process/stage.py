@@ -3,6 +3,7 @@
 spec.json    what the supervisor is told          log/       its lines
 image/       the fresh part of the image          tmp/       its /tmp
 root/        where its own / is put together      lock, init, status.json: the supervisor's
+life         of the machine: see driver.py
 """
 
 from __future__ import annotations
