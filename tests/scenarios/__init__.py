@@ -91,6 +91,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     "L04": (
         "tests/scheduler/container/test_walls.py::test_L04",
         f"{PROCESS}/test_limits.py::test_L04",
+        "tests/scheduler/test_real_target.py::test_L04",
     ),
     "L05": ("tests/scenarios/test_life.py::test_L05",),
     "L06": (

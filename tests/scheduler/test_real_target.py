@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from services.scheduler.driver import Replica
+from services.scheduler.drivers.limits import Limits
 from services.scheduler.performer import Options
 from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
@@ -142,3 +143,16 @@ async def test_a_program_that_ends_again_and_again_fails_its_job(stage, tmp_path
             "crash loop: ended with exit code 3 five times in a row; last lines: no model"
         )
         await become(stage, scheduler, job, "failed")
+
+
+async def test_L04_a_server_that_writes_too_much_fails_its_job_and_says_so(stage, tmp_path):
+    async with target("namespaces", tmp_path, limits=Limits(disk=8 << 20)) as here:
+        scheduler = Scheduler(stage.database, here.driver, target="process", options=OPTIONS)
+        writes = "head -c 20000000 /dev/zero >big; sleep 600"
+        job = await stage.job(image=await image(here.blobs, "/bin/sh", "-c", writes))
+        await become(stage, scheduler, job, "failed")
+        assert (await stage.get(job)).reason == "its server wrote more than the 8 MiB that it may"
+        async with asyncio.timeout(30):
+            while await here.driver.observe():  # what it wrote goes with it
+                await scheduler.turn()
+                await scheduler.settle()

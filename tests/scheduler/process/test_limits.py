@@ -110,6 +110,13 @@ async def test_L04_what_came_with_its_image_was_not_written_by_it(tight: Target)
     assert (folder / "image/valohai/code/large").stat().st_size > SMALL.disk
 
 
+async def test_L04_a_single_file_is_held_to_a_size(tight: Target) -> None:
+    work = await tight.shell("exec truncate -s 5G big")
+    seen = await came_to(tight, work, Phase.CRASHING)
+    assert seen.exit_code == -25
+    assert seen.reason == "its server was ended (SIGXFSZ): it made a larger file than it may"
+
+
 async def test_L04_the_kernel_would_end_it_before_the_platform(tight: Target) -> None:
     work = await tight.shell("cat /proc/self/oom_score_adj; ulimit -c; sleep 600")
     await tight.started(work)

@@ -54,6 +54,8 @@ def reason(code: int, what: str = "its server") -> str:
     """One line about an exit code, for a person. Negative codes are signals."""
     if code in (-9, 137):
         return f"{what} was killed (SIGKILL): perhaps the machine ran out of memory"
+    if code in (-25, 153):
+        return f"{what} was ended (SIGXFSZ): it made a larger file than it may"
     if code < 0:
         return f"{what} was ended by signal {-code}"
     if code == 0:
