@@ -116,7 +116,7 @@ class Blobs:
     async def _put_bytes(self, digest: str, content: bytes) -> None:
         incoming = f"{INCOMING}/{ids.new('b')}"
         with translate(_ERRORS):
-            if self._folder is None:
+            if self.folder is None:
                 await obstore.put_async(self._store, _key(digest), content)
                 return
             try:
@@ -128,16 +128,16 @@ class Blobs:
 
     async def _move(self, incoming: str, key: str) -> None:
         """To its place, where the store is a folder not before it is on the disk."""
-        if self._folder is not None:
-            await asyncio.to_thread(_sync, self._folder / incoming)
+        if self.folder is not None:
+            await asyncio.to_thread(_sync, self.folder / incoming)
         await obstore.rename_async(self._store, incoming, key)
         await self._settle(key)
 
     async def _settle(self, key: str) -> None:
-        if self._folder is not None:
-            place = (self._folder / key).parent
+        if self.folder is not None:
+            place = (self.folder / key).parent
             # each may have been made just now
-            await asyncio.to_thread(_sync, place, place.parent, self._folder)
+            await asyncio.to_thread(_sync, place, place.parent, self.folder)
 
     async def size(self, digest: str) -> int | None:
         """In bytes, or None when it is not here."""
