@@ -17,6 +17,7 @@ import msgspec
 from services.scheduler.driver import Replica
 from services.scheduler.queue.values import Picture, Placement
 from services.scheduler.reconcile import Work
+from shared.lifecycle import State
 
 LEFT: Final = "waits for what runs of it already to end: nobody knows of its start"
 
@@ -24,8 +25,10 @@ LEFT: Final = "waits for what runs of it already to end: nobody knows of its sta
 def unknown(
     there: Iterable[Replica], works: Sequence[Work], holders: Collection[Replica]
 ) -> list[Replica]:
-    """Those that exist, and neither are wanted nor hold GPUs by the tables."""
-    return sorted({*there} - {work.replica for work in works} - {*holders})
+    """Those that exist, and neither are wanted nor hold GPUs by the tables. One that is to stop is
+    wanted no more, and never was if its owner's word came before its place."""
+    wanted = {work.replica for work in works if work.state is not State.STOPPING}
+    return sorted({*there} - wanted - {*holders})
 
 
 def kept(picture: Picture, used: Collection[str]) -> Picture:

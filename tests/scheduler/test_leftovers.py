@@ -12,11 +12,12 @@ from services.scheduler.drivers.fake import FakeDriver
 from services.scheduler.leftovers import LEFT
 from services.scheduler.performer import Options
 from services.scheduler.queue.values import Picture, Placement, Slot
-from services.scheduler.reconcile import Policy
+from services.scheduler.reconcile import Policy, Work
 from services.scheduler.scheduler import Scheduler
 from shared.database.pool import Database
 from shared.events import JobPlaced, JobStopping
 from shared.ids import JobId
+from shared.lifecycle import State
 from tests.saved import Table, put_back, saved
 from tests.scheduler.stage import Stage
 
@@ -119,6 +120,25 @@ async def test_D13_what_waits_by_the_tables_and_runs_is_ended_and_begins_anew(pl
     assert await stage.held() == {"process/t4-1": Replica(job, 2)}
 
 
+async def test_D13_what_is_told_to_stop_before_it_has_its_place_keeps_its_gpu_until_then(
+    platform, stage
+):
+    await stage.has(t4=1)
+    lost = await stage.job(gpus=1, types=["t4"])
+    before = await platform.save()
+    await platform.turns()
+    await platform.restore(before)
+    platform.driver.may_stop.clear()
+    await stage.say(JobStopping(job=lost))
+    job = await stage.job(gpus=1, types=["t4"])
+    await platform.looks()
+    assert (await stage.state(lost), await stage.state(job)) == ("stopping", "queued")
+    platform.driver.may_stop.set()
+    await platform.turns()
+    assert (await stage.state(lost), await stage.state(job)) == ("stopped", "running")
+    assert list(platform.driver.workloads) == [Replica(job, 1)]
+
+
 async def test_D13_what_was_given_a_gpu_starts_when_nobody_unknown_has_it(platform, stage):
     await stage.has(t4=1)
     job = await stage.job(gpus=1, types=["t4"])
@@ -172,6 +192,14 @@ def test_who_runs_already_may_grow_and_not_be_placed():
     assert leftovers.apart([*placed, grown], {FIRST}) == ([placed[1], grown], [placed[0]])
 
 
-def test_unknown_is_what_is_neither_wanted_nor_holds_anything():
+@pytest.mark.parametrize(
+    ("state", "found"), [("running", []), ("starting", []), ("stopping", [SECOND])]
+)
+def test_unknown_is_what_is_neither_wanted_nor_holds_anything(state, found):
+    work = Work(job=SECOND.job, attempt=1, state=State(state), restarts=0, age=1.0)
+    assert leftovers.unknown({FIRST, SECOND}, [work], {FIRST}) == found
     assert leftovers.unknown({FIRST, SECOND}, (), {FIRST}) == [SECOND]
+
+
+def test_late_are_the_holders_of_what_is_used():
     assert leftovers.late([("0", FIRST), ("1", SECOND)], {"1"}) == {SECOND}
