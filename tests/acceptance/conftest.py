@@ -23,6 +23,8 @@ SETTINGS = {
     "SLIPWAY_GPUS": "rtx3090:2,a100:1",
     "SLIPWAY_PRICES": "rtx3090:0.5",
     "STOP_GRACE": "3",
+    "PREEMPTION_NOTICE": "1",
+    "PREEMPTION_KEPT": "0",
     "GATEWAY_DEADLINE": "10",
     "GATEWAY_SAMPLES": "500",
 }
