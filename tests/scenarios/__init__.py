@@ -102,6 +102,7 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
     ),
     "L07": (
         "tests/scheduler/test_scheduler.py::test_S07",
+        "tests/acceptance/test_embedded.py::test_L07",
         SIM,
     ),
     "L08": (
