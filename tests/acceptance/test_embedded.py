@@ -7,12 +7,16 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from services.scheduler.drivers.process import alive
 from slipway import AsyncClient
 from tests.acceptance.platform import ROOT, Platform, embedded, free_ports
+from tests.scheduler.targets import leftovers
 
 ROUTES = [{"path": "/pid", "verb": "POST", "file": "predict", "function": "pid", "body": []}]
 CODE = "import uuid\nME = str(uuid.uuid4())\ndef pid(): return ME\n"
@@ -62,6 +66,33 @@ async def running(platform: Platform, job: str) -> None:
         await slipway.wait_for_job(job, timeout=60)
 
 
+def cut_off(home: Path) -> bool:
+    """Kill all that runs there. True while there was any of it."""
+    found = set(leftovers(home))
+    for folder in (home / "replicas").iterdir():
+        found |= {process for process in (alive.supervisor(folder), alive.init(folder)) if process}
+    for process in found:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    strays = [alive.kill_strays(folder) for folder in (home / "replicas").iterdir()]
+    return bool(found) or any(strays)
+
+
+async def loaded(platform: Platform, job: str, attempts: int) -> list[int]:
+    """The attempts in which a server has loaded its code, once for each time; as soon as there
+    are so many."""
+    async with (
+        asyncio.timeout(60),
+        AsyncClient(platform.api_url, platform.token, "local/default") as slipway,
+    ):
+        while True:
+            lines = await slipway.logs(job)
+            found = sorted(line.attempt for line in lines if line.text == "loaded")
+            if len(found) >= attempts:
+                return found
+            await asyncio.sleep(0.1)
+
+
 async def test_a_killed_platform_finds_its_replicas_alive_and_adopts_them(tmp_path, code):
     async with embedded(tmp_path / "home") as platform:
         job = await endpoint(platform, code)
@@ -86,6 +117,32 @@ async def test_ctrl_c_ends_everything_and_the_next_start_goes_on(tmp_path, code)
         await asyncio.sleep(1)  # it is lost and queued first
         await running(platform, job)
         assert await asked(platform, job) != before
+
+
+async def test_L07_after_a_reboot_what_ran_runs_again_and_only_once(tmp_path, code):
+    """Everything is gone at once: the platform, its database, and the server with what kept it
+    alive. And the database ends with the next platform, though the first never let go of it."""
+    (code / "predict.py").write_text(f"{CODE}print('loaded', flush=True)\n")
+    home = tmp_path / "home"
+    async with embedded(home) as platform:
+        job = await endpoint(platform, code)
+        before = await asked(platform, job)
+        assert await loaded(platform, job, 1) == [1]
+        await platform.kill("platform")
+        async with asyncio.timeout(30):
+            while cut_off(home):
+                await asyncio.sleep(0.05)
+        await platform.start("platform")
+        await platform.until_ready()
+        assert await loaded(platform, job, 2) == [1, 2]
+        await running(platform, job)
+        after = {await asked(platform, job) for _ in range(5)}
+        assert len(after) == 1
+        assert before not in after
+        replicas = [folder for folder in (home / "replicas").iterdir() if alive.lives(folder)]
+        assert [folder.name for folder in replicas] == [f"{job}-2"]
+        assert await loaded(platform, job, 2) == [1, 2]
+    assert leftovers(home) == []
 
 
 async def test_a_folder_has_one_platform(tmp_path):

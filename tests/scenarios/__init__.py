@@ -65,6 +65,9 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         "tests/scheduler/test_scheduler.py::test_S15",
         "tests/scheduler/kubernetes/driver/test_seen.py::test_s15",
         f"{PROCESS}/test_backoff.py::test_failures_in_a_row_wait_longer",
+        "tests/scheduler/test_failing.py::test_S15",
+        "tests/scheduler/test_drivers.py::test_an_image_that_is_not_there_is_refused",
+        f"{PROCESS}/test_layers.py::test_a_damaged_layer_leaves_nothing",
     ),
     "S16": ("tests/scheduler/test_scheduler.py::test_S16", SIM),
     "S17": (
@@ -73,7 +76,11 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         SIM,
     ),
     "S18": ("tests/scenarios/test_database.py::test_S18", SIM),
-    "S19": ("tests/scheduler/test_deadlines.py::test_S19", SIM),
+    "S19": (
+        "tests/scheduler/test_deadlines.py::test_S19",
+        "tests/acceptance/test_queue.py::test_S19",
+        SIM,
+    ),
     # what runs on a machine
     "L01": (
         f"{PROCESS}/test_adoption.py::test_a_killed_scheduler_leaves_its_replicas",
@@ -99,7 +106,11 @@ HELD_BY: Final[dict[str, tuple[str, ...]]] = {
         f"{PROCESS}/test_replica.py::test_two_listen_on_one_port",
         "tests/acceptance/test_embedded.py::test_a_taken_port_is_named",
     ),
-    "L07": ("tests/scheduler/test_scheduler.py::test_S07", SIM),
+    "L07": (
+        "tests/scheduler/test_scheduler.py::test_S07",
+        "tests/acceptance/test_embedded.py::test_L07",
+        SIM,
+    ),
     "L08": (
         f"{PROCESS}/test_tenants.py::test_L08",
         f"{PROCESS}/test_replica.py::test_the_platforms_things_are_out_of_sight",
