@@ -14,7 +14,7 @@ from shared.database import listen as listening
 from shared.database import pool
 from shared.database.listen import listen
 from shared.database.logs import Line, keep, last
-from shared.database.pool import Database
+from shared.database.pool import Busy, Database
 from shared.errors import Transient
 from tests.integration.buses import until
 
@@ -37,7 +37,7 @@ async def test_D03_when_every_connection_is_taken_work_is_refused_soon(
     monkeypatch.setattr(pool, "ACQUIRE", 0.05)
     async with Database.open(database_url, size=1) as database:
         async with database.connection():
-            with pytest.raises(Transient):
+            with pytest.raises(Busy, match="no connection to the database is free"):
                 await database.value("SELECT 1")
         assert await database.value("SELECT 1") == 1
 
@@ -59,6 +59,29 @@ async def test_D01_connections_that_were_cut_are_replaced(
                         await asyncio.sleep(0.01)
     finally:
         await operator.close()
+
+
+async def test_D02_what_is_not_answered_is_not_waited_for_once_more_to_take_it_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "COMMAND", 3.0)
+    clock = asyncio.get_running_loop().time
+    async with Database.open(database_url, size=1) as database:
+        frozen = await database.value("SELECT pg_backend_pid()")
+
+        async def unanswered() -> None:
+            async with database.transaction() as connection:
+                os.kill(frozen, signal.SIGSTOP)
+                await connection.execute("SELECT 1")
+
+        began = clock()
+        try:
+            with pytest.raises(Transient):
+                await unanswered()
+            assert clock() - began < 2 * 3.0
+            assert await database.value("SELECT 1") == 1  # on another connection
+        finally:
+            os.kill(frozen, signal.SIGCONT)
 
 
 async def test_a_server_that_is_not_there_is_transient() -> None:
