@@ -28,6 +28,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.drill.load import empty_source
+from services.api.logs import LOGS_BEFORE
 from shared.database import pool
 from slipway import AsyncClient
 from slipway.types import Job
@@ -49,7 +50,7 @@ ROUTES = [{"path": "/add", "verb": "POST", "file": "it", "function": "add", "bod
 BACK = 10.0  # seconds in which every service is at work again: D01
 FROZEN, PAUSED = 60.0, 30.0  # seconds: D02, and of these in C02
 DEADLINE = pool.ACQUIRE + pool.COMMAND + pool.ACQUIRE  # a connection, an answer, and its way back
-BUSY = 2.0  # seconds that this machine may be slower than what is measured here
+BUSY = 3.0  # seconds that this machine may be slower than what is measured here
 POOLED = 4 * 10  # connections that the services may have at most, beside their own
 
 LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = '' AND query <> ''"
@@ -59,8 +60,14 @@ STUCK = """
 SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'slipway%'
    AND state <> 'idle' AND clock_timestamp() - state_change > interval '20 s'
 """
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-UNTOLD = "SELECT count(*) FROM events WHERE announced_at IS NULL"
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE wait_event_type = 'Lock' AND left(query, 100) = left($1, 100)
+"""
+UNTOLD = """
+SELECT count(*) FROM events
+ WHERE announced_at IS NULL AND time < clock_timestamp() - interval '3 s'
+"""
 HALF = """
 SELECT 'version without a job', v.id FROM versions v
  WHERE NOT EXISTS (SELECT FROM jobs WHERE version = v.id)
@@ -125,14 +132,14 @@ class Scene:
         called = await self.ask("POST", f"{job.url}/add", json={"a": 2, "b": 3})
         assert (ping.status, called.status, called.text) == (200, 200, "5"), (ping, called)
 
-    async def value(self, query: str) -> Any:
-        rows = await self.rows(query)
+    async def value(self, query: str, *values: Any) -> Any:
+        rows = await self.rows(query, *values)
         return rows[0][0]
 
-    async def rows(self, query: str) -> list[Any]:
+    async def rows(self, query: str, *values: Any) -> list[Any]:
         connection = await self.connect()
         try:
-            return [tuple(row) for row in await connection.fetch(query)]
+            return [tuple(row) for row in await connection.fetch(query, *values)]
         finally:
             await connection.close()
 
@@ -305,24 +312,25 @@ async def test_D03_when_slow_queries_have_every_connection_the_api_says_so_soon(
     holder = await scene.connect()
 
     async def exhausted() -> None:
-        assert await holder.fetchval(WAITING) >= 10
+        waiting.append(group.create_task(scene.ask("GET", slow)))
+        # not asked by the holder, to whom it stays as it was when its transaction began
+        assert await scene.value(WAITING, LOGS_BEFORE) == 10  # the whole pool
 
     try:
         async with holder.transaction():
             await holder.execute("LOCK TABLE logs IN ACCESS EXCLUSIVE MODE")
             async with asyncio.TaskGroup() as group:
-                waiting = [group.create_task(scene.ask("GET", slow)) for _ in range(10)]
-                await until(exhausted, within=5)
+                waiting = [group.create_task(scene.ask("GET", slow)) for _ in range(9)]
+                await until(exhausted, within=60)
                 said, ready = await asyncio.gather(scene.ask("GET", "/jobs"), scene.ready("api"))
                 await scene.answers()
-                await holder.execute("SAVEPOINT it")  # still there
                 await holder.execute("COMMIT")
     finally:
         await holder.close()
     assert (said.status, ready.status) == (503, 503)
     assert max(said.took, ready.took) <= pool.ACQUIRE + BUSY
     assert "no connection to the database is free" in ready.text
-    assert {task.result().status for task in waiting} == {200}
+    assert 200 in {task.result().status for task in waiting} <= {200, 503}
     assert (await scene.ready("api")).status == 200
 
 
