@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
-WORKERS ?= 3 # tests wait more than they work
+WORKERS ?= 4 # tests wait more than they work
 TESTS ?= tests/cluster
 
 .DEFAULT_GOAL := help

@@ -23,7 +23,7 @@ import services.router.main as router
 import services.scheduler.main as scheduler
 from services.api.first import first_token
 from services.greeting import Greeting, greet, kept_token
-from shared import heap, log
+from shared import garbage, heap, log
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
 from shared.config import Misconfigured, read
@@ -147,6 +147,7 @@ def taken_port(error: BaseException) -> str | None:
 def main() -> None:
     log.configure(os.environ.get("LOG_LEVEL", "WARNING"))
     heap.keep()
+    garbage.settle()
     try:
         settings = read(Embedded, os.environ)
         home = Path(settings.slipway_home).absolute()

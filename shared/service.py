@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 import uvloop
 
-from shared import log
+from shared import garbage, log
 from shared.blobs import Blobs
 from shared.bus import Bus
 from shared.bus.amqp import open_amqp
@@ -60,4 +60,5 @@ def main(kind: type[C], compose: Compose[C]) -> None:
     except Misconfigured as error:
         logging.getLogger(__name__).error("%s", error)
         raise
+    garbage.settle()
     uvloop.run(serve(config, compose))

@@ -21,6 +21,7 @@ from services.scheduler.epoch import Epoch
 from services.scheduler.metrics import Metrics
 from services.scheduler.queue.values import Policy
 from services.scheduler.store import Store
+from shared import garbage
 from shared.database.pool import Database
 from shared.telemetry import Telemetry
 
@@ -83,5 +84,6 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
+    garbage.settle()
     told = uvloop.run(admit(sys.argv[1], float(sys.argv[2])))
     print(msgspec.json.encode(told).decode())

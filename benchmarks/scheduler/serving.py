@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 import uvloop
 
 import services.api.main as api
-from shared import log
+from shared import garbage, log
 from shared.blobs import Blobs
 from shared.bus.local import LocalBus
 from shared.config import read
@@ -45,4 +45,5 @@ async def serve(port: int, announces: bool) -> None:
 
 if __name__ == "__main__":
     log.configure("WARNING")
+    garbage.settle()
     uvloop.run(serve(int(sys.argv[1]), "RELAY" in sys.argv[2:]))

@@ -39,10 +39,11 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     made = Made(at=at, project=project, definition=plan.definition, name=asked.name, target=target)
     answer = created(jobs.view(made.row(), call.context.router_url))
 
+    values = (*made.columns(), *answers.kept(call.key, answer), project.owner)
+
     async def write(connection: Connection) -> Answer:
         await versions.admit(connection, project, call.context.builds_per_owner)
-        kept = answers.kept(call.key, answer)
-        if await connection.fetchval(ENDPOINT_MAKE, *made.columns(), *kept) is None:
+        if await connection.fetchval(ENDPOINT_MAKE, *values) is None:
             raise _conflict()
         return answer
 

@@ -120,7 +120,7 @@ async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -
         raise refused.conflict("version-state", "The version could not be built", why)
     made = Made(project=project, ground=ground, asked=asked, endpoint=endpoint, run=run)
     answer = created(made.told())
-    values = (*made.columns(), *answers.kept(call.key, answer))
+    values = (*made.columns(), *answers.kept(call.key, answer), project.owner)
 
     async def write(connection: Connection) -> Answer | None:
         if ground.of is not None:

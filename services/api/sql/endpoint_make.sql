@@ -7,12 +7,12 @@
 -- $15 price at most  $16 seconds in which it has to start (null: any)  $17 seconds that it may run
 -- (null: any)  $18 when it was submitted  $19 type of the version's fact  $20 that fact
 -- $21 type of the job's  $22 that  $23 whose key (null: no answer is kept)  $24 the key
--- $25 hash of the request  $26 status  $27 body
+-- $25 hash of the request  $26 status  $27 body  $28 the project's owner
 WITH made AS (
-    INSERT INTO jobs (id, project, name, version, endpoint, target, gpu_types, gpu_count, copies,
+    INSERT INTO jobs (id, project, owner, name, version, endpoint, target, gpu_types, gpu_count, copies,
                       priority, preemptible, gang, max_price, start_by, run_at_most, created_at,
                       changed_at)
-    VALUES ($5, $2, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+    VALUES ($5, $2, $28, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15,
             $18::timestamptz + make_interval(secs => $16), $17, $18, $18)
         ON CONFLICT DO NOTHING
     RETURNING id, project, version

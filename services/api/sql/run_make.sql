@@ -8,16 +8,17 @@
 -- $13 whether it may have to give way  $14 price at most  $15 seconds in which it has to start (null:
 -- any)  $16 seconds that it may run (null: any)  $17 when it was submitted
 -- $18 whose key (null: no answer is kept)  $19 the key  $20 hash of the request  $21 status  $22 body
+-- $23 the project's owner
 WITH version AS ( -- stays as it is until the transaction ends
     SELECT state FROM versions WHERE id = $6 AND state = $7 FOR SHARE
 ), given AS (
     SELECT value -> 'submitted' AS submitted, value -> 'queued' AS queued, number - 1 AS place
       FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS facts (value, number)
 ), made AS (
-    INSERT INTO jobs (id, project, kind, name, version, endpoint, target, gpu_types, gpu_count,
+    INSERT INTO jobs (id, project, owner, kind, name, version, endpoint, target, gpu_types, gpu_count,
                       run, series, place, retries, priority, preemptible, max_price, start_by,
                       run_at_most, state, created_at, changed_at, queued_at)
-    SELECT submitted ->> 'job', $2, 'batch', submitted ->> 'name', $6, submitted ->> 'endpoint', $8,
+    SELECT submitted ->> 'job', $2, $23, 'batch', submitted ->> 'name', $6, submitted ->> 'endpoint', $8,
            ARRAY(SELECT jsonb_array_elements_text(submitted -> 'gpu_types')),
            (submitted ->> 'gpu_count')::integer,
            jsonb_set($10::jsonb, '{variables}', coalesce($10::jsonb -> 'variables', '{}')
