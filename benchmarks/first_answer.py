@@ -15,7 +15,8 @@ import aiohttp
 
 from benchmarks.table import Figure
 from slipway import AsyncClient
-from tests.acceptance.platform import ROOT, Platform, free_ports
+from tests.acceptance.platform import ROOT, Platform
+from tests.ports import free_ports
 
 CODE = "def hello(): return 'hello'\n"
 ROUTES = [{"path": "/hello", "verb": "POST", "file": "predict", "function": "hello", "body": []}]

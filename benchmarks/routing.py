@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from benchmarks.hammer import Run, hammer
 from benchmarks.table import Figure
 from slipway import AsyncClient
-from tests.acceptance.platform import Platform, free_ports
+from tests.acceptance.platform import Platform
+from tests.ports import free_ports
 
 ORIGIN = Path(__file__).with_name("origin.py")
 CONNECTIONS = 16

@@ -28,12 +28,12 @@ from tests.scheduler.kubernetes.mistakes import MISTAKES
 PATIENCE: Final = 70.0  # seconds to settle: a watch that fell silent is noticed after 60
 
 
-async def drill(home: Path, seconds: float, seed: int, patience: float) -> Outcome:
+async def drill(home: Path, seconds: float, seed: int, patience: float, every: float) -> Outcome:
     with postgres(home / "postgres") as url:
         async with Database.open(url) as database:
             await migrate(database)
             async with trial(home, database) as run:
-                return await run.run(seconds, seed, patience)
+                return await run.run(seconds, seed, patience, every)
 
 
 def report(outcome: Outcome) -> int:
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make drill-kubernetes", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="replays the choices")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two faults")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds to settle")
     parser.add_argument("--plant", choices=sorted(MISTAKES), help="a mistake that must be caught")
     asked = parser.parse_args(arguments)
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = Path(tempfile.mkdtemp(prefix="slipway-drill-"))
     home.chmod(0o711)  # PostgreSQL passes through it as a user of its own
     try:
-        return report(asyncio.run(drill(home, asked.seconds, asked.seed, asked.patience)))
+        work = drill(home, asked.seconds, asked.seed, asked.patience, asked.every)
+        return report(asyncio.run(work))
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -24,7 +24,7 @@ from services.api import token
 from shared.database.embedded import postgres
 from shared.database.migrate import migrate
 from shared.database.pool import Database
-from tests.acceptance.platform import free_ports
+from tests.ports import free_ports
 
 HEAD: Final = re.compile(rb"HTTP/1\.1 (\d+).*?content-length: *(\d+)", re.IGNORECASE | re.DOTALL)
 HOST: Final = "127.0.0.1"

@@ -7,37 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from shared.database.embedded import postgres
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-RANGE = range(12_000, 32_000)  # below those of connections
 SERVICES = ("api", "builder", "scheduler", "router")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; another may take one before we do.
-
-    That is not likely: the kernel gives those of this range to nobody who asks for any.
-    """
-    found: list[int] = []
-    while len(found) < count:
-        port = random.SystemRandom().choice(RANGE)
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
-    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 pytestmark = pytest.mark.parametrize(
-    "platform", ["distributed", "container"], indirect=True, scope="session"
+    "platform", ["distributed", "container"], indirect=True, scope="module"
 )
 
 CONFIG = """\

@@ -45,7 +45,7 @@ def code(tmp_path):
 
 
 # in a base image nothing is built from source, so an installation there is never endless
-@pytest.mark.parametrize("platform", ["embedded", "distributed"], indirect=True, scope="session")
+@pytest.mark.parametrize("platform", ["embedded", "distributed"], indirect=True, scope="module")
 async def test_a_cancelled_build_makes_room_for_the_next(slipway, code):
     name = f"endless-{uuid.uuid4().hex[:6]}"
     for _ in range(4):  # more than a builder builds at a time

@@ -15,7 +15,8 @@ import pytest
 
 from services.scheduler.drivers.process import alive
 from slipway import AsyncClient
-from tests.acceptance.platform import ROOT, Platform, embedded, free_ports
+from tests.acceptance.platform import ROOT, Platform, embedded
+from tests.ports import free_ports
 from tests.scheduler.targets import leftovers
 
 ROUTES = [{"path": "/pid", "verb": "POST", "file": "predict", "function": "pid", "body": []}]

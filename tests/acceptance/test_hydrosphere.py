@@ -111,7 +111,7 @@ async def test_the_claims_example_works_as_written(slipway, apply, predict, name
 
 async def test_ten_thousand_requests_are_split_as_written(request, apply, predict, name, tmp_path):
     # who chooses is the same everywhere; elsewhere than on the first it has only to be there
-    many = 10_000 if "[embedded]" in request.node.name else 1_600
+    many = 10_000 if "[distributed]" in request.node.name else 1_600
     await apply(*MODELS, renamed(name, tmp_path))
     given = json.loads((CLAIMS / "sample.json").read_text())
     first, second = (answer["risk"] for answer in answers(given))

@@ -20,7 +20,7 @@ from tests.acceptance.remains import Remains
 from tests.beds.git import Repository, git_server
 
 pytestmark = pytest.mark.parametrize(
-    "platform", ["distributed", "container"], indirect=True, scope="session"
+    "platform", ["distributed", "container"], indirect=True, scope="module"
 )
 
 PREDICT = """

@@ -19,7 +19,7 @@ from tests.acceptance.conftest import SETTINGS, Patient
 from tests.acceptance.platform import Platform
 
 pytestmark = pytest.mark.parametrize(
-    "platform", ["distributed", "container"], indirect=True, scope="session"
+    "platform", ["distributed", "container"], indirect=True, scope="module"
 )
 
 ONLY = "a100"  # the type of which there is one GPU

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from shared.ids import JobId
 from shared.outbox import relay
 from shared.run import Loop
 from shared.service import Floor
+from tests.ports import free_port
 
 JOBS = "SELECT id, attempt, state::text FROM jobs WHERE version = $1"
 FETCHED = """
@@ -46,11 +46,6 @@ SELECT versions.id FROM versions JOIN deployments ON deployments.id = versions.d
 """
 APPLICATION = "SELECT id, revision FROM applications WHERE name = $1 AND state <> 'removed'"
 SERVABLES = "SELECT id, attempt, state::text FROM jobs WHERE application = $1"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def listening(port: int) -> None:

@@ -15,7 +15,7 @@ import slipway
 from slipway.cli import main
 from tests.client.fake import Fake
 from tests.client.harness import Run, deployed
-from tests.client.real import free_port
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("platform", ["fake"], indirect=True)

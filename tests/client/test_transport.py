@@ -16,7 +16,7 @@ from slipway.transport import Transport
 from slipway.types import Whoami
 from tests.client.answers import refuse
 from tests.client.fake import Fake
-from tests.client.real import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -22,13 +22,14 @@ from urllib.parse import urlsplit
 import helm_python
 
 from charts.images.recipe import ROOT
-from tests.acceptance.platform import Platform, free_ports
+from tests.acceptance.platform import Platform
 from tests.beds.bases import SERVERS
 from tests.beds.ground import NAMED
 from tests.beds.kubernetes.bed import Cluster, Failed
 from tests.beds.kubernetes.place import NODE
 from tests.cluster.forwarded import forwarded
 from tests.keys import pair
+from tests.ports import free_ports
 
 CHART: Final = ROOT / "charts" / "slipway"
 RELEASE: Final = "slipway"

@@ -19,9 +19,10 @@ import pytest
 import pytest_asyncio
 
 from slipway import Client, SlipwayError
-from tests.acceptance.platform import ROOT, SERVICES, Platform, distributed, embedded, free_ports
+from tests.acceptance.platform import ROOT, SERVICES, Platform, distributed, embedded
 from tests.beds.git import Repository, git, git_server_aside
 from tests.docs.commands import Block, Command, Kind, blocks, kind, pages
+from tests.ports import free_ports
 
 PATIENCE = 120.0
 PAGES = {str(page.relative_to(ROOT)): page for page in pages(ROOT)}

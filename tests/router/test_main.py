@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,12 @@ from shared.database.jobs import PostgresJobs
 from shared.database.pool import Database
 from shared.events import JobPlaced, JobQueued, JobStarted, JobStopping
 from shared.service import Floor
+from tests.ports import free_port
 from tests.router.conftest import PREFIX, Router
 from tests.router.origin import Origin, ok, origin
 from tests.router.test_refresh import JOB, event, jobs
 
 __all__ = ["jobs"]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 async def until(router: Router, status: int, path: str = PREFIX) -> None:

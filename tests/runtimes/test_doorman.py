@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 
 from shared.doorman import NONCE, PROOF, proven, secret
-from tests.acceptance.platform import free_ports
+from tests.ports import free_ports
 from tests.runtimes.conftest import RUNTIMES, free_port
 
 PROGRAM = str(RUNTIMES / "doorman.py")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import socket
 import tarfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from services.scheduler.drivers.process import open_process
 from shared.address import unix_path
 from shared.blobs import Blobs
 from shared.endpoint import Run
+from tests.ports import free_port
 from tests.scheduler.container.bed import Bed
 from tests.scheduler.images import image, workload
 
@@ -213,12 +213,6 @@ def unpacked(packed: bytes) -> dict[str, bytes]:
             else b""
             for member in tar
         }
-
-
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 async def get(address: str, path: str = "/", body: bytes = b"") -> bytes:

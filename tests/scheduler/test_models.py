@@ -29,8 +29,9 @@ from shared.protos.hydro_serving_grpc.tf.tensor_pb2 import TensorProto
 from shared.registry import Registries
 from tests.beds import runtimes
 from tests.builder import made
+from tests.ports import free_port
 from tests.scheduler.container.bed import Bed
-from tests.scheduler.targets import PATIENCE, Target, free_port, target
+from tests.scheduler.targets import PATIENCE, Target, target
 
 NUMPY = "import tiny, helped\ndef Predict(x):\n    return {'y': x * helped.FACTOR}\n"
 MESSAGES = """

@@ -15,10 +15,11 @@ from services.scheduler.scheduler import Scheduler
 from services.scheduler.status import Patience
 from shared.events import JobStopping
 from shared.image import CODE
+from tests.ports import free_port
 from tests.scheduler.assembly import Applied
 from tests.scheduler.images import image
 from tests.scheduler.stage import Stage
-from tests.scheduler.targets import SERVER, free_port, opened, target
+from tests.scheduler.targets import SERVER, opened, target
 
 RUNTIME = """
 import os, socket, threading

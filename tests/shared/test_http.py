@@ -15,11 +15,7 @@ from prometheus_client import Counter
 
 from shared.http import serve
 from shared.telemetry import FloorTelemetry, Telemetry
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return int(opened.getsockname()[1])
+from tests.ports import free_port
 
 
 class Door:

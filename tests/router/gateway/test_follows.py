@@ -23,9 +23,10 @@ from shared.endpoint import Definition, Endpoint, Model
 from shared.events import ApplicationReady, ApplicationRemoved, JobStarted
 from shared.ids import ApplicationId, JobId, VersionId
 from shared.service import Floor
+from tests.ports import free_port
 from tests.router.conftest import Router
 from tests.router.gateway.conftest import NUMBER, contract, field, served
-from tests.router.test_main import free_port, until
+from tests.router.test_main import until
 from tests.router.test_refresh import Rig, event
 
 APPLICATION = ApplicationId("a1")

@@ -62,11 +62,11 @@ class Trial:
         self._referee = referee
         self._crowd = crowd
 
-    async def run(self, seconds: float, seed: int, patience: float) -> Outcome:
+    async def run(self, seconds: float, seed: int, patience: float, every: float = 1.0) -> Outcome:
         chance = random.Random(seed)
         for _ in range(FIRST):
             await self._crowd.start()
-        storm = asyncio.create_task(self._fake.trouble.storm(seconds, seed))
+        storm = asyncio.create_task(self._fake.trouble.storm(seconds, seed, every))
         while not storm.done():
             await self._crowd.act(chance)
             await asyncio.wait({storm}, timeout=chance.uniform(0.2, 1.0))

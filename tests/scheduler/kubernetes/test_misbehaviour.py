@@ -13,6 +13,7 @@ from tests.scheduler.kubernetes.misbehave import trial
 
 SHORT = 20.0  # seconds
 SHORTER = 8.0
+OFTEN = 0.25  # from one fault to the next, where a mistake has to show in so short a time
 
 
 async def test_what_runs_is_as_told_after_an_api_server_misbehaved(
@@ -29,7 +30,8 @@ async def test_a_mistake_of_the_driver_is_told_of(mistake: str) -> None:
     # a process of its own, since mistakes are not undone
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.drill.kubernetes"),
-        *("--seconds", str(SHORTER), "--seed", "20", "--patience", "5", "--plant", mistake),
+        *("--seconds", str(SHORTER), "--every", str(OFTEN), "--seed", "20", "--patience", "5"),
+        *("--plant", mistake),
         stdout=asyncio.subprocess.PIPE,
     )
     said, _ = await process.communicate()

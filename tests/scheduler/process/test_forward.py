@@ -12,7 +12,7 @@ import pytest
 
 from services.scheduler.drivers.process.supervisor import forward
 from services.scheduler.drivers.process.supervisor.forward import Forward
-from tests.scheduler.targets import free_port
+from tests.ports import free_port
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
