@@ -91,11 +91,10 @@ async def test_L04_memory_and_processes_are_looked_at_where_no_control_group_kee
     assert "processes" in (await unkept.until(bomb.replica, Phase.CRASHING)).reason
 
 
+@pytest.mark.parametrize("tight", ["namespaces"], indirect=True)  # else its /tmp is the machine's
 async def test_L04_a_file_without_a_name_counts_and_a_run_ends_with_the_reason(
     tight: Target,
 ) -> None:
-    if tight.kind == "plain":
-        pytest.skip("its /tmp is the machine's")
     work = await tight.running(UNNAMED)
     seen = await tight.finished(work)
     assert seen.exit_code is None
