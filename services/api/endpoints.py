@@ -11,7 +11,8 @@ from services.api import answers, jobs, refused, scheduling, source, versions
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.review import review
-from services.api.types import NewEndpoint, NoQuery
+from services.api.types import NoQuery
+from services.api.types_proximl import NewEndpoint
 from shared import ids
 from shared.database.pool import Connection
 from shared.database.sqlfile import sql

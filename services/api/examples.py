@@ -7,7 +7,6 @@ from typing import Any, Final
 from services.api.types import (
     MoveAlias,
     NewDeployment,
-    NewEndpoint,
     NewOwner,
     NewProject,
     NewToken,
@@ -18,6 +17,7 @@ from services.api.types import (
 from services.api.types_billing import NewBudget
 from services.api.types_git import NewSource
 from services.api.types_hydrosphere import NewDefinitions, NewServable
+from services.api.types_proximl import NewEndpoint
 from services.api.types_runs import NewRun
 
 CODE: Final = "sha256:" + "4f" * 32

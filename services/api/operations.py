@@ -39,7 +39,6 @@ from services.api.types import (
     MadeToken,
     MoveAlias,
     NewDeployment,
-    NewEndpoint,
     NewOwner,
     NewProject,
     NewToken,
@@ -59,6 +58,7 @@ from services.api.types import (
     Whoami,
 )
 from services.api.types_git import NewSource, Source
+from services.api.types_proximl import NewEndpoint
 
 P: Final = "/v1/projects/{owner}/{project}"
 D: Final = P + "/deployments/{deployment}"

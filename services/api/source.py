@@ -15,8 +15,9 @@ from services.api import gpus, scheduling, several, sources, uploads
 from services.api.call import Project
 from services.api.context import Context
 from services.api.formats import checks, proximl, valohai
-from services.api.types import NewEndpoint, NewModel, NewVersion
+from services.api.types import NewVersion
 from services.api.types_git import NewSource
+from services.api.types_proximl import NewEndpoint, NewModel
 from shared import archive
 from shared.database.sqlfile import sql
 from shared.endpoint import GPU_TYPES, Definition, Endpoint, Origin, Scheduling

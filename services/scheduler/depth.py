@@ -14,9 +14,7 @@ import msgspec
 from services.scheduler.queue.values import Decision, Placement, Waiting
 from shared.ids import JobId
 
-GPUS: Final = (
-    4_000  # jobs that want GPUs which one look reads, shared by owners, classes and wishes
-)
+GPUS: Final = 4_000  # jobs that want GPUs which one look reads, shared by their heads
 NO_GPUS: Final = 500  # jobs that need none
 DEEPEST: Final = 64  # times its share that an owner's class is read
 MOST: Final = 16_000  # jobs in all, after which nobody's is read any deeper: a look is to be short

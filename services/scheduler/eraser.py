@@ -24,9 +24,7 @@ SWEEP_LOGS = sql(__package__, "sweep_logs")
 
 EVERY: Final = 20.0  # seconds
 BUNCH: Final = 0.2  # seconds in which more may be told
-LATE: Final = (
-    30.0  # seconds after which nobody writes lines of a job that went: no statement may last
-)
+LATE: Final = 30.0  # seconds after which nobody writes lines of a job any more that went
 AT_ONCE: Final = 20  # jobs of one statement: each may have 50,000 lines
 MOST: Final = 10_000  # that were told of and are not swept yet: more than that wait for the broom
 

@@ -46,9 +46,7 @@ KEEPS: Final = 4  # at once: each may send a folder of outputs
 BUNCH: Final = 0.01  # seconds in which more news may come
 OTHERS: Final = 0.25  # of the time that a look took is left to what it began
 LONGEST: Final = 10.0  # seconds to the next look while the target or the tables are away
-LEAVE: Final = (
-    15.0  # seconds to finish what is in hand: longer than a stop, and no pull of an image
-)
+LEAVE: Final = 15.0  # seconds to finish what is in hand: a stop, and no pull of an image
 
 NOTHING: Final = Waits()
 

@@ -21,7 +21,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 from services.api.formats import proximl, valohai
-from services.api.types import NewEndpoint
+from services.api.types_proximl import NewEndpoint
 from services.builder import machine
 from services.builder.base.bases import Bases
 from services.builder.build import Build, Workshop

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from services.api.formats import proximl
-from services.api.types import NewEndpoint
+from services.api.types_proximl import NewEndpoint
 from shared.endpoint import Route, Routes
 from tests.examples.conftest import EXAMPLES, Import
 

@@ -135,17 +135,21 @@ class Target:
 
     async def until(self, replica: Replica, wanted: Phase | Callable[[Observed], bool]) -> Observed:
         """What is observed once it is as `wanted`."""
-        async with asyncio.timeout(self.patience):
-            while True:
-                self.driver.changed.clear()
-                seen = (await self.driver.observe()).get(replica)
-                if seen is not None and (
-                    seen.phase is wanted if isinstance(wanted, Phase) else wanted(seen)
-                ):
-                    return seen
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK):  # time alone may change it
-                        await self.driver.changed.wait()
+        seen: Observed | None = None
+        try:
+            async with asyncio.timeout(self.patience):
+                while True:
+                    self.driver.changed.clear()
+                    seen = (await self.driver.observe()).get(replica)
+                    if seen is not None and (
+                        seen.phase is wanted if isinstance(wanted, Phase) else wanted(seen)
+                    ):
+                        return seen
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK):  # time alone may change it
+                            await self.driver.changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"never as wanted; last seen: {seen}") from None
 
     async def texts(self, replica: Replica, wanted: int, stream: str = "stdout") -> list[str]:
         """The first `wanted` lines on a stream, once they are there."""

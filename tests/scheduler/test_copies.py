@@ -24,13 +24,6 @@ OPTIONS = Options(policy=Policy(drain=0.0, patience=0.0), again_after=0.0, repai
 
 
 @pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
-
-
-@pytest.fixture
 def driver() -> FakeDriver:
     return FakeDriver()
 

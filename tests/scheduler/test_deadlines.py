@@ -14,19 +14,11 @@ from services.scheduler.reconcile import Policy
 from services.scheduler.scheduler import Scheduler
 from shared.database.pool import Database
 from shared.events import JobPreempted, JobStopping, JobWarned
-from tests.scheduler.stage import Stage
 
 OPTIONS = Options(
     policy=Policy(drain=0.0), queue=values.Policy(notice=30.0, kept=0.0), again_after=0.0
 )
 LONG = timedelta(hours=1)
-
-
-@pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
 
 
 @pytest.fixture

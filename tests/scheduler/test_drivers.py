@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,26 +10,13 @@ import pytest
 from services.scheduler.driver import Ended, Phase, Refused, Replica, Started
 from services.scheduler.drivers.fake import FakeDriver
 from shared.ids import JobId
-from tests.scheduler.container.bed import Bed
-from tests.scheduler.targets import Kind, Target, target
+from tests.scheduler.targets import Kind, Target
 
 
 @pytest.fixture(params=["fake", "namespaces", "plain", "container"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
-
-
-@pytest.fixture
-def engine(kind: Kind, request: pytest.FixtureRequest) -> Bed | None:
-    """Only where it is needed, for it takes a while."""
-    return request.getfixturevalue("bed") if kind == "container" else None
-
-
-@pytest.fixture
-async def on(kind: Kind, engine: Bed | None, tmp_path: Path) -> AsyncIterator[Target]:
-    async with target(kind, tmp_path, engine) as opened:
-        yield opened
 
 
 async def test_what_is_started_becomes_ready(on: Target) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from services.scheduler.driver import Observed, Phase, Replica, Workload
-from tests.scheduler.container.bed import Bed
-from tests.scheduler.targets import Kind, Target, target
+from tests.scheduler.targets import Kind, Target
 
 SERVER: Final = """
 import os, socket, sys, time
@@ -32,18 +29,6 @@ ROUNDED: Final = 0.051  # they are told to a tenth
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
-
-
-@pytest.fixture
-def engine(kind: Kind, request: pytest.FixtureRequest) -> Bed | None:
-    """Only where it is needed, for it takes a while."""
-    return request.getfixturevalue("bed") if kind == "container" else None
-
-
-@pytest.fixture
-async def on(kind: Kind, engine: Bed | None, tmp_path: Path) -> AsyncIterator[Target]:
-    async with target(kind, tmp_path, engine) as opened:
-        yield opened
 
 
 async def begun(on: Target, job: str, how: str, readiness: str) -> Workload:

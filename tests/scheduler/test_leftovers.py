@@ -14,7 +14,6 @@ from services.scheduler.performer import Options
 from services.scheduler.queue.values import Picture, Placement, Slot
 from services.scheduler.reconcile import Policy, Work
 from services.scheduler.scheduler import Scheduler
-from shared.database.pool import Database
 from shared.events import JobPlaced, JobStopping
 from shared.ids import JobId
 from shared.lifecycle import State
@@ -64,13 +63,6 @@ class Platform:
 
     def _begun(self) -> Scheduler:
         return Scheduler(self.stage.database, self.driver, target="process", options=OPTIONS)
-
-
-@pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
 
 
 @pytest.fixture

@@ -27,13 +27,6 @@ AT_ONCE = Options(policy=Policy(drain=0.0), again_after=0.0, stop_grace=2.0)
 
 
 @pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
-
-
-@pytest.fixture
 def driver() -> FakeDriver:
     return FakeDriver()
 

@@ -42,13 +42,6 @@ ANY_EVENT = Event(
 
 
 @pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
-
-
-@pytest.fixture
 def driver() -> FakeDriver:
     return FakeDriver()
 

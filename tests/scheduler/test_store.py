@@ -10,14 +10,6 @@ from services.scheduler.queue.values import Holder
 from services.scheduler.store import Store
 from shared.database.pool import Database
 from shared.events import JobPlaced, JobStopping
-from tests.scheduler.stage import Stage
-
-
-@pytest.fixture
-async def stage(database: Database) -> Stage:
-    stage = Stage(database)
-    await stage.prepare()
-    return stage
 
 
 @pytest.fixture

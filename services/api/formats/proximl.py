@@ -10,7 +10,8 @@ import msgspec
 
 from services.api.formats import checks
 from services.api.formats.checks import Wrongs, short
-from services.api.types import JobStatus, NewEndpoint, NewEntry, NewEnvironment, NewResources
+from services.api.types import JobStatus
+from services.api.types_proximl import NewEndpoint, NewEntry, NewEnvironment, NewResources
 from shared import packages
 from shared.blobs import DIGEST
 from shared.endpoint import (

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from services.api.formats import proximl
-from services.api.types import NewEndpoint, ServingOptions
+from services.api.types import ServingOptions
+from services.api.types_proximl import NewEndpoint
 from shared.endpoint import Command, Endpoint, Gpus, Parameter, Route, Routes, Serving
 from shared.errors import Invalid
 from shared.lifecycle import State

@@ -31,7 +31,6 @@ from services.scheduler.drivers.outputs import FOLDER, together
 from services.scheduler.drivers.process import alive, collect, graves, logbook, moment
 from services.scheduler.drivers.process.launch import Launcher
 from services.scheduler.drivers.process.rubbish import part, throw_away
-from services.scheduler.drivers.process.spec import Spec
 from services.scheduler.drivers.process.stage import Stage
 from services.scheduler.drivers.process.tenant import Tenant
 from shared.address import UNIX, Address
@@ -56,6 +55,12 @@ class Status(msgspec.Struct, frozen=True):
     reason: str = ""
     since: datetime | None = None
     once: bool = False  # it is a run, and has no address
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is looked at of spec.json."""
+
+    env: Mapping[str, str]
 
 
 class ProcessDriver:
@@ -260,12 +265,12 @@ class ProcessDriver:
 
 
 def _given(folder: Path) -> Sequence[str]:
-    """The devices of which its supervisor was told."""
+    """The devices of which its supervisor was told, one of an earlier release, too."""
     try:
-        told = msgspec.json.decode((folder / "spec.json").read_bytes(), type=Spec)
-    except (FileNotFoundError, msgspec.DecodeError, ValueError):  # stopped, or torn
+        told = msgspec.json.decode((folder / "spec.json").read_bytes(), type=Told)
+    except (FileNotFoundError, ValueError):  # stopped, or torn by a power cut
         return ()
-    return [device for device in told.env["CUDA_VISIBLE_DEVICES"].split(",") if device]
+    return [device for device in told.env.get("CUDA_VISIBLE_DEVICES", "").split(",") if device]
 
 
 def _of_before(folder: Path) -> bool:
