@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from services.api.formats.hydrosphere.runtime import DEFAULT as RUNTIMES
+from services.api.together import Together
 from services.api.token import Tokens
 from shared.blobs import Blobs
 from shared.database.pool import Database
@@ -48,12 +49,19 @@ class Context:
         self.trusted = trusted
         self.runtimes = runtimes  # images that the platform serves itself, and their bases
         self.tokens = Tokens(database)
+        self._together: dict[str, Together] = {}
         self.stopping = asyncio.Event()  # streams end when it is set
         self.inspected: dict[tuple[str, str], bytes | None] = {}
         self.stocks: dict[str, tuple[float, Stock]] = {}  # of targets, and until when
         self.projects: dict[tuple[str, str], tuple[float, Project]] = {}  # likewise
         self.inspecting = asyncio.Semaphore(INSPECTIONS)
         self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def together(self, query: str) -> Together:
+        """Of all who ask this, which answers one row."""
+        if query not in self._together:
+            self._together[query] = Together(self.database, query)
+        return self._together[query]
 
     def target(self, asked: str) -> str:
         """The target that is meant, the first for "". Raises Invalid when there is none such."""

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
-from services.api import answers, jobs, refused, scheduling, source, versions
+from services.api import answers, jobs, refused, scheduling, source
 from services.api.answer import Answer, created
 from services.api.call import Call, Project
 from services.api.review import review
 from services.api.types import NoQuery
 from services.api.types_proximl import NewEndpoint
 from shared import ids
-from shared.database.pool import Connection
 from shared.database.sqlfile import sql
 from shared.endpoint import Definition, Endpoint
 from shared.events import JobSubmitted, VersionSubmitted
@@ -39,17 +38,15 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     at = plan.at or await call.database.value(NOW)
     made = Made(at=at, project=project, definition=plan.definition, name=asked.name, target=target)
     answer = created(jobs.view(made.row(), call.context.router_url))
-
-    values = (*made.columns(), *answers.kept(call.key, answer), project.owner)
-
-    async def write(connection: Connection) -> Answer:
-        await versions.admit(connection, project, call.context.builds_per_owner)
-        if await connection.fetchval(ENDPOINT_MAKE, *values) is None:
-            raise _conflict()
-        return answer
-
-    within = call.database.transact if call.context.builds_per_owner else call.database.lend
-    return await answers.once_told(within(write))
+    most = call.context.builds_per_owner
+    values = (*made.columns(), *answers.kept(call.key, answer), project.owner, most)
+    writing = call.context.together(ENDPOINT_MAKE).row(*values, order=project.owner)
+    written = await answers.once_told(writing)
+    if not written["admitted"]:
+        raise refused.too_many_builds(most)
+    if not written["made"]:
+        raise _conflict()
+    return answer
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

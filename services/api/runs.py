@@ -65,8 +65,8 @@ async def of_version(call: Call[NoQuery, NewRun]) -> Answer:
         return said
     project = await call.project()
     names = (call.path["deployment"], call.path["version"])
-    row = await call.database.row(RUN_GROUND, project.seq, project.owner, *names)
-    if row is None:
+    row = await call.context.together(RUN_GROUND).row(project.seq, project.owner, *names)
+    if row["deployment"] is None:
         raise refused.missing("deployment")
     if row["version"] is None:
         raise refused.missing("version")
@@ -121,18 +121,26 @@ async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -
     made = Made(project=project, ground=ground, asked=asked, endpoint=endpoint, run=run)
     answer = created(made.told())
     values = (*made.columns(), *answers.kept(call.key, answer), project.owner)
-
-    async def write(connection: Connection) -> Answer | None:
-        if ground.of is not None:
-            await _check_there(connection, ground.of)
-        return answer if await connection.fetchval(RUN_MAKE, *values) else None
-
-    within = call.database.lend if ground.of is None else call.database.transact
     try:
-        return await answers.once_told(within(write))
+        written = await answers.once_told(_write(call, ground, values))
     except asyncpg.UniqueViolationError:
         title = "The project has a job of that name"
         raise refused.conflict("name-taken", title, made.facts[0].name[:200]) from None
+    return answer if written else None
+
+
+async def _write(call: Call[NoQuery, NewRun], ground: Ground, values: Sequence[object]) -> bool:
+    """Whether they were made. An array may be large, so others' jobs don't wait for it."""
+    if ground.of is None and call.body.array == 1:
+        return bool((await call.context.together(RUN_MAKE).row(*values))["made"])
+
+    async def write(connection: Connection) -> bool:
+        if ground.of is not None:
+            await _check_there(connection, ground.of)
+        return bool(await connection.fetchval(RUN_MAKE, *values))
+
+    within = call.database.lend if ground.of is None else call.database.transact
+    return await within(write)
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,6 @@ from shared.events import JobSubmitted, VersionSubmitted
 from shared.ids import JobId, VersionId
 
 DEPLOYMENT_LOCK = sql(__package__, "deployment_lock")
-OWNER_LOCK = sql(__package__, "owner_lock")
 OWNER_BUILDS = sql(__package__, "owner_builds")
 VERSION_NAME = sql(__package__, "version_name")
 VERSION_MAKE = sql(__package__, "version_make")
@@ -75,21 +74,13 @@ async def submit(
 ) -> VersionId:
     """Write a version whose name is free, unless `most` of its owner's wait already (0: any)."""
     made = VersionId(ids.new("v"))
-    await admit(connection, project, most)
+    if most and await connection.fetchval(OWNER_BUILDS, project.owner, most) >= most:
+        raise refused.too_many_builds(most)
     await uploads.use(connection, project.seq, definition)
     await connection.execute(VERSION_MAKE, made, project.seq, deployment, name, definition)
     fact = VersionSubmitted(version=made, name=name, deployment=deployment)
     await announce(connection, fact, project=project.seq, source=project.source)
     return made
-
-
-async def admit(connection: Connection, project: Project, most: int) -> None:
-    """Let one more version be written in this transaction, unless `most` of its owner's wait (0:
-    any)."""
-    if most:
-        await connection.execute(OWNER_LOCK, project.owner)
-        if await connection.fetchval(OWNER_BUILDS, project.owner, most) >= most:
-            raise refused.too_many_builds(most)
 
 
 async def submit_job(

@@ -1,6 +1,7 @@
 -- A lone endpoint, in one statement: its job, its unnamed version, the facts of both, and the answer to
--- whoever submitted it. No row, and nothing written, when a job of that name is there; an error, and
--- nothing written, when another answer is kept under the key.
+-- whoever submitted it. Whether its owner may have one more that is to be built, and whether it was
+-- made: nothing is written when not, or when a job of that name is there; an error, and nothing
+-- written, when another answer is kept under the key.
 -- $1 the version  $2 project  $3 source of the facts  $4 definition
 -- $5 the job  $6 name  $7 endpoint  $8 target  $9 GPU types  $10 GPU count  $11 copies
 -- $12 priority  $13 whether it may have to give way  $14 whether all copies start at once
@@ -8,12 +9,17 @@
 -- (null: any)  $18 when it was submitted  $19 type of the version's fact  $20 that fact
 -- $21 type of the job's  $22 that  $23 whose key (null: no answer is kept)  $24 the key
 -- $25 hash of the request  $26 status  $27 body  $28 the project's owner
-WITH made AS (
+-- $29 so many of whose versions may wait to be built (0: any number)
+WITH admitted AS MATERIALIZED (
+    SELECT $29::integer = 0 OR builds_waiting($28, $29) < $29 AS so
+), made AS (
     INSERT INTO jobs (id, project, owner, name, version, endpoint, target, gpu_types, gpu_count, copies,
                       priority, preemptible, gang, max_price, start_by, run_at_most, created_at,
                       changed_at)
-    VALUES ($5, $2, $28, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-            $18::timestamptz + make_interval(secs => $16), $17, $18, $18)
+    SELECT $5, $2, $28, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+           $18::timestamptz + make_interval(secs => $16), $17, $18, $18
+      FROM admitted
+     WHERE so
         ON CONFLICT DO NOTHING
     RETURNING id, project, version
 ), version AS ( -- which the job refers to already: that is looked at when the statement is done
@@ -33,4 +39,4 @@ WITH made AS (
       FROM made
      WHERE $23 IS NOT NULL
 )
-SELECT id FROM made;
+SELECT so AS admitted, EXISTS (SELECT FROM made) AS made FROM admitted;

@@ -44,4 +44,4 @@ WITH version AS ( -- stays as it is until the transaction ends
       FROM version
      WHERE $18 IS NOT NULL
 )
-SELECT count(*) FROM made;
+SELECT count(*) AS made FROM made;
