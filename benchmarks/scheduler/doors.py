@@ -54,7 +54,7 @@ async def opened(home: Path, processes: int, gpus: int) -> AsyncIterator[Doors]:
         doors = Doors(ports=free_ports(processes), tokens=_tokens(), database=url, processor=[])
         await _fill(doors, gpus)
         settings = {"DATABASE_URL": url, "BLOBS_URL": f"file:{home / 'blobs'}"}
-        settings |= {"TARGETS": world.TARGET, "BUILDS_PER_OWNER": "500"}
+        settings |= {"TARGETS": world.TARGET, "BUILDS_PER_OWNER": "100000"}
         running = [
             await _start(port, settings, announces=port == doors.ports[0]) for port in doors.ports
         ]

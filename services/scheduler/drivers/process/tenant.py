@@ -38,7 +38,10 @@ class Tenant:
 
     def _made(self, owner: str) -> str:
         with part(self._home) as fresh:
-            (fresh / NAME).write_text(owner)
+            with (fresh / NAME).open("w") as file:
+                file.write(owner)
+                file.flush()
+                os.fsync(file.fileno())  # before it counts: an empty one would refuse everybody
             with suppress(FileExistsError):  # another was quicker
                 os.link(fresh / NAME, self._home / NAME)
         return self._found()
