@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 
-from services.scheduler.drivers.process.layers import Layers, extract
+from services.scheduler.driver import Phase
+from services.scheduler.drivers.process.layers import KEPT, Layers, extract, note, prune
 from shared.blobs import Blobs
 from shared.errors import Permanent
 from tests.scheduler.images import layer
+from tests.scheduler.targets import Target, get
 
 
 def archive(folder: Path, *members: tarfile.TarInfo) -> Path:
@@ -111,3 +115,81 @@ async def test_a_damaged_layer_leaves_nothing(tmp_path: Path) -> None:
         await Layers(tmp_path, blobs).shared(digest)
     assert list((tmp_path / "layers").iterdir()) == []
     assert list((tmp_path / "parts").iterdir()) == []
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    for name in ("layers", "replicas", "parts"):
+        (home / name).mkdir(parents=True)
+    return home
+
+
+def replica(home: Path, name: str, *layers: str) -> Path:
+    folder = home / "replicas" / name
+    folder.mkdir()
+    (folder / "spec.json").touch()
+    note(folder, [home / "layers" / layer for layer in layers])
+    return folder
+
+
+def unpacked(home: Path, name: str, age: float = KEPT + 60) -> Path:
+    folder = home / "layers" / name
+    (folder / "deep").mkdir(parents=True)
+    os.utime(folder, (time.time() - age,) * 2)
+    return folder
+
+
+def test_what_no_replica_has_and_nobody_asked_for_in_a_day_is_thrown_away(home: Path) -> None:
+    unpacked(home, "had")
+    unpacked(home, "young", age=KEPT - 60)
+    unpacked(home, "old")
+    replica(home, "j1.1", "had")
+    (home / "replicas" / "j2.1").mkdir()  # stopped: its mark alone is there
+    prune(home)
+    assert sorted(os.listdir(home / "layers")) == ["had", "young"]
+    assert os.listdir(home / "parts") == []
+
+
+def test_nothing_is_while_a_replica_is_there_that_does_not_say_what_it_has(home: Path) -> None:
+    unpacked(home, "old")
+    told = replica(home, "j1.1") / "layers"
+    told.write_bytes(b"")
+    prune(home)
+    told.unlink()
+    prune(home)
+    assert os.listdir(home / "layers") == ["old"]
+
+
+async def test_what_a_replica_has_stays_until_it_is_stopped(on: Target, tmp_path: Path) -> None:
+    work = await on.serving()
+    address = await on.started(work)
+    await on.until(work.replica, Phase.READY)
+    said, kept = await get(address), list((tmp_path / "layers").iterdir())
+    assert said
+    assert kept
+    for each in kept:
+        os.utime(each, (0, 0))
+    prune(tmp_path)
+    assert list((tmp_path / "layers").iterdir()) == kept
+    assert await get(address) == said
+    await on.driver.stop(work.replica, grace=1.0)
+    prune(tmp_path)
+    assert os.listdir(tmp_path / "layers") == []
+
+
+async def test_who_asks_for_one_keeps_it_and_makes_it_anew_when_it_is_gone(
+    home: Path, tmp_path: Path
+) -> None:
+    blobs = Blobs.open(f"file:{tmp_path / 'blobs'}")
+    digest = (await blobs.put_bytes(layer({"/a": "x"}))).digest
+    layers = Layers(home, blobs)
+    made = await layers.shared(digest)
+    os.utime(made, (0, 0))
+    assert await layers.shared(digest) == made
+    prune(home)
+    assert (made / "a").read_text() == "x"
+    os.utime(made, (0, 0))
+    prune(home)
+    assert not made.exists()
+    assert (await layers.shared(digest) / "a").read_text() == "x"

@@ -1,11 +1,21 @@
-"""Image layers as folders on this machine: unpacked once for all, or fresh for one replica."""
+"""Image layers as folders on this machine: unpacked once for all, or fresh for one replica.
+
+A replica's folder says which of those that are for all it has, so that they can be thrown away when
+none has them any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import tarfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from services.scheduler.drivers.process import rubbish
 from shared.blobs import Blobs
@@ -13,6 +23,8 @@ from shared.errors import Permanent, translate
 from shared.image import LAYER_ROLE, Descriptor
 
 SHARED = frozenset(("python", "runtime"))
+HAS: Final = "layers"  # in a replica's folder: a JSON list of their folders' names
+KEPT: Final = 86_400.0  # seconds since somebody asked for it last: as long as of its blob
 
 
 def is_shared(layer: Descriptor) -> bool:
@@ -31,7 +43,7 @@ class Layers:
         """The folder of an unpacked layer that nobody writes to. It is whole or not there."""
         folder = self._kept / digest.removeprefix("sha256:")
         async with self._busy.setdefault(digest, asyncio.Lock()):
-            if not folder.exists():
+            if not _asked(folder):
                 with rubbish.part(self._home) as part:
                     await self.unpack(digest, part)
                     try:
@@ -49,6 +61,39 @@ class Layers:
                 async for chunk in self._blobs.stream(digest):
                     await asyncio.to_thread(file.write, chunk)
             await asyncio.to_thread(extract, archive, into)
+
+
+def note(replica: Path, layers: Sequence[Path]) -> None:
+    """Write down in a replica's folder which it has, before it is moved to its place."""
+    (replica / HAS).write_bytes(msgspec.json.encode([layer.name for layer in layers]))
+
+
+def prune(home: Path) -> None:
+    """Throw away what no replica has, and nobody asked for in KEPT seconds.
+
+    Nothing, while a replica is there that doesn't say what it has, as those of earlier releases
+    don't. What somebody asks for at that very moment is unpacked anew when its start is tried
+    again.
+    """
+    had: set[str] = set()
+    for replica in (home / "replicas").iterdir():
+        if (replica / "spec.json").exists():  # else its mark alone is there
+            try:
+                had.update(msgspec.json.decode((replica / HAS).read_bytes(), type=list[str]))
+            except (FileNotFoundError, msgspec.DecodeError):
+                return
+    for layer in (home / "layers").iterdir():
+        with suppress(FileNotFoundError):  # another process was faster
+            if layer.name not in had and time.time() - layer.stat().st_mtime > KEPT:
+                rubbish.throw_away(home, layer)
+
+
+def _asked(folder: Path) -> bool:
+    """Note that somebody asks for it now. False when it is not there."""
+    with suppress(FileNotFoundError):
+        os.utime(folder)
+        return True
+    return False
 
 
 def extract(archive: Path, into: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from typing import Final, Literal
 from services.scheduler.drivers.limits import Limits
 from services.scheduler.drivers.process import launch
 from services.scheduler.drivers.process.driver import ProcessDriver
+from services.scheduler.drivers.process.layers import prune
 from services.scheduler.drivers.process.rubbish import PARTS, age, delete
 from services.scheduler.drivers.process.stage import Stage
 from services.scheduler.drivers.process.tenant import Tenant
@@ -23,6 +25,9 @@ Isolation = Literal["auto", "namespaces", "plain"]
 USUAL: Final = Limits()
 SHORT: Final = Path("/tmp")
 ABANDONED: Final = 3600.0  # seconds
+TIDY: Final = 3600.0  # seconds between two looks for what nobody needs
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -59,13 +64,14 @@ async def open_process(
     driver = ProcessDriver(home, sockets, stage, launcher, tenant)
     await asyncio.to_thread(sweep, home)
     await asyncio.to_thread(launcher.warm)
-    watching = asyncio.create_task(driver.watch())
+    tasks = [asyncio.create_task(work) for work in (driver.watch(), tidy(home))]
     try:
         yield driver
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await driver.finish()
         await asyncio.to_thread(launcher.close)
         with suppress(OSError):  # somebody still listens there
@@ -92,6 +98,17 @@ def _socket_folder(home: Path) -> Path:
             raise Permanent(f"{folder} belongs to somebody else")
         folder.chmod(0o700)
     return above / short
+
+
+async def tidy(home: Path) -> None:
+    """Throw away, now and then, what nobody needs. Ends by being cancelled."""
+    while True:
+        await asyncio.sleep(TIDY)
+        try:
+            await asyncio.to_thread(sweep, home)
+            await asyncio.to_thread(prune, home)
+        except OSError as error:
+            log.warning("what nobody needs stays for now: %s", error)
 
 
 def sweep(home: Path) -> None:

@@ -3,7 +3,7 @@
 spec.json    what the supervisor is told          log/       its lines
 image/       the fresh part of the image          tmp/       its /tmp
 root/        where its own / is put together      lock, init, status.json: the supervisor's
-life         of the machine: see driver.py
+life         of the machine: see driver.py         layers       see layers.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.scheduler.driver import Workload
 from services.scheduler.drivers.limits import Limits, limited
 from services.scheduler.drivers.outputs import FOLDER as OUTPUTS
 from services.scheduler.drivers.process import launch, spec
-from services.scheduler.drivers.process.layers import Layers, is_shared
+from services.scheduler.drivers.process.layers import Layers, is_shared, note
 from shared.blobs import Blobs
 from shared.errors import Permanent
 from shared.image import Config, ContainerConfig, Manifest
@@ -66,6 +66,7 @@ class Stage:
             else:
                 await self._layers.unpack(layer.digest, folder / "image")
         await asyncio.to_thread(_write_files, folder / "image", workload.files)
+        note(folder, shared)
         told = self._told(config, workload, shared, final / "image", socket)
         if not self._isolated:
             _link(folder / "image", shared, launch.interpreter())
