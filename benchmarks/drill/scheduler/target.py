@@ -57,7 +57,8 @@ class Target:
             answer = await self._do(call)
         except Transient as error:
             answer = Answer(number=call.number, trouble=str(error))
-        writer.write(msgspec.json.encode(answer) + b"\n")
+        if not writer.is_closing():  # else whoever asked has been killed
+            writer.write(msgspec.json.encode(answer) + b"\n")
 
     async def _do(self, call: Call) -> Answer:
         number, machines = call.number, self.machines
