@@ -62,6 +62,11 @@ class Call(Generic[Q, B]):
         return self.context.database
 
     @property
+    def size(self) -> int | None:
+        """Bytes of the body, None when nobody said."""
+        return self.request.content_length
+
+    @property
     def path(self) -> Mapping[str, str]:
         return self.request.match_info
 

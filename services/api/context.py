@@ -57,10 +57,10 @@ class Context:
         self.inspecting = asyncio.Semaphore(INSPECTIONS)
         self.locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def together(self, query: str) -> Together:
-        """Of all who ask this, which answers one row."""
+    def together(self, query: str, *, claims: bool = False) -> Together:
+        """Of all who ask this."""
         if query not in self._together:
-            self._together[query] = Together(self.database, query)
+            self._together[query] = Together(self.database, query, claims=claims)
         return self._together[query]
 
     def target(self, asked: str) -> str:

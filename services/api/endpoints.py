@@ -40,7 +40,8 @@ async def make(call: Call[NoQuery, NewEndpoint]) -> Answer:
     answer = created(jobs.view(made.row(), call.context.router_url))
     most = call.context.builds_per_owner
     values = (*made.columns(), *answers.kept(call.key, answer), project.owner, most)
-    writing = call.context.together(ENDPOINT_MAKE).row(*values, order=project.owner)
+    together = call.context.together(ENDPOINT_MAKE, claims=True)
+    writing = together.row(*values, owner=project.owner, size=call.size)
     written = await answers.once_told(writing)
     if not written["admitted"]:
         raise refused.too_many_builds(most)

@@ -65,7 +65,8 @@ async def of_version(call: Call[NoQuery, NewRun]) -> Answer:
         return said
     project = await call.project()
     names = (call.path["deployment"], call.path["version"])
-    row = await call.context.together(RUN_GROUND).row(project.seq, project.owner, *names)
+    asking = call.context.together(RUN_GROUND)
+    row = await asking.row(project.seq, project.owner, *names, owner=project.owner)
     if row["deployment"] is None:
         raise refused.missing("deployment")
     if row["version"] is None:
@@ -122,22 +123,26 @@ async def _make(call: Call[NoQuery, NewRun], project: Project, ground: Ground) -
     answer = created(made.told())
     values = (*made.columns(), *answers.kept(call.key, answer), project.owner)
     try:
-        written = await answers.once_told(_write(call, ground, values))
+        written = await answers.once_told(_write(call, project, ground, values))
     except asyncpg.UniqueViolationError:
         title = "The project has a job of that name"
         raise refused.conflict("name-taken", title, made.facts[0].name[:200]) from None
     return answer if written else None
 
 
-async def _write(call: Call[NoQuery, NewRun], ground: Ground, values: Sequence[object]) -> bool:
+async def _write(
+    call: Call[NoQuery, NewRun], project: Project, ground: Ground, values: Sequence[object]
+) -> bool:
     """Whether they were made. An array may be large, so others' jobs don't wait for it."""
     if ground.of is None and call.body.array == 1:
-        return bool((await call.context.together(RUN_MAKE).row(*values))["made"])
+        together = call.context.together(RUN_MAKE, claims=True)
+        row = await together.row(*values, owner=project.owner, size=call.size)
+        return bool(row["made"])
 
     async def write(connection: Connection) -> bool:
         if ground.of is not None:
             await _check_there(connection, ground.of)
-        return bool(await connection.fetchval(RUN_MAKE, *values))
+        return bool(await connection.fetchval(RUN_MAKE, *values, True, column=1))
 
     within = call.database.lend if ground.of is None else call.database.transact
     return await within(write)

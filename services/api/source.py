@@ -140,8 +140,8 @@ async def _ground(
 ) -> Ground:
     """What the code is, if it is the project's and `wish` is not above what its owner may
     ask for. But for a `preview` it is not forgotten for a day from now."""
-    row = await context.together(ENDPOINT_GROUND).row(project.seq, project.owner, source)
-    assert row is not None
+    asking = context.together(ENDPOINT_GROUND)
+    row = await asking.row(project.seq, project.owner, source, owner=project.owner)
     _check(scheduling.above(project.owner, row["highest"], wish))
     if not row["there"]:
         _check(uploads.missing(["model.source_uri"]))

@@ -1,64 +1,76 @@
-"""One statement for many who ask it at the same time: one round trip, and one commit."""
+"""One statement for many who ask it at the same time: one round trip, and one commit.
+
+Owners must not feel each other by it. In a batch nobody waits for what another holds, whoever
+spoils one goes alone for a while, and what is large goes alone always.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future, Task
+import time
+from asyncio import Future, Lock, Task
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import asyncpg
 
 from shared.database.pool import ACQUIRE, COMMAND, Collided, Database
 from shared.errors import Transient
 
-AT_ONCE: Final = 2  # batches under way: what comes meanwhile is the next one
-MOST: Final = 32  # in a batch
+MOST: Final = 16  # in a batch
+SMALL: Final = 2048  # bytes of a request that may go into one: all of it is sent in one go
 SLOW: Final = 0.1  # seconds after which a batch holds up no other
 LONGEST: Final = ACQUIRE + COMMAND  # seconds until whoever waits is told to come again
+APART: Final = 10.0  # seconds for which an owner goes alone
+KNOWN: Final = 4096  # such owners at most
 
 
 class Asked(NamedTuple):
-    order: str
+    owner: str
     values: tuple[Any, ...]
     answered: Future[asyncpg.Record]
 
-    def tell(self, said: asyncpg.Record | Exception | None) -> None:
+    def tell(self, said: asyncpg.Record | Exception) -> None:
         if self.answered.done():  # whoever asked is gone
             return
         if isinstance(said, Exception):
             self.answered.set_exception(said)
         else:
-            assert said is not None
             self.answered.set_result(said)
 
 
 class Together:
     """`query` answers one row, whatever its values are, and may write.
 
-    A batch is done as a whole or not at all. Where one spoils it, each of them is asked alone, so
-    that nobody hears of another's error; and the next are small, so that whoever goes on to spoil
-    them costs at most as much again as all that is asked.
+    With `claims` it has one parameter more: whether it may wait for its owner's claim, as a batch
+    of one owner may. In another it does nothing where it would have to, answers that it is not
+    `claimed`, and is asked anew with its owner's. A batch is done as a whole or not at all: when
+    it fails, each is asked alone. An owner has one batch of its own at a time.
     """
 
-    def __init__(self, database: Database, query: str) -> None:
+    def __init__(self, database: Database, query: str, *, claims: bool = False) -> None:
         self._database = database
         self._query = query
+        self._patient = (True,) if claims else ()
+        self._hasty = (False,) if claims else ()
         self._waiting: list[Asked] = []
-        self._most = MOST
-        self._under_way = 0
+        self._apart: dict[str, float] = {}  # owners, and until when
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._tasks: set[Task[None]] = set()
+        self._busy = False
 
-    async def row(self, *values: Any, order: str = "") -> asyncpg.Record:
-        """What the query answers to these. Raises as Database.row does.
-
-        Batches go by `order`: those that lock the same things take them in the same order.
-        """
-        asked = Asked(order, values, asyncio.get_running_loop().create_future())
-        self._waiting.append(asked)
-        if self._under_way < AT_ONCE:
-            self._under_way += 1
-            self._begin(self._empty())
+    async def row(self, *values: Any, owner: str, size: int | None = 0) -> asyncpg.Record:
+        """What the query answers to these, asked for that owner by a request of so many bytes
+        (None: who knows). Raises as Database.row does."""
+        asked = Asked(owner, values, asyncio.get_running_loop().create_future())
+        if size is None or size > SMALL or time.monotonic() < self._apart.get(owner, 0.0):
+            self._begin(self._ask([asked]))
+        else:
+            self._waiting.append(asked)
+            if not self._busy:
+                self._busy = True
+                self._begin(self._empty())
         try:
             async with asyncio.timeout(LONGEST):
                 return await asked.answered
@@ -73,34 +85,57 @@ class Together:
 
     async def _empty(self) -> None:
         """One batch after the other, until nobody waits."""
-        while batch := self._next():
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             await asyncio.wait({self._begin(self._ask(batch))}, timeout=SLOW)
-        self._under_way -= 1
-
-    def _next(self) -> list[Asked]:
-        here = [asked for asked in self._waiting if not asked.answered.done()]
-        batch, self._waiting = here[: self._most], here[self._most :]
-        return sorted(batch, key=lambda asked: asked.order)
+        self._busy = False
 
     async def _ask(self, batch: Sequence[Asked]) -> None:
-        try:
-            rows = await self._rows(batch)
-        except (Collided, asyncpg.PostgresError) as error:
-            if len(batch) == 1:
-                return batch[0].tell(error)
-            self._most = 1
-            await asyncio.gather(*(self._ask([asked]) for asked in batch))
-        except Exception as error:
-            for asked in batch:
-                asked.tell(error)
-        else:
-            self._most = min(MOST, 2 * self._most)
-            for asked, row in zip(batch, rows, strict=True):
-                asked.tell(row)
+        if len({asked.owner for asked in batch}) == 1:
+            async with self._turns.setdefault(batch[0].owner, Lock()):
+                await self._try(batch, self._patient)
+            return
+        left = await self._try(batch, self._hasty)
+        for owner in {asked.owner for asked in left}:
+            self._begin(self._ask([asked for asked in left if asked.owner == owner]))
 
-    async def _rows(self, batch: Sequence[Asked]) -> Sequence[asyncpg.Record | None]:
-        if len(batch) == 1:
-            return [await self._database.row(self._query, *batch[0].values)]
-        values = [asked.values for asked in batch]
-        async with self._database.connection() as connection:
-            return await connection.fetchmany(self._query, values)
+    async def _try(self, batch: Sequence[Asked], patience: tuple[bool, ...]) -> list[Asked]:
+        """Tells them, but for those that are left, as they would have had to wait."""
+        here = [asked for asked in batch if not asked.answered.done()]
+        if not here:
+            return []
+        try:
+            rows = await self._rows([(*asked.values, *patience) for asked in here])
+        except (Collided, asyncpg.PostgresError) as error:  # nothing of it was done
+            if len(here) == 1:
+                self._part(here[0].owner)
+                here[0].tell(error)
+            else:
+                for asked in here:
+                    self._begin(self._ask([asked]))
+            return []
+        except Exception as error:
+            for asked in here:
+                asked.tell(error)
+            return []
+        both = list(zip(here, rows, strict=True))
+        for asked, row in both:
+            if row.get("claimed", True):
+                asked.tell(row)
+        return [asked for asked, row in both if not row.get("claimed", True)]
+
+    async def _rows(self, values: Sequence[tuple[Any, ...]]) -> Sequence[asyncpg.Record]:
+        if len(values) == 1:
+            one = await self._database.row(self._query, *values[0])
+            rows = [] if one is None else [one]
+        else:
+            async with self._database.connection() as connection:
+                rows = await connection.fetchmany(self._query, values)
+        if len(rows) != len(values):
+            raise RuntimeError(f"{len(rows)} rows for {len(values)} who asked")
+        return rows
+
+    def _part(self, owner: str) -> None:
+        if len(self._apart) >= KNOWN:
+            self._apart.clear()
+        self._apart[owner] = time.monotonic() + APART

@@ -74,7 +74,8 @@ async def submit(
 ) -> VersionId:
     """Write a version whose name is free, unless `most` of its owner's wait already (0: any)."""
     made = VersionId(ids.new("v"))
-    if most and await connection.fetchval(OWNER_BUILDS, project.owner, most) >= most:
+    waiting = await connection.fetchval(OWNER_BUILDS, project.owner, most)
+    if most and waiting >= most:
         raise refused.too_many_builds(most)
     await uploads.use(connection, project.seq, definition)
     await connection.execute(VERSION_MAKE, made, project.seq, deployment, name, definition)

@@ -103,6 +103,15 @@ async def test_an_owner_has_only_so_many_versions_waiting_whichever_kind(world: 
 
 
 @pytest.mark.usefixtures("two_builds")
+async def test_endpoints_that_come_at_once_are_counted_one_by_one(world: World) -> None:
+    wishes = [await world.endpoint(name=f"e{number}") for number in range(6)]
+    asking = (world.ask("POST", f"{world.place}/endpoints", wish) for wish in wishes)
+    made = await asyncio.gather(*asking)
+    assert sorted(answer.status for answer in made) == [201, 201, 429, 429, 429, 429]
+    assert await world.database.value("SELECT count(*) FROM jobs") == 2
+
+
+@pytest.mark.usefixtures("two_builds")
 async def test_others_are_not_held_up_and_there_is_room_again(world: World) -> None:
     for number in range(2):
         await world.version(name=f"v{number}")

@@ -77,12 +77,12 @@ def lost(before: Sight, after: Sight, *, spared: Collection[str] = ()) -> list[s
 
 
 def moved(before: Sight, after: Sight) -> list[str]:
-    """What somebody wrote between two looks."""
+    """What somebody wrote between two looks. That what was going is gone was written before."""
     then = {each.uid: each for each in before.things}
     now = {each.uid: each for each in after.things}
     return [
         *(f"{now[uid]} was made" for uid in now.keys() - then.keys()),
-        *(f"{then[uid]} was deleted" for uid in then.keys() - now.keys()),
+        *(f"{then[uid]} was deleted" for uid in then.keys() - now.keys() if not then[uid].going),
         *(
             f"{now[uid]} was changed"
             for uid in now.keys() & then.keys()

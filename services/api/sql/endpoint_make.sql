@@ -1,7 +1,7 @@
 -- A lone endpoint, in one statement: its job, its unnamed version, the facts of both, and the answer to
--- whoever submitted it. Whether its owner may have one more that is to be built, and whether it was
--- made: nothing is written when not, or when a job of that name is there; an error, and nothing
--- written, when another answer is kept under the key.
+-- whoever submitted it. Whether it had its owner for itself, whether that one may have one more that is
+-- to be built, and whether it was made: nothing is written unless all that, or when a job of that name
+-- is there; an error, and nothing written, when another answer is kept under the key.
 -- $1 the version  $2 project  $3 source of the facts  $4 definition
 -- $5 the job  $6 name  $7 endpoint  $8 target  $9 GPU types  $10 GPU count  $11 copies
 -- $12 priority  $13 whether it may have to give way  $14 whether all copies start at once
@@ -10,8 +10,12 @@
 -- $21 type of the job's  $22 that  $23 whose key (null: no answer is kept)  $24 the key
 -- $25 hash of the request  $26 status  $27 body  $28 the project's owner
 -- $29 so many of whose versions may wait to be built (0: any number)
-WITH admitted AS MATERIALIZED (
-    SELECT $29::integer = 0 OR builds_waiting($28, $29) < $29 AS so
+-- $30 whether it may wait for having its owner for itself
+WITH claimed AS MATERIALIZED (
+    SELECT claim($28, $30) AS so
+), admitted AS MATERIALIZED (
+    SELECT CASE WHEN so THEN $29::integer = 0 OR builds_waiting($28, $29) < $29 END AS so
+      FROM claimed
 ), made AS (
     INSERT INTO jobs (id, project, owner, name, version, endpoint, target, gpu_types, gpu_count, copies,
                       priority, preemptible, gang, max_price, start_by, run_at_most, created_at,
@@ -39,4 +43,5 @@ WITH admitted AS MATERIALIZED (
       FROM made
      WHERE $23 IS NOT NULL
 )
-SELECT so AS admitted, EXISTS (SELECT FROM made) AS made FROM admitted;
+SELECT claimed.so AS claimed, admitted.so AS admitted, EXISTS (SELECT FROM made) AS made
+  FROM claimed, admitted;

@@ -1,3 +1,3 @@
--- How many of an owner's versions wait, who is held until the transaction ends.
+-- How many of an owner's versions wait, when the transaction has it for itself until its end.
 -- $1 owner  $2 count no further than this
-SELECT builds_waiting($1, $2);
+SELECT CASE WHEN claim($1, true) THEN builds_waiting($1, $2) END;
