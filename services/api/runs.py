@@ -28,6 +28,7 @@ from shared.lifecycle import OVER, State
 
 RUN_GROUND = sql(__package__, "run_ground")
 RUN_MAKE = sql(__package__, "run_make")
+OWNER_CLAIM = sql(__package__, "owner_claim")
 NOW = sql(__package__, "now")
 
 OURS: Final = "SLIPWAY_"
@@ -134,18 +135,18 @@ async def _write(
     call: Call[NoQuery, NewRun], project: Project, ground: Ground, values: Sequence[object]
 ) -> bool:
     """Whether they were made. An array may be large, so others' jobs don't wait for it."""
-    if ground.of is None and call.body.array == 1:
+    of = ground.of
+    if of is None:
+        size = call.size if call.body.array == 1 else None
         together = call.context.together(RUN_MAKE, claims=True)
-        row = await together.row(*values, owner=project.owner, size=call.size)
-        return bool(row["made"])
+        return bool((await together.row(*values, owner=project.owner, size=size))["made"])
 
     async def write(connection: Connection) -> bool:
-        if ground.of is not None:
-            await _check_there(connection, ground.of)
+        await connection.execute(OWNER_CLAIM, project.owner)  # before a row that others need
+        await _check_there(connection, of)
         return bool(await connection.fetchval(RUN_MAKE, *values, True, column=1))
 
-    within = call.database.lend if ground.of is None else call.database.transact
-    return await within(write)
+    return await call.database.transact(write)
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import Future, Lock, Task
+from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -43,10 +44,10 @@ class Asked(NamedTuple):
 class Together:
     """`query` answers one row, whatever its values are, and may write.
 
-    With `claims` it has one parameter more: whether it may wait for its owner's claim, as a batch
-    of one owner may. In another it does nothing where it would have to, answers that it is not
-    `claimed`, and is asked anew with its owner's. A batch is done as a whole or not at all: when
-    it fails, each is asked alone. An owner has one batch of its own at a time.
+    With `claims` it has one parameter more: whether it may wait for others. In a batch it may not;
+    where it would have to, it does nothing and answers that it is not `claimed`, and its owner's
+    are asked anew, apart from others', one batch at a time. A batch is done as a whole or not at
+    all: when it fails, each is asked alone.
     """
 
     def __init__(self, database: Database, query: str, *, claims: bool = False) -> None:
@@ -55,6 +56,7 @@ class Together:
         self._patient = (True,) if claims else ()
         self._hasty = (False,) if claims else ()
         self._waiting: list[Asked] = []
+        self._left: defaultdict[str, list[Asked]] = defaultdict(list)  # of owners, by batches
         self._apart: dict[str, float] = {}  # owners, and until when
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._tasks: set[Task[None]] = set()
@@ -65,7 +67,7 @@ class Together:
         (None: who knows). Raises as Database.row does."""
         asked = Asked(owner, values, asyncio.get_running_loop().create_future())
         if size is None or size > SMALL or time.monotonic() < self._apart.get(owner, 0.0):
-            self._begin(self._ask([asked]))
+            self._begin(self._alone(asked))
         else:
             self._waiting.append(asked)
             if not self._busy:
@@ -87,19 +89,32 @@ class Together:
         """One batch after the other, until nobody waits."""
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            await asyncio.wait({self._begin(self._ask(batch))}, timeout=SLOW)
+            await asyncio.wait({self._begin(self._all(batch))}, timeout=SLOW)
         self._busy = False
 
-    async def _ask(self, batch: Sequence[Asked]) -> None:
-        if len({asked.owner for asked in batch}) == 1:
-            async with self._turns.setdefault(batch[0].owner, Lock()):
-                await self._try(batch, self._patient)
-            return
-        left = await self._try(batch, self._hasty)
+    async def _all(self, batch: Sequence[Asked]) -> None:
+        left = await self._ask(batch, self._hasty)
+        for asked in left:
+            self._left[asked.owner].append(asked)
         for owner in {asked.owner for asked in left}:
-            self._begin(self._ask([asked for asked in left if asked.owner == owner]))
+            self._begin(self._rest(owner))
 
-    async def _try(self, batch: Sequence[Asked], patience: tuple[bool, ...]) -> list[Asked]:
+    async def _rest(self, owner: str) -> None:
+        """What is left of an owner's by now: it may wait, as it holds nothing of others'."""
+        async with self._turn(owner):
+            left = self._left.pop(owner, [])
+            if left[MOST:]:
+                self._left[owner] = left[MOST:]
+            await self._ask(left[:MOST], self._patient)
+
+    async def _alone(self, asked: Asked) -> None:
+        async with self._turn(asked.owner):
+            await self._ask([asked], self._patient)
+
+    def _turn(self, owner: str) -> Lock:
+        return self._turns.setdefault(owner, Lock())
+
+    async def _ask(self, batch: Sequence[Asked], patience: tuple[bool, ...]) -> list[Asked]:
         """Tells them, but for those that are left, as they would have had to wait."""
         here = [asked for asked in batch if not asked.answered.done()]
         if not here:
@@ -107,12 +122,7 @@ class Together:
         try:
             rows = await self._rows([(*asked.values, *patience) for asked in here])
         except (Collided, asyncpg.PostgresError) as error:  # nothing of it was done
-            if len(here) == 1:
-                self._part(here[0].owner)
-                here[0].tell(error)
-            else:
-                for asked in here:
-                    self._begin(self._ask([asked]))
+            self._spoiled(here, error)
             return []
         except Exception as error:
             for asked in here:
@@ -134,6 +144,16 @@ class Together:
         if len(rows) != len(values):
             raise RuntimeError(f"{len(rows)} rows for {len(values)} who asked")
         return rows
+
+    def _spoiled(self, batch: Sequence[Asked], error: Exception) -> None:
+        if len(batch) == 1:
+            self._part(batch[0].owner)
+            batch[0].tell(error)
+            return
+        for asked in batch:
+            if self._turn(asked.owner).locked():  # when its turn comes nobody may wait for it
+                self._part(asked.owner)
+            self._begin(self._alone(asked))
 
     def _part(self, owner: str) -> None:
         if len(self._apart) >= KNOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -233,3 +234,32 @@ async def test_a_batch_job_takes_no_requests_and_has_no_copies(world: World) -> 
     assert (await world.ask("GET", f"/v1/jobs/{job}/connection")).problem == "batch-job"
     said = await world.ask("POST", f"/v1/jobs/{job}/scale", {"copies": 2})
     assert said.problem == "batch-job"
+
+
+async def test_who_waits_for_a_version_holds_up_no_other_owner(world: World) -> None:
+    path, barn = await ready(world), "/v1/projects/bob/barn"
+    deployment = await world.made(f"{barn}/deployments", {"name": "d"}, as_="bob")
+    await world.database.execute(
+        "INSERT INTO versions (id, project, deployment, name, state, definition)"
+        " SELECT 'v-bob', projects.seq, $1, 'one', 'ready', definition"
+        "   FROM projects, versions WHERE owner = 'bob' AND versions.name = 'v1'",
+        deployment["id"],
+    )
+    theirs = f"{barn}/deployments/d/versions/one/runs"
+    asked = {"endpoint": "greet", "command": "true"}
+    async with world.database.transaction() as builder:
+        await builder.execute("SELECT FROM versions WHERE name = 'v1' FOR UPDATE")
+        mine = asyncio.ensure_future(world.ask("POST", path, asked))
+        others = (world.ask("POST", theirs, asked, as_="bob") for _ in range(4))
+        assert [said.status for said in await asyncio.gather(*others)] == [201] * 4
+        assert not mine.done()
+    assert (await mine).status == 201
+
+
+async def test_names_that_come_crosswise_at_once_are_taken_once(world: World) -> None:
+    path = await ready(world)
+    asked = {"endpoint": "greet", "command": "true"}
+    asking = [world.ask("POST", path, {**asked, "name": name}) for name in "abcdabdcbadc"]
+    said = await asyncio.gather(*asking)
+    assert sorted(each.status for each in said) == [201] * 4 + [409] * 8
+    assert await world.database.value("SELECT count(*) FROM jobs WHERE kind = 'batch'") == 4

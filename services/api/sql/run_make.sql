@@ -2,21 +2,30 @@
 -- and the answer to whoever submitted it; queued where their image is there, else its builder moves
 -- them on. Nothing, when the version is not as it was said to be; an error, and nothing written, when
 -- one has a name that is taken, or another answer is kept under the key. Whether it had its owner for
--- itself, without which it does nothing, and how many were made.
+-- itself, and the version or could wait for it, without which it does nothing; and how many were made.
 -- $1 the facts of each: when submitted (job, name, endpoint, gpu_types, gpu_count), and when queued
 -- $2 project  $3 source of the facts  $4 type of the first, and $5 of the second  $6 version
 -- $7 how that is  $8 target  $9 series  $10 what each does  $11 more tries  $12 priority
 -- $13 whether it may have to give way  $14 price at most  $15 seconds in which it has to start (null:
 -- any)  $16 seconds that it may run (null: any)  $17 when it was submitted
 -- $18 whose key (null: no answer is kept)  $19 the key  $20 hash of the request  $21 status  $22 body
--- $23 the project's owner  $24 whether it may wait for having that for itself
+-- $23 the project's owner  $24 whether it may wait for that, and for the version
 WITH claimed AS MATERIALIZED (
     SELECT claim($23, $24) AS so
-), version AS ( -- stays as it is until the transaction ends
+), waited AS ( -- it stays as it is until the transaction ends
     SELECT versions.state
       FROM claimed
       JOIN versions ON claimed.so AND versions.id = $6 AND versions.state = $7
+     WHERE $24
        FOR SHARE OF versions
+), grasped AS (
+    SELECT versions.state
+      FROM claimed
+      JOIN versions ON claimed.so AND versions.id = $6 AND versions.state = $7
+     WHERE NOT $24
+       FOR SHARE OF versions SKIP LOCKED
+), version AS (
+    SELECT state FROM waited UNION ALL SELECT state FROM grasped
 ), given AS (
     SELECT value -> 'submitted' AS submitted, value -> 'queued' AS queued, number - 1 AS place
       FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS facts (value, number)
@@ -50,4 +59,5 @@ WITH claimed AS MATERIALIZED (
       FROM version
      WHERE $18 IS NOT NULL
 )
-SELECT claimed.so AS claimed, (SELECT count(*) FROM made) AS made FROM claimed;
+SELECT so AND ($24 OR EXISTS (SELECT FROM version)) AS claimed, (SELECT count(*) FROM made) AS made
+  FROM claimed;

@@ -1,6 +1,5 @@
 -- Whether the transaction has an owner for itself, among those who submit, until it ends. It waits for
--- that when it is `patient`. Who holds the names of several owners' jobs at once may not wait: somebody
--- would wait for it.
+-- that when it is `patient`. Who writes for several owners at once may not wait: others wait for it.
 CREATE FUNCTION claim(of text, patient boolean) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF patient THEN
