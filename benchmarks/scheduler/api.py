@@ -42,7 +42,7 @@ def submitted(what: str, run: Run, jobs: int, note: str) -> list[Figure]:
         what=f"... of {what}, p50 and p99",
         ours=f"{middle:.0f} and {late:.0f} ms",
         limit=at_most(late, PATIENCE, " ms"),
-        note=f"the limit is of the p99; {submissions.AT_ONCE} requests in hand",
+        note=f"of the p99; {submissions.AT_ONCE} in hand; the median of {submissions.PARTS} parts",
     )
     return [rated] if jobs > 1 else [rated, waited]
 

@@ -19,6 +19,7 @@ import asyncpg
 from shared.database.pool import ACQUIRE, COMMAND, Collided, Database
 from shared.errors import Transient
 
+LANES: Final = 2  # batches under way: what comes meanwhile is the next one
 MOST: Final = 16  # in a batch
 SMALL: Final = 2048  # bytes of a request that may go into one: all of it is sent in one go
 SLOW: Final = 0.1  # seconds after which a batch holds up no other
@@ -60,7 +61,7 @@ class Together:
         self._apart: dict[str, float] = {}  # owners, and until when
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._tasks: set[Task[None]] = set()
-        self._busy = False
+        self._lanes = 0
 
     async def row(self, *values: Any, owner: str, size: int | None = 0) -> asyncpg.Record:
         """What the query answers to these, asked for that owner by a request of so many bytes
@@ -70,8 +71,8 @@ class Together:
             self._begin(self._alone(asked))
         else:
             self._waiting.append(asked)
-            if not self._busy:
-                self._busy = True
+            if self._lanes < LANES:
+                self._lanes += 1
                 self._begin(self._empty())
         try:
             async with asyncio.timeout(LONGEST):
@@ -90,7 +91,7 @@ class Together:
         while self._waiting:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             await asyncio.wait({self._begin(self._all(batch))}, timeout=SLOW)
-        self._busy = False
+        self._lanes -= 1
 
     async def _all(self, batch: Sequence[Asked]) -> None:
         left = await self._ask(batch, self._hasty)
