@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.scheduler.driver import Ended
-from services.scheduler.drivers.process import graves
+from services.scheduler.drivers.process import graves, moment
 from services.scheduler.drivers.process.open import sweep
 from services.scheduler.drivers.process.rubbish import part
 from shared.errors import Transient
@@ -95,3 +95,7 @@ def test_S17_what_is_being_made_is_not_swept_away_when_the_clock_jumps(
         go_by(monkeypatch, 2 * HOUR)
         sweep(home)
         assert not folder.exists()
+
+
+def test_a_moment_is_never_yet_to_come() -> None:
+    assert all(moment.since(moment.now()) is not None for _ in range(1_000))

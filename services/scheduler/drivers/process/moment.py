@@ -18,7 +18,8 @@ def life() -> str:
 
 
 def now() -> str:
-    return f"{life()}.{time.monotonic():.3f}"
+    """Not rounded: a moment that is yet to come would be told to be none."""
+    return f"{life()}.{time.monotonic()!r}"
 
 
 def since(moment: str) -> float | None:
